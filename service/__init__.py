@@ -1,0 +1,1 @@
+"""Serve checkpoints over HTTP: limits -> schema -> image -> tensor -> batcher -> engine -> answer."""
