@@ -1,0 +1,1 @@
+"""Offline training: data -> recipe -> trainer -> checkpoint."""

@@ -1,0 +1,34 @@
+"""What every recipe can be told; each recipe adds its own fields."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Config(BaseModel):
+    """The settings all recipes share. Every field is a command line option of `fit`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    updates: Annotated[int, Field(ge=1)] = Field(7000, description="optimiser updates in the whole run")
+    epochs: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="passes over the training images; if given, it sets the length instead of updates"
+    )
+    batch_size: Annotated[int, Field(ge=2)] = Field(128, description="images per update")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="step size at the start")
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.995, description="decay per update of the averaged weights, which are the ones judged and packaged"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="arithmetic of the networks; bfloat16 pays where the processor has it"
+    )
+    holdout: Annotated[int, Field(ge=0)] = Field(
+        0, description="training images kept back and judged on instead of the test set, for tuning"
+    )
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of weights, order and noise")
+
+    def total_updates(self, images: int) -> int:
+        """Return the length of a run over `images` training images, in updates."""
+        return self.updates if self.epochs is None else max(1, -(-self.epochs * images // self.batch_size))

@@ -1,0 +1,116 @@
+"""Pairs of image domains for translation: two classes of a data set, edges and photos, or two folders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.data import DataError, Dataset
+
+WORDS = {"bags": "Bag", "boots": "Ankle boot", "sneakers": "Sneaker", "sandals": "Sandal", "trousers": "Trouser"}
+"""Plural domain names for classes of Fashion-MNIST."""
+
+
+@dataclass(frozen=True)
+class DomainPair:
+    """Images of two domains, a and b, each (N, C, size, size) uint8; training halves are not paired."""
+
+    name: str
+    domains: tuple[str, str]
+    train: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+    paired: bool
+    """Whether test image i of a and test image i of b are the same thing."""
+    dataset: Dataset
+    """Where the images come from; a judge is trained on its classes."""
+    labels: tuple[int, int] | None
+    """The two domains as classes of `dataset`, or None where they are none."""
+
+
+def domain_pair(dataset: Dataset, pair: str | None) -> DomainPair:
+    """Return two domains of a data set.
+
+    Args:
+        dataset: the images.
+        pair: `edges-photos`, or two classes such as `bags-boots` or `Bag-Ankle boot`; None for a data
+            set that has exactly two classes.
+
+    Raises:
+        DataError: the pair is missing or not in this data set.
+    """
+    if pair == "edges-photos":
+        return _edges_photos(dataset)
+    if pair is None:
+        if len(dataset.classes) != 2:
+            raise DataError(
+                f"a translation needs two domains and {dataset.name} has {len(dataset.classes)} classes: "
+                "give --pair edges-photos or two of its classes, such as --pair bags-boots, or a folder with two sub-folders"
+            )
+        names: tuple[str, ...] = dataset.classes
+    else:
+        names = tuple(pair.split("-", 1)) if pair.count("-") == 1 else _split(pair, dataset.classes)
+        if len(names) != 2:
+            raise DataError(f"--pair {pair!r} is not two domains joined by a hyphen")
+    first, second = (_class_index(dataset, name) for name in names)
+    if first == second:
+        raise DataError(f"--pair names {dataset.classes[first]!r} twice")
+    return DomainPair(
+        name=dataset.name if pair is None else pair.lower().replace(" ", "-"),
+        domains=(names[0], names[1]),
+        train=(_members(dataset.train.pixels, dataset.train.labels, first), _members(dataset.train.pixels, dataset.train.labels, second)),
+        test=(_members(dataset.test.pixels, dataset.test.labels, first), _members(dataset.test.pixels, dataset.test.labels, second)),
+        paired=False,
+        dataset=dataset,
+        labels=(first, second),
+    )
+
+
+def sobel(pixels: Tensor) -> Tensor:
+    """Return the Sobel gradient magnitude, uint8 in and out, same shape.
+
+    Each axis is divided by 4, so a full step from 0 to 255 gives 255; borders repeat the outermost pixel.
+    """
+    x = pixels.float()
+    channels = x.shape[1]
+    kernel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 4
+    padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    horizontal = F.conv2d(padded, kernel.expand(channels, 1, 3, 3), groups=channels)
+    vertical = F.conv2d(padded, kernel.T.expand(channels, 1, 3, 3), groups=channels)
+    return (horizontal.square() + vertical.square()).sqrt().round().clamp(0, 255).to(torch.uint8)
+
+
+def _edges_photos(dataset: Dataset) -> DomainPair:
+    """Edges of the even training images and the odd images as they are: no image is in both halves."""
+    return DomainPair(
+        name="edges-photos",
+        domains=("edges", "photos"),
+        train=(sobel(dataset.train.pixels[0::2]), dataset.train.pixels[1::2]),
+        test=(sobel(dataset.test.pixels), dataset.test.pixels),
+        paired=True,
+        dataset=dataset,
+        labels=None,
+    )
+
+
+def _class_index(dataset: Dataset, name: str) -> int:
+    known = {label.lower(): index for index, label in enumerate(dataset.classes)}
+    for candidate in (name, WORDS.get(name.lower(), name)):
+        if candidate.lower() in known:
+            return known[candidate.lower()]
+    words = [word for word, label in WORDS.items() if label in dataset.classes]
+    raise DataError(f"{dataset.name} has no class {name!r}; it has {', '.join([*dataset.classes, *words])}")
+
+
+def _split(pair: str, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Split at the hyphen whose left side is a class name (class names may hold hyphens)."""
+    for name in classes:
+        if pair.lower().startswith(f"{name.lower()}-"):
+            return pair[: len(name)], pair[len(name) + 1 :]
+    return (pair,)
+
+
+def _members(pixels: Tensor, labels: Tensor, label: int) -> Tensor:
+    return pixels[labels == label]

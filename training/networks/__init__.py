@@ -1,0 +1,1 @@
+"""Networks only: nn.Modules that import torch and nothing else."""

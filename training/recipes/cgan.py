@@ -1,0 +1,93 @@
+"""Conditional GAN: non-saturating loss (Goodfellow et al. 2014) with the R1 penalty (Mescheder et al. 2018).
+
+    D minimises  softplus(-D(x, y)) + softplus(D(G(z, y), y)) + gamma/2 |grad_x D(x, y)|^2   (the last every 8 updates)
+    G minimises  softplus(-D(G(z, y), y))
+
+D sees the class as an image plane and by projection (Miyato & Koyama 2018), which is what makes G obey it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from training.config import Config
+from training.networks.conditional import ConditionalDiscriminator, ConditionalGenerator
+from training.randomness import Randomness
+from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+
+
+class CGANConfig(Config):
+    """Settings of the conditional GAN."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = Field(5e-4, description="step size at the start, of both networks")
+    latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(64, description="numbers in one latent")
+    width: Annotated[int, Field(ge=8)] = Field(48, description="half the channels at the lowest resolution of the generator")
+    discriminator_width: Annotated[int, Field(ge=8)] = Field(32, description="channels of the discriminator's first layer")
+    r1_gamma: Annotated[float, Field(ge=0)] = Field(0.1, description="weight of the R1 gradient penalty")
+    r1_interval: Annotated[int, Field(ge=1)] = Field(8, description="updates from one penalty to the next")
+
+
+class ConditionalGAN(Recipe):
+    """Generator G(z, y) against discriminator D(x, y)."""
+
+    Config = CGANConfig
+    family = "cgan"
+    title = "Conditional GAN"
+
+    def __init__(self, config: CGANConfig, shape: ImageShape, device: torch.device) -> None:
+        super().__init__(config, shape, device)
+        self.config = config
+        classes = len(shape.classes)
+        generator = ConditionalGenerator(shape.channels, shape.size, config.latent_dim, classes, config.width)
+        self.generator = self.add("generator", generator, averaged=True)
+        discriminator = ConditionalDiscriminator(shape.channels, shape.size, classes, config.discriminator_width)
+        self.discriminator = self.add("discriminator", discriminator, averaged=False)
+        for name, network in self.networks.items():
+            self.optimizers[name] = torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=(0.0, 0.99))
+
+    @property
+    def latent_dim(self) -> int:
+        """Return the length of one latent."""
+        return self.config.latent_dim
+
+    def learning_rate_factor(self, progress: float) -> float:
+        """Return a straight line from 1 to 0."""
+        return 1 - progress
+
+    def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:
+        """Update D on one batch, then G on fresh noise with the same labels."""
+        x, y = first, second
+        # D
+        with torch.no_grad():
+            fake = self.generator(random.normal("latents for D", len(x), self.latent_dim), y)
+        penalise = random.update % self.config.r1_interval == 0
+        x.requires_grad_(penalise)
+        real_logits = self.discriminator(x, y)
+        loss_d = softplus(-real_logits).mean() + softplus(self.discriminator(fake, y)).mean()
+        penalty = torch.zeros((), device=x.device)
+        if penalise:
+            (gradient,) = torch.autograd.grad(real_logits.sum(), x, create_graph=True)
+            penalty = gradient.square().flatten(1).sum(1).mean()
+        self._step("discriminator", loss_d + 0.5 * self.config.r1_gamma * self.config.r1_interval * penalty)
+        # G
+        self.discriminator.requires_grad_(False)
+        fake = self.generator(random.normal("latents for G", len(x), self.latent_dim), y)
+        loss_g = softplus(-self.discriminator(fake, y)).mean()
+        self._step("generator", loss_g)
+        self.discriminator.requires_grad_(True)
+        return detached(d=loss_d, g=loss_g)
+
+    def _step(self, name: str, loss: Tensor) -> None:
+        optimizer = self.optimizers[name]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    def operations(self) -> dict[str, nn.Module]:
+        """Return generate."""
+        return {"generate": self.averaged["generator"]}

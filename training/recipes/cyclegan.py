@@ -1,0 +1,132 @@
+"""CycleGAN (Zhu et al. 2017): two translators learned from unpaired images.
+
+In the paper's symbols  G: A -> B,  F: B -> A,  D_B and D_A their critics; least-squares losses (Mao et al. 2017):
+
+    D minimises  (D_B(b) - 1)^2 + D_B(G(a))^2                                  (and the same for D_A)
+    G minimises  (D_B(G(a)) - 1)^2 + lambda (|F(G(a)) - a|_1)                  (and the same for F)
+
+There is no identity loss: at small sizes it makes "change nothing" the easiest answer. The half-trip image
+gets a little noise and 8-bit steps before it goes back (`hide_noise`), so that no message can be hidden in it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from training.config import Config
+from training.networks.translation import PatchDiscriminator, ResidualGenerator
+from training.randomness import Randomness
+from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+
+
+class CycleGANConfig(Config):
+    """Settings of CycleGAN."""
+
+    updates: Annotated[int, Field(ge=1)] = Field(9000, description="optimiser updates in the whole run")
+    batch_size: Annotated[int, Field(ge=2)] = Field(32, description="images of each domain per update")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(4e-4, description="step size in the first half, of all networks")
+    width: Annotated[int, Field(ge=4)] = Field(16, description="channels of the translators' first layer")
+    blocks: Annotated[int, Field(ge=1)] = Field(3, description="residual blocks of a translator")
+    cycle_weight: Annotated[float, Field(ge=0)] = Field(10.0, description="lambda, the weight of coming back")
+    hide_noise: Annotated[float, Field(ge=0)] = Field(
+        0.02, description="standard deviation of the noise on a half-trip image, on the [-1, 1] scale"
+    )
+    buffer: Annotated[int, Field(ge=0)] = Field(50, description="earlier fakes per domain that the critics see again")
+
+
+class CycleGAN(Recipe):
+    """Translators A -> B and B -> A with a patch discriminator each."""
+
+    Config = CycleGANConfig
+    family = "cyclegan"
+    title = "CycleGAN"
+    translates = True
+
+    def __init__(self, config: CycleGANConfig, shape: ImageShape, device: torch.device) -> None:
+        super().__init__(config, shape, device)
+        self.config = config
+        for name in ("a_to_b", "b_to_a"):
+            self.add(name, ResidualGenerator(shape.channels, shape.size, config.width, config.blocks), averaged=True)
+        for name in ("critic_a", "critic_b"):
+            self.add(name, PatchDiscriminator(shape.channels, 2 * config.width), averaged=False)
+        self.buffers = {name: FakeBuffer(config.buffer) for name in ("a", "b")}
+        for kind, names in (("translators", ("a_to_b", "b_to_a")), ("critics", ("critic_a", "critic_b"))):
+            parameters = [p for name in names for p in self.networks[name].parameters()]
+            self.optimizers[kind] = torch.optim.Adam(parameters, lr=config.learning_rate, betas=(0.5, 0.999))
+
+    def learning_rate_factor(self, progress: float) -> float:
+        """Return 1 for the first half, then a straight line to 0."""
+        return min(1.0, 2 * (1 - progress))
+
+    def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:
+        """Update both translators on one batch, then both critics."""
+        g, f = self.networks["a_to_b"], self.networks["b_to_a"]
+        d_a, d_b = self.networks["critic_a"], self.networks["critic_b"]
+        real_a, real_b = first, second
+        # G and F
+        for critic in (d_a, d_b):
+            critic.requires_grad_(False)
+        fake_b, fake_a = g(real_a).float(), f(real_b).float()
+        rec_a = f(self._jostled(fake_b, random, "half-trip b"))
+        rec_b = g(self._jostled(fake_a, random, "half-trip a"))
+        adversarial = (d_b(fake_b).float() - 1).square().mean() + (d_a(fake_a).float() - 1).square().mean()
+        cycle = (rec_a - real_a).abs().mean() + (rec_b - real_b).abs().mean()
+        self._step("translators", adversarial + self.config.cycle_weight * cycle)
+        # D_A and D_B
+        for critic in (d_a, d_b):
+            critic.requires_grad_(True)
+        critics = torch.zeros((), device=real_a.device)
+        for critic, real, fake, side in ((d_a, real_a, fake_a, "a"), (d_b, real_b, fake_b, "b")):
+            seen = self.buffers[side].exchange(fake.detach(), random, side)
+            critics = critics + (critic(real).float() - 1).square().mean() + critic(seen).float().square().mean()
+        self._step("critics", 0.5 * critics)
+        return detached(adversarial=adversarial, cycle=cycle, critics=critics)
+
+    def _jostled(self, images: Tensor, random: Randomness, purpose: str) -> Tensor:
+        return images + self.config.hide_noise * random.normal(purpose, *images.shape)
+
+    def _step(self, name: str, loss: Tensor) -> None:
+        optimizer = self.optimizers[name]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    def operations(self) -> dict[str, nn.Module]:
+        """Return both translations."""
+        assert self.shape.domains is not None
+        a, b = self.shape.domains
+        return {f"translate.{b}": self.averaged["a_to_b"], f"translate.{a}": self.averaged["b_to_a"]}
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return the buffers of earlier fakes."""
+        return {side: buffer.images for side, buffer in self.buffers.items() if buffer.images is not None}
+
+    def recall(self, memory: dict[str, Tensor]) -> None:
+        """Take the buffers back."""
+        for side, images in memory.items():
+            self.buffers[side].images = images
+
+
+class FakeBuffer:
+    """Keeps `size` earlier fakes; hands out a mix of old and new ones (Shrivastava et al. 2017)."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.images: Tensor | None = None
+
+    def exchange(self, fakes: Tensor, random: Randomness, side: str) -> Tensor:
+        """Return `fakes` with about half of its rows swapped for earlier ones."""
+        if self.images is None or len(self.images) < self.size:
+            kept = fakes if self.images is None else torch.cat([self.images, fakes])
+            self.images = kept[: self.size].clone()
+            return fakes
+        slots = random.integers(f"slots {side}", self.size, len(fakes))
+        swap = random.uniform(f"swap {side}", len(fakes)) < 0.5
+        mixed = fakes.clone()
+        mixed[swap] = self.images[slots[swap]]
+        self.images[slots[swap]] = fakes[swap]
+        return mixed

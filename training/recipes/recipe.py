@@ -1,0 +1,101 @@
+"""What a recipe is: networks, their optimisers, and what one update does.
+
+The trainer calls `update` with one batch after another and keeps the averaged weights; evaluation and
+the packager use `operations`.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from training.config import Config
+from training.randomness import Randomness
+
+Losses = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """What the images of a run look like."""
+
+    channels: int
+    size: int
+    """Side of the square images in pixels."""
+    classes: tuple[str, ...]
+    domains: tuple[str, str] | None = None
+
+
+class Recipe(ABC):
+    """Base of all recipes.
+
+    A subclass sets the class variables, and in its constructor fills `networks`, `averaged` (copies by
+    `average_of`) and `optimizers`. Images reach `update` in `value_range`.
+    """
+
+    Config: ClassVar[type[Config]]
+    family: ClassVar[str]
+    title: ClassVar[str]
+    value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    translates: ClassVar[bool] = False
+    """Whether it learns from two domains; otherwise from images with class indices."""
+
+    def __init__(self, config: Config, shape: ImageShape, device: torch.device) -> None:
+        self.shape = shape
+        self.device = device
+        self.networks: dict[str, nn.Module] = {}
+        self.averaged: dict[str, nn.Module] = {}
+        self.optimizers: dict[str, Optimizer] = {}
+
+    @abstractmethod
+    def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:
+        """Make one update and return its losses, scalars without gradient.
+
+        Args:
+            first: images (N, C, size, size), of domain a where the recipe translates.
+            second: class indices (N,), or images of domain b.
+            random: this update's random numbers.
+        """
+
+    @abstractmethod
+    def operations(self) -> dict[str, nn.Module]:
+        """Return what is served, by graph key (`encode`, `translate.boots`), from the averaged weights.
+
+        encode: images -> latents, or (latents, logvar); decode: latents -> images; generate: latents and
+        (N,) labels -> images; translate: images -> images.
+        """
+
+    @property
+    def latent_dim(self) -> int | None:
+        """Return the length of one latent, None where there is none."""
+        return None
+
+    def learning_rate_factor(self, progress: float) -> float:
+        """Return what the learning rates are multiplied by at `progress` in [0, 1): a cosine to zero."""
+        return 0.5 * (1 + math.cos(math.pi * progress))
+
+    def memory(self) -> dict[str, Tensor]:
+        """Return what else must survive a resume."""
+        return {}
+
+    def recall(self, memory: dict[str, Tensor]) -> None:
+        """Take back what `memory` returned."""
+
+    def add(self, name: str, network: nn.Module, averaged: bool) -> nn.Module:
+        """Register a network, with a slowly moving average of its weights if it will be served."""
+        self.networks[name] = network.to(self.device)
+        if averaged:
+            self.averaged[name] = copy.deepcopy(network).eval().requires_grad_(False)
+        return self.networks[name]
+
+
+def detached(**losses: Tensor) -> Losses:
+    """Return the losses by name, cut from the graph."""
+    return {name: loss.detach() for name, loss in losses.items()}

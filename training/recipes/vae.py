@@ -1,0 +1,108 @@
+"""Variational autoencoder (Kingma & Welling 2014) with one learned noise level for all pixels.
+
+The evidence lower bound per image, in nats:
+
+    log p(x|z) - KL(q(z|x) || p(z)),   p(x|z) = N(x; decode(z), sigma^2 I),   p(z) = N(0, I)
+
+is summed over pixels and averaged over the batch. sigma is learned (sigma-VAE, Rybkin et al. 2021): it
+settles at the reconstruction error and so sets the weight between the two terms.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from training.config import Config
+from training.networks.convolution import Decoder, Encoder
+from training.randomness import Randomness
+from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+
+
+class VAEConfig(Config):
+    """Settings of the VAE."""
+
+    latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="numbers in one latent")
+    width: Annotated[int, Field(ge=4)] = Field(32, description="channels of the widest-resolution layer")
+
+
+class VAE(Recipe):
+    """Encoder q(z|x) and decoder p(x|z), trained together by one optimiser."""
+
+    Config = VAEConfig
+    family = "vae"
+    title = "Variational autoencoder"
+    value_range = (0.0, 1.0)
+
+    def __init__(self, config: VAEConfig, shape: ImageShape, device: torch.device) -> None:
+        super().__init__(config, shape, device)
+        self.latents = config.latent_dim
+        self.encoder = self.add("encoder", Encoder(shape.channels, shape.size, 2 * self.latents, config.width), averaged=True)
+        self.decoder = self.add("decoder", UnitDecoder(shape, self.latents, config.width), averaged=True)
+        self.noise = self.add("noise", NoiseLevel(), averaged=False)
+        parameters = [p for network in self.networks.values() for p in network.parameters()]
+        self.optimizers["all"] = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=1e-4)
+
+    @property
+    def latent_dim(self) -> int:
+        """Return the length of one latent."""
+        return self.latents
+
+    def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:
+        """Maximise the evidence lower bound on one batch."""
+        x = first
+        mu, logvar = self.encoder(x).float().chunk(2, dim=1)
+        z = mu + (0.5 * logvar).exp() * random.normal("posterior", *mu.shape)
+        squared_error = (self.decoder(z) - x).square().flatten(1).sum(1).mean()
+        kl = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1).mean()
+        pixels = x[0].numel()
+        log_sigma = self.noise.log_sigma
+        negative_log_likelihood = pixels * (log_sigma + 0.5 * math.log(2 * math.pi)) + 0.5 * squared_error * (-2 * log_sigma).exp()
+        loss = negative_log_likelihood + kl
+        optimizer = self.optimizers["all"]
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], 200.0)
+        optimizer.step()
+        return detached(loss=loss, mse=squared_error / pixels, kl=kl)
+
+    def operations(self) -> dict[str, nn.Module]:
+        """Return encode, decode and generate; a VAE generates by decoding a draw from the prior."""
+        decoder = self.averaged["decoder"]
+        return {"encode": Posterior(self.averaged["encoder"]), "decode": decoder, "generate": decoder}
+
+
+class NoiseLevel(nn.Module):
+    """The learned log standard deviation of every pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_sigma = nn.Parameter(torch.tensor(-1.0))
+
+
+class UnitDecoder(Decoder):
+    """A decoder whose images are in [0, 1]."""
+
+    def __init__(self, shape: ImageShape, latent_dim: int, width: int) -> None:
+        super().__init__(shape.channels, shape.size, latent_dim, width)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Return images (N, C, size, size) in [0, 1]."""
+        return torch.sigmoid(super().forward(latents))
+
+
+class Posterior(nn.Module):
+    """The encoder with its two halves taken apart: images -> (mean, log variance)."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance, (N, latent_dim) each."""
+        mu, logvar = self.encoder(images).chunk(2, dim=1)
+        return mu, logvar

@@ -1,0 +1,104 @@
+"""One training run on disk, `runs/<name>/`: what was asked for, how far it has come, and its pictures.
+
+    run.json       recipe, data and config, so that --resume and package need no options
+    state.pt       networks, averages and optimisers, replaced whole at every save
+    history.json   losses per epoch
+    sheets/        pictures made on the way
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+RUNS = Path("runs")
+
+
+class RunError(Exception):
+    """A run that cannot be started or continued; the message says why."""
+
+
+class RunRecord(BaseModel):
+    """What a run was asked to do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    recipe: str
+    data: str
+    path: str | None
+    size: int | None
+    channels: int | None
+    pair: str | None
+    data_sha256: str
+    config: dict[str, JsonValue]
+
+
+class Run:
+    """Reads and writes the files of one run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def sheets(self) -> Path:
+        """Return the folder of the pictures."""
+        return self.folder / "sheets"
+
+    def start(self, record: RunRecord) -> None:
+        """Begin a new run in this folder, in place of an earlier one."""
+        self.sheets.mkdir(parents=True, exist_ok=True)
+        for old in [self.folder / "state.pt", self.folder / "history.json", *self.sheets.glob("*.png")]:
+            old.unlink(missing_ok=True)
+        replace(self.folder / "run.json", record.model_dump_json(indent=2).encode())
+
+    def record(self) -> RunRecord:
+        """Return what the run was asked to do.
+
+        Raises:
+            RunError: there is no run in this folder.
+        """
+        path = self.folder / "run.json"
+        if not path.is_file():
+            raise RunError(f"there is no run in {self.folder}")
+        return RunRecord.model_validate_json(path.read_bytes())
+
+    def save(self, state: dict[str, Any], history: list[dict[str, float]]) -> None:
+        """Replace the saved state: after a crash at any moment the old or the new one is there, whole."""
+        building = self.folder / "state.pt.new"
+        with building.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        building.replace(self.folder / "state.pt")
+        replace(self.folder / "history.json", json.dumps(history, indent=1).encode())
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """Return the saved state, or None before the first save.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        path = self.folder / "state.pt"
+        if not path.is_file():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        except Exception as error:  # torch raises many kinds for a damaged file
+            raise RunError(f"{path} cannot be read ({type(error).__name__}): start the run anew") from None
+        return state
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old or the new content."""
+    building = path.with_name(f"{path.name}.new")
+    with building.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    building.replace(path)

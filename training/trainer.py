@@ -1,0 +1,173 @@
+"""The loop: batches in, averaged weights and saved state out.
+
+Nothing random is kept between updates (see randomness.py), so a resumed run repeats the unbroken one bit
+for bit on a CPU with the same number of threads.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+
+from training.config import Config
+from training.feed import Feed
+from training.progress import Progress
+from training.randomness import Randomness
+from training.recipes.recipe import Recipe
+from training.run import Run, RunError
+
+SAVE_EVERY_S = 60.0
+
+
+class Interrupted(Exception):
+    """Ctrl-C or SIGTERM: the state is saved."""
+
+
+class Trainer:
+    """Trains one recipe and keeps its run folder up to date."""
+
+    def __init__(
+        self, recipe: Recipe, config: Config, feed: Feed, run: Run, sheet: Callable[[str], None], progress: Progress
+    ) -> None:
+        self.recipe, self.config, self.feed, self.run = recipe, config, feed, run
+        self.total = config.total_updates(feed.images)
+        self.update = 0
+        self.seconds = 0.0
+        self.history: list[dict[str, float]] = []
+        self._sheet = sheet
+        self._progress = progress
+        self._base_rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in recipe.optimizers.items()}
+        self._sums: dict[str, float] = {}
+
+    @property
+    def epoch(self) -> int:
+        """Return how many passes over the data are complete."""
+        return self.update * self.config.batch_size // self.feed.images
+
+    def resume(self) -> None:
+        """Take up the saved state.
+
+        Raises:
+            RunError: it is damaged or belongs to other networks.
+        """
+        state = self.run.load(self.recipe.device)
+        if state is None:
+            return
+        try:
+            for kind in ("networks", "averaged", "optimizers"):
+                for name, part in getattr(self.recipe, kind).items():
+                    part.load_state_dict(state[kind][name])
+            self.recipe.recall(state["memory"])
+        except (KeyError, RuntimeError, ValueError):
+            raise RunError(f"the state in {self.run.folder} belongs to other networks: start the run anew") from None
+        self.update, self.seconds = state["update"], state["seconds"]
+        self.history, self._sums = state["history"], state["sums"]
+
+    def train(self) -> None:
+        """Train to the end.
+
+        Raises:
+            Interrupted: after a signal, with the state saved.
+            RunError: a loss stopped being a number; the last good state stays on disk.
+        """
+        started = saved = time.monotonic()
+        before = self.seconds
+        with _signals() as stop:
+            while self.update < self.total:
+                self._one_update()
+                now = time.monotonic()
+                self.seconds = before + now - started
+                at_epoch = self._end_epoch()
+                if at_epoch or stop or now - saved > SAVE_EVERY_S or self.update == self.total:
+                    self.save()
+                    saved = now
+                if at_epoch:
+                    self._sheet(f"epoch-{self.epoch:04d}")
+                if stop and self.update < self.total:
+                    raise Interrupted
+        self._sheet("final")
+
+    def save(self) -> None:
+        """Write the state, after a check that the losses so far are finite."""
+        for name, value in self._sums.items():
+            if value != value or abs(value) == float("inf"):
+                raise RunError(
+                    f"loss {name} stopped being a number by update {self.update}; the last good state is in "
+                    f"{self.run.folder}. A smaller --learning-rate usually helps"
+                )
+        parts: dict[str, Any] = {
+            kind: {name: part.state_dict() for name, part in getattr(self.recipe, kind).items()}
+            for kind in ("networks", "averaged", "optimizers")
+        }
+        state = parts | {
+            "update": self.update,
+            "seconds": self.seconds,
+            "history": self.history,
+            "sums": self._sums,
+            "memory": self.recipe.memory(),
+        }
+        self.run.save(state, self.history)
+
+    def _one_update(self) -> None:
+        recipe = self.recipe
+        factor = recipe.learning_rate_factor(self.update / self.total)
+        for name, optimizer in recipe.optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = self._base_rates[name] * factor
+        first, second = self.feed.batch(self.update)
+        random = Randomness(self.config.seed, self.update, recipe.device)
+        with torch.autocast(recipe.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            losses = recipe.update(first, second, random)
+        self.update += 1
+        decay = min(self.config.ema_decay, self.update / (self.update + 10))
+        for name, average in recipe.averaged.items():
+            follow(average, recipe.networks[name], decay)
+        for name, loss in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + loss.item()
+        self._sums["updates"] = self._sums.get("updates", 0) + 1
+        self._progress.tick(self.update, self.total, self.epoch, self._means())
+
+    def _means(self) -> dict[str, float]:
+        return {name: value / self._sums["updates"] for name, value in self._sums.items() if name != "updates"}
+
+    def _end_epoch(self) -> bool:
+        """Close the epoch's row of the history if this update completed a pass over the data, or the run."""
+        complete = self.epoch > (self.update - 1) * self.config.batch_size // self.feed.images
+        if not complete and self.update < self.total:
+            return False
+        self.history.append({"epoch": self.epoch, "update": self.update, "seconds": self.seconds, **self._means()})
+        self._progress.epoch(self.history[-1])
+        self._sums = {}
+        return complete
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move `average` towards `network`: average = decay * average + (1 - decay) * network; buffers are copied."""
+    for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
+        slow.lerp_(fast, 1 - decay)
+    for slow, fast in zip(average.buffers(), network.buffers(), strict=True):
+        slow.copy_(fast)
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM while training, so that an update is never cut in half."""
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+
+    old = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
