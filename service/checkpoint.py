@@ -39,6 +39,13 @@ FILE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 FileName = Annotated[str, Field(pattern=FILE_PATTERN)]
 Operation = Literal["encode", "decode", "generate", "translate"]
+TENSORS: dict[Operation, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "encode": (("images",), ("latents", "logvar")),
+    "decode": (("latents",), ("images",)),
+    "generate": (("latents", "labels"), ("images",)),
+    "translate": (("images",), ("translated",)),
+}
+"""What the inputs and outputs of an operation's graphs are called; a second one may be left out."""
 
 
 class CheckpointError(Exception):
@@ -125,8 +132,13 @@ class Translation(Graph):
 class Operations(_Part):
     """What a checkpoint offers.
 
-    encode: images -> latents (and `logvar` where the code is a distribution); decode: latents -> images;
-    generate: latents (and `labels`) -> images; translate: images -> images, by target domain.
+    The names are those of the graphs' tensors, in this order (a graph cannot call an input and an output
+    alike, hence `translated`):
+
+    encode: images -> latents (the mean), and logvar where the code is a distribution
+    decode: latents -> images
+    generate: latents (and labels, where the model has classes) -> images
+    translate: images -> translated, by target domain
     """
 
     encode: Graph | None = None
@@ -209,6 +221,11 @@ class Manifest(_Part):
                 raise ValueError(f"default_for names {operation}, which operations lacks")
         if self.latent is None and {"encode", "decode", "generate"} & set(offered):
             raise ValueError("latent: needed by encode, decode and generate")
+        for key, graph in self.graphs().items():
+            names = tuple(tensor.name for tensor in graph.inputs), tuple(tensor.name for tensor in graph.outputs)
+            known = next(TENSORS[operation] for operation in offered if key.split(".")[0] == operation)
+            if not all(got and got == full[: len(got)] for got, full in zip(names, known, strict=True)):
+                raise ValueError(f"operations: {key} has tensors {names}, the contract is {known}")
         for needed in [graph.graph for graph in self.graphs().values()] + [self.golden.file]:
             if needed not in self.files:
                 raise ValueError(f"files lacks {needed}")
@@ -332,18 +349,18 @@ def write(root: Path, description: Mapping[str, JsonValue], files: Mapping[str, 
 
 
 def _read_file(folder: Path, name: str, limit: int) -> bytes:
-    """Return at most `limit` + 1 bytes of a plain file; links and special files are refused."""
+    """Return the bytes of a plain file, `limit` at most; links and special files are refused."""
     path = folder / name
     if path.is_symlink() or not path.is_file():
         raise CheckpointError(f"{name} is missing")
     try:
         with path.open("rb") as file:
-            raw = file.read(limit + 1)
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise CheckpointError(f"{name} is larger than {limit} bytes")
+            return file.read(size)
     except OSError:
         raise CheckpointError(f"{name} cannot be read") from None
-    if len(raw) > limit:
-        raise CheckpointError(f"{name} is larger than {limit} bytes")
-    return raw
 
 
 def _read_arrays(name: str, raw: bytes) -> dict[str, NDArray[np.generic]]:

@@ -1,0 +1,296 @@
+"""Tiny real checkpoints, built with onnx.helper and written through `service.checkpoint`; no torch.
+
+    write_tiny(tmp_path, "tiny", operations=("encode", "decode"), default_for=("encode",))
+
+encode multiplies the flattened image by a fixed matrix, decode and generate multiply the latent by
+another and add 0.5 (and 0.05 per class), translate turns x into low + high - x, so going there and back
+is the identity. All of it is linear, so a latent near 3e38 overflows: a row that fails alone.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
+
+from service import checkpoint
+
+ALL = ("encode", "decode", "generate")
+SLOW_VALUES_PER_MS = 750_000
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def write_tiny(root: Path, name: str = "tiny", version: int = 1, **options: Any) -> Path:
+    """Write a tiny checkpoint, options as in `describe_tiny`, and return its folder."""
+    return checkpoint.write(root, *describe_tiny(name, version, **options))
+
+
+def describe_tiny(
+    name: str = "tiny",
+    version: int = 1,
+    *,
+    operations: Sequence[str] = ALL,
+    channels: int = 1,
+    size: int | None = 8,
+    stride: int = 1,
+    latent: tuple[int, ...] = (4,),
+    logvar: bool = False,
+    classes: Sequence[str] | None = None,
+    domains: tuple[str, str] | None = None,
+    default_for: Sequence[str] = (),
+    value_range: tuple[float, float] = (0.0, 1.0),
+    preferred_batch: int = 32,
+    colour: float | None = None,
+    slow_ms: float = 0,
+    seed: int = 0,
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the manifest without `files`, and the files; change either to write a checkpoint that lies.
+
+    `domains=(a, b)` adds translate both ways. `size=None` takes any multiple of `stride` and then offers
+    encode (of the mean colour) and translate alone. `colour` makes every decoded, generated and translated
+    pixel that value. `slow_ms` makes every run of every graph take about that long, whatever the batch.
+    """
+    build = _Builder(channels, size, latent, value_range, classes, colour, slow_ms, seed)
+    models: dict[str, ModelProto] = {}
+    if "encode" in operations:
+        models["encode"] = build.encode(logvar)
+    if "decode" in operations:
+        models["decode"] = build.decode(labelled=False)
+    if "generate" in operations:
+        models["generate"] = build.decode(labelled=classes is not None)
+    for domain in domains or ():
+        models[f"translate.{domain}"] = build.translate()
+
+    graphs, golden, files = {}, {}, {}
+    for key, model in models.items():
+        checker.check_model(model)
+        files[f"{key}.onnx"] = model.SerializeToString()
+        inputs = build.example(model)
+        outputs = run_onnx(files[f"{key}.onnx"], inputs)
+        golden |= {f"{key}.in.{tensor}": value for tensor, value in inputs.items()}
+        golden |= {f"{key}.out.{tensor}": value for tensor, value in outputs.items()}
+        graphs[key] = {
+            "graph": f"{key}.onnx",
+            "inputs": [_tensor_spec(value) for value in model.graph.input],
+            "outputs": [_tensor_spec(value) for value in model.graph.output],
+            "preferred_batch": preferred_batch,
+        }
+    files["golden.npz"] = to_npz(golden)
+
+    offered: dict[str, Any] = {key: graph for key, graph in graphs.items() if "." not in key}
+    if domains:
+        offered["translate"] = {
+            to: {**graphs[f"translate.{to}"], "from": source}
+            for to, source in zip(domains, reversed(domains), strict=True)
+        }
+    description = {
+        "schema": 1,
+        "name": name,
+        "version": version,
+        "family": "tiny",
+        "title": f"A tiny checkpoint named {name}",
+        "licence": "CC0-1.0",
+        "image": {
+            "channels": channels,
+            "height": size,
+            "width": size,
+            "stride": stride,
+            "range": list(value_range),
+        },
+        "latent": {"shape": list(latent), "prior": {"kind": "normal"}} if operations else None,
+        "classes": list(classes) if classes else None,
+        "domains": list(domains) if domains else None,
+        "operations": offered,
+        "default_for": list(default_for),
+        "data": {"name": "none", "sha256": "0" * 64, "split": "train", "seed": 0},
+        "training": {
+            "recipe": "tiny",
+            "config": {},
+            "seed": seed,
+            "steps": 0,
+            "images_seen": 0,
+            "seconds": 0.0,
+            "device": "cpu",
+            "libraries": {},
+            "commit": None,
+        },
+        "metrics": {},
+        "parity": {},
+        "golden": {"file": "golden.npz", "tolerance": 1e-3},
+    }
+    return description, files
+
+
+def run_onnx(graph: bytes, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
+    """Run a graph once, outside the service."""
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+
+
+def to_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return arrays as the bytes of an .npz file."""
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+class _Builder:
+    """Makes the graphs of one tiny checkpoint."""
+
+    def __init__(
+        self,
+        channels: int,
+        size: int | None,
+        latent: tuple[int, ...],
+        value_range: tuple[float, float],
+        classes: Sequence[str] | None,
+        colour: float | None,
+        slow_ms: float,
+        seed: int,
+    ) -> None:
+        self.image = (channels, size, size)
+        self.latent = latent
+        self.low, self.high = value_range
+        self.classes = classes
+        self.colour = colour
+        self.slow_ms = slow_ms
+        self.rng = np.random.default_rng(seed)
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+
+    def encode(self, logvar: bool) -> ModelProto:
+        size = self.image[1]
+        if size is None:
+            self._node("GlobalAveragePool", ["images"], "pooled")
+        features = self.image[0] * (size * size if size else 1)
+        self._node("Flatten", ["images" if size else "pooled"], "flat")
+        outputs = ["latents", "logvar"] if logvar else ["latents"]
+        for output in outputs:
+            weight = self.rng.normal(size=(features, int(np.prod(self.latent)))) / features
+            self._node("MatMul", ["flat", self._constant(weight)], f"{output}_flat")
+            self._node("Reshape", [f"{output}_flat", self._shape(self.latent)], f"{output}_fast")
+            self._output(output)
+        return self._model({"images": self.image}, dict.fromkeys(outputs, self.latent))
+
+    def decode(self, labelled: bool) -> ModelProto:
+        pixels = int(np.prod(self.image))
+        weight = self.rng.normal(size=(int(np.prod(self.latent)), pixels)) * 0.1 * (self.high - self.low)
+        middle = (self.low + self.high) / 2
+        if self.colour is not None:
+            weight, middle = weight * 0, self.colour
+        self._node("Flatten", ["latents"], "flat")
+        self._node("MatMul", ["flat", self._constant(weight)], "product")
+        self._node("Add", ["product", self._constant(middle)], "shifted")
+        inputs: dict[str, tuple[int | None, ...]] = {"latents": self.latent}
+        if labelled:
+            assert self.classes is not None
+            step = 0 if self.colour is not None else 0.05
+            table = step * np.arange(len(self.classes))[:, None] * np.ones((1, pixels))
+            self._node("Gather", [self._constant(table), "labels"], "by_label")
+            self._node("Add", ["shifted", "by_label"], "labelled")
+            inputs["labels"] = ()
+        flat = "labelled" if labelled else "shifted"
+        self._node("Reshape", [flat, self._shape(self.image)], "images_fast")
+        self._output("images")
+        return self._model(inputs, {"images": self.image})
+
+    def translate(self) -> ModelProto:
+        scale, shift = (-1.0, self.low + self.high) if self.colour is None else (0.0, self.colour)
+        self._node("Mul", ["images", self._constant(scale)], "scaled")
+        self._node("Add", ["scaled", self._constant(shift)], "translated_fast")
+        self._output("translated")
+        return self._model({"images": self.image}, {"translated": self.image})
+
+    def example(self, model: ModelProto) -> Arrays:
+        """Return one row of inputs for the golden sample."""
+        found: Arrays = {}
+        for value in model.graph.input:
+            shape = [axis.dim_value or 8 for axis in value.type.tensor_type.shape.dim][1:]
+            if value.name == "labels":
+                found["labels"] = np.ones(1, np.int64)
+            elif value.name == "images":
+                found["images"] = self.rng.uniform(self.low, self.high, (1, *shape)).astype(np.float32)
+            else:
+                found["latents"] = self.rng.normal(size=(1, *shape)).astype(np.float32)
+        return found
+
+    def _output(self, name: str) -> None:
+        """Name the output, behind a loop that costs `slow_ms` and changes nothing where that is asked for."""
+        if not self.slow_ms:
+            self._node("Identity", [f"{name}_fast"], name)
+            return
+        rounds = max(1, round(self.slow_ms))
+        source = self.nodes[0].input[0]
+        self._node("Shape", [source], "slow_shape")
+        self._node("ReduceMin", ["slow_shape"], "slow_rows", keepdims=0)
+        self._node("Cast", ["slow_rows"], "slow_seed", to=TensorProto.FLOAT)
+        values = self._constant(np.array([SLOW_VALUES_PER_MS]), np.int64)
+        self._node("Expand", ["slow_seed", values], "slow_start")
+        body = helper.make_graph(
+            [
+                helper.make_node("Identity", ["going"], ["going_on"]),
+                helper.make_node("Sin", ["before"], ["after"]),
+            ],
+            "slow_body",
+            [
+                helper.make_tensor_value_info("round", TensorProto.INT64, []),
+                helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+                helper.make_tensor_value_info("before", TensorProto.FLOAT, None),
+            ],
+            [
+                helper.make_tensor_value_info("going_on", TensorProto.BOOL, []),
+                helper.make_tensor_value_info("after", TensorProto.FLOAT, None),
+            ],
+        )
+        count = self._constant(np.array(rounds), np.int64)
+        self._node("Loop", [count, "", "slow_start"], "slow_end", body=body)
+        self._node("ReduceMean", ["slow_end"], "slow_mean", keepdims=0)
+        self._node("Mul", ["slow_mean", self._constant(0.0)], "slow_nothing")
+        self._node("Add", [f"{name}_fast", "slow_nothing"], name)
+
+    def _node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+
+    def _constant(self, value: Any, dtype: type = np.float32) -> str:
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+        return name
+
+    def _shape(self, shape: tuple[int | None, ...]) -> str:
+        return self._constant(np.array([-1, *shape]), np.int64)
+
+    def _model(
+        self, inputs: dict[str, tuple[int | None, ...]], outputs: dict[str, tuple[int | None, ...]]
+    ) -> ModelProto:
+        graph = helper.make_graph(
+            self.nodes,
+            "tiny",
+            [_value_info(name, shape) for name, shape in inputs.items()],
+            [_value_info(name, shape) for name, shape in outputs.items()],
+            self.constants,
+        )
+        self.nodes, self.constants = [], []
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _value_info(name: str, shape: tuple[int | None, ...]) -> Any:
+    dtype = TensorProto.INT64 if name == "labels" else TensorProto.FLOAT
+    axes = [f"axis_{i}" if axis is None else axis for i, axis in enumerate(shape)]
+    return helper.make_tensor_value_info(name, dtype, ["batch", *axes])
+
+
+def _tensor_spec(value: Any) -> dict[str, Any]:
+    tensor = value.type.tensor_type
+    return {
+        "name": value.name,
+        "dtype": "int64" if tensor.elem_type == TensorProto.INT64 else "float32",
+        "shape": [axis.dim_value or None for axis in tensor.shape.dim][1:],
+    }
