@@ -1,0 +1,62 @@
+"""Seeds to noise: an image depends on its own seed, never on its batch or on a library's random stream.
+
+For seed s and stream t, the words w_0, w_1, ... are the raw 64-bit output of Philox-4x64-10 (Salmon et al.
+2011) with key (s, t) and counter 0, as `numpy.random.Philox(key=[s, t]).random_raw` gives them. Then
+
+    u_i = (floor(w_i / 2^11) + 0.5) / 2^53                      uniform, never 0 or 1
+    r = sqrt(-2 ln u_2i),  a = 2 pi u_2i+1                      Box & Muller 1958
+    n_2i = r cos a,  n_2i+1 = r sin a                           standard normal, float64 rounded to float32
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.checkpoint import LatentSpec
+
+MAX_SEED = 2**53 - 1
+"""The largest integer that every JSON reader keeps exact."""
+LATENT_STREAM = 0
+LABEL_STREAM = 1
+POSTERIOR_STREAM = 2
+
+
+def noise(seeds: Sequence[int], latent: LatentSpec, truncation: float) -> NDArray[np.float32]:
+    """Draw one latent per seed from the prior, (N, *latent.shape).
+
+    `truncation` scales the distance from the prior's mean, which is 0 for N(0, I): mean + t * (z - mean).
+    """
+    z = normal(seeds, LATENT_STREAM, latent.size) * np.float32(truncation)
+    return z.reshape(len(seeds), *latent.shape)
+
+
+def labels(seeds: Sequence[int], classes: int) -> NDArray[np.int64]:
+    """Draw one class index per seed, uniform over `classes`, (N,)."""
+    u = _uniform(seeds, LABEL_STREAM, 1)[:, 0]
+    drawn: NDArray[np.int64] = np.minimum((u * classes).astype(np.int64), classes - 1)
+    return drawn
+
+
+def posterior(
+    seeds: Sequence[int], mean: NDArray[np.float32], logvar: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Draw one latent per seed from N(mean, exp(logvar)); both are (N, *shape), and so is the draw."""
+    z = normal(seeds, POSTERIOR_STREAM, mean[0].size).reshape(mean.shape)
+    return mean + np.exp(np.float32(0.5) * logvar) * z
+
+
+def normal(seeds: Sequence[int], stream: int, count: int) -> NDArray[np.float32]:
+    """Draw `count` standard normal numbers per seed, (N, count)."""
+    u = _uniform(seeds, stream, count + count % 2)
+    radius, angle = np.sqrt(-2 * np.log(u[:, 0::2])), 2 * np.pi * u[:, 1::2]
+    pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=2)
+    return pairs.reshape(len(seeds), -1)[:, :count].astype(np.float32)
+
+
+def _uniform(seeds: Sequence[int], stream: int, count: int) -> NDArray[np.float64]:
+    words = np.stack([np.random.Philox(key=[seed, stream]).random_raw(count) for seed in seeds])
+    uniform: NDArray[np.float64] = ((words >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
+    return uniform
