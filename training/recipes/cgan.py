@@ -38,6 +38,7 @@ class ConditionalGAN(Recipe):
     Config = CGANConfig
     family = "cgan"
     title = "Conditional GAN"
+    conditional = True
 
     def __init__(self, config: CGANConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)

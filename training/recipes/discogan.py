@@ -5,7 +5,7 @@ judge whole images. Per direction, with x_AB = G_AB(x_A) and x_ABA = G_BA(x_AB):
 
     L_const  = |x_ABA - x_A|^2                       coming back
     L_gan    = -log D_B(x_AB)                        looking like domain B
-    L_fm     = sum of hinged distances between mean features of x_B and x_AB
+    L_fm     = sum over layers of the squared distance between mean features of x_B and x_AB
 
     G minimises  r L_const + (1 - r) (0.1 L_gan + 0.9 L_fm),   r = 0.01 at first, then 0.5
     D minimises  -log D_B(x_B) - log(1 - D_B(x_AB)),  once for every two updates of G

@@ -46,6 +46,8 @@ class Recipe(ABC):
     value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     translates: ClassVar[bool] = False
     """Whether it learns from two domains; otherwise from images with class indices."""
+    conditional: ClassVar[bool] = False
+    """Whether `generate` takes a class."""
 
     def __init__(self, config: Config, shape: ImageShape, device: torch.device) -> None:
         self.shape = shape

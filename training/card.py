@@ -1,0 +1,82 @@
+"""The README.md inside a checkpoint, written from its manifest alone."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+
+def model_card(manifest: dict[str, Any]) -> str:
+    """Return the card of one checkpoint as Markdown."""
+    training, image = manifest["training"], manifest["image"]
+    colour = "grey" if image["channels"] == 1 else "colour"
+    lines = [
+        f"# {manifest['name']} {manifest['version']}",
+        "",
+        f"{manifest['title']}. Images are {image['height']} x {image['width']} {colour}.",
+        "",
+        "![preview](preview.png)",
+        "",
+        "_" + _preview_note(manifest) + "_",
+        "",
+        f"- Offers: {', '.join(manifest['operations'])}",
+    ]
+    if manifest["latent"]:
+        lines.append(f"- Latent: {manifest['latent']['shape'][0]} numbers, prior N(0, I)")
+    if manifest["classes"]:
+        lines.append(f"- Classes: {', '.join(manifest['classes'])}")
+    if manifest["domains"]:
+        lines.append(f"- Domains: {', '.join(manifest['domains'])}")
+    lines += [
+        f"- Data: {manifest['data']['name']} ({manifest['data']['split']}), SHA-256 `{manifest['data']['sha256'][:16]}`",
+        f"- Training: {training['steps']:,} updates, {training['images_seen']:,} images, {training['seconds'] / 60:.0f} minutes"
+        f" on {training['device']}, commit `{(training['commit'] or 'unknown')[:12]}`",
+        f"- Licence: {manifest['licence']}",
+        "",
+        "## Measured",
+        "",
+        "On test images, with the averaged weights that are in the graphs. Printed again by",
+        f"`python -m training evaluate checkpoints/{manifest['name']}/{manifest['version']}`.",
+        "",
+        *_table(manifest["metrics"]),
+        "",
+        "Largest difference between the graphs and the networks they were exported from, as a share of the output's range: "
+        + ", ".join(f"{key} {value:.1g}" for key, value in manifest["parity"].items())
+        + ".",
+        "",
+        "## Train it again",
+        "",
+        "    " + fit_command(manifest),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def fit_command(manifest: dict[str, Any]) -> str:
+    """Return the command that trained this checkpoint."""
+    options = [f"--{name.replace('_', '-')} {value}" for name, value in manifest["training"]["config"].items() if value is not None]
+    pair = f" --pair {'-'.join(manifest['domains'])}" if manifest["domains"] else ""
+    return shlex.join(shlex.split(
+        f"python -m training fit {manifest['training']['recipe']} --data {shlex.quote(manifest['data']['name'])}{pair} "
+        f"--name {manifest['name']} {' '.join(options)}"
+    ))
+
+
+def _preview_note(manifest: dict[str, Any]) -> str:
+    if manifest["domains"]:
+        return "The first test images of either domain: input, translation, and back again; none was chosen."
+    if "generate" in manifest["operations"]:
+        return "Seeds 0 to 63, none was chosen: what `POST /generate` draws for seed 0 and count 64."
+    return "The first 32 test images, each followed by its reconstruction."
+
+
+def _table(metrics: dict[str, Any], prefix: str = "") -> list[str]:
+    """Return the metrics as Markdown rows; nested ones carry their path."""
+    rows = [] if prefix else ["| figure | value |", "|---|---|"]
+    for name, value in metrics.items():
+        if isinstance(value, dict):
+            rows += _table(value, f"{prefix}{name}: ")
+        else:
+            shown = f"{value:.4g}" if isinstance(value, float) else f"`{value[:16]}`" if isinstance(value, str) else f"{value:,}"
+            rows.append(f"| {prefix}{name.replace('_', ' ')} | {shown} |")
+    return rows

@@ -1,0 +1,106 @@
+"""The independent judge: a classifier of the real training images, frozen before it sees anything generated.
+
+It is used in no loss, no early stop and no choice of a checkpoint. Its weights are kept under
+`runs/judges/`, named after the data and the settings below, so that every figure comes from the same judge.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.data import Dataset, Images, to_range
+from training.networks.classifier import Classifier
+from training.randomness import Shuffle, generator
+from training.run import RUNS
+
+SEED = 2
+MAX_UPDATES = 2800
+MAX_PASSES = 60
+"""A small data set is seen this often at most; the larger ones reach `MAX_UPDATES` first."""
+BATCH = 128
+PEAK_RATE = 3e-3
+SHIFT = 2
+"""Pixels by which training images are moved at most, for every 28 pixels of size."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A frozen classifier and how well it does on real test images."""
+
+    network: nn.Module
+    real_accuracy: float
+    real_accuracy_by_class: tuple[float, ...]
+    sha256: str
+    """Of its weights."""
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Return the class indices (N,) of images (N, C, size, size) in [0, 1]."""
+        with torch.no_grad():
+            return torch.cat([self.network(chunk).argmax(1) for chunk in images.split(500)])
+
+
+def judge_of(dataset: Dataset, console: Console) -> Judge:
+    """Return the judge of this data set, training it the first time it is asked for."""
+    path = RUNS / "judges" / f"{dataset.name}-{dataset.sha256[:12]}.pt"
+    network = Classifier(dataset.channels, len(dataset.classes))
+    if path.is_file():
+        network.load_state_dict(torch.load(path, weights_only=True))
+    else:
+        console.print(f"training the judge of {dataset.name} once, kept in {path}", highlight=False)
+        _train(network, dataset.train, console)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        building = path.with_suffix(".new")
+        torch.save(network.state_dict(), building)
+        building.replace(path)
+    network.eval().requires_grad_(False)
+    return _measured(network, dataset)
+
+
+def _train(network: nn.Module, images: Images, console: Console) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(SEED)
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                module.reset_parameters()
+        updates = min(MAX_UPDATES, -(-MAX_PASSES * len(images) // BATCH))
+        order = Shuffle(len(images), SEED, "judge order")
+        optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_RATE, weight_decay=1e-2)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=updates)
+        network.train()
+        for update in range(updates):
+            batch = images[order.take(update * BATCH, BATCH)]
+            inputs = _augment(to_range(batch.pixels, (0.0, 1.0)), update)
+            loss = F.cross_entropy(network(inputs), batch.labels, label_smoothing=0.05)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            if update % 400 == 399:
+                console.print(f"judge: update {update + 1}/{updates}  loss {loss.item():.3f}", highlight=False)
+
+
+def _augment(images: Tensor, update: int) -> Tensor:
+    """Mirror half of the images and move each batch by a few pixels."""
+    random = generator(SEED, "judge augmentation", update)
+    mirrored = torch.rand(len(images), generator=random) < 0.5
+    images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    reach = SHIFT * images.shape[-1] // 28
+    down, right = torch.randint(-reach, reach + 1, (2,), generator=random).tolist()
+    return images.roll((down, right), dims=(2, 3))
+
+
+def _measured(network: nn.Module, dataset: Dataset) -> Judge:
+    weights = b"".join(value.numpy().tobytes() for value in network.state_dict().values())
+    judge = Judge(network, 0.0, (), hashlib.sha256(weights).hexdigest())
+    hits = judge.predict(to_range(dataset.test.pixels, (0.0, 1.0))) == dataset.test.labels
+    by_class = tuple(
+        hits[dataset.test.labels == label].float().mean().item() for label in range(len(dataset.classes))
+    )
+    return Judge(network, hits.float().mean().item(), by_class, judge.sha256)
+

@@ -1,0 +1,214 @@
+"""Trained networks -> a checkpoint folder. The only part of training that knows the service.
+
+Each operation becomes an ONNX graph, compared with the torch module it came from; noise and seeds are the
+service's own, so the preview of a generator is exactly what `POST /generate {"seed": 0, "count": 64}` draws.
+"""
+
+from __future__ import annotations
+
+import io
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from service import checkpoint, sampling
+from service.checkpoint import LatentSpec
+from training.card import model_card
+from training.data import Dataset, to_range, to_unit
+from training.domains import DomainPair
+from training.evaluate import Metrics, batched
+from training.experiment import dataset_of
+from training.export import ExportedGraph, export
+from training.recipes.recipe import Recipe
+from training.run import RunRecord
+from training.sheets import COLUMNS, SHEET_IMAGES, grid, reconstructions, translations
+
+OPERATIONS = get_args(checkpoint.Operation)
+LIBRARIES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime", "pillow", "scikit-learn")
+ROWS = 64
+OUTPUTS = {"encode": ("latents", "logvar"), "decode": ("images",), "generate": ("images",), "translate": ("translated",)}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the packager is handed."""
+
+    record: RunRecord
+    recipe: Recipe
+    data: Dataset | DomainPair
+    metrics: Metrics
+    updates: int
+    seconds: float
+    device: str
+
+
+def package(trained: Trained, root: Path, default_for: Sequence[str]) -> Path:
+    """Write the next version of `trained.record.name` under `root` and return its folder.
+
+    Raises:
+        ExportError: a graph does not compute what its module does.
+        OSError: the disk is full or read-only; nothing is left behind.
+    """
+    recipe = trained.recipe
+    graphs = {key: _exported(key, module, trained) for key, module in recipe.operations().items()}
+    files, names = _graph_files(recipe.operations(), graphs)
+    files["golden.npz"] = _golden(graphs)
+    files["weights.safetensors"] = save(
+        {f"{name}.{key}": value.contiguous() for name, network in recipe.averaged.items() for key, value in network.state_dict().items()}
+    )
+    files["run.json"] = trained.record.model_dump_json(indent=2).encode()
+    files["preview.png"] = _png(preview(trained))
+    description = _description(trained, graphs, names, default_for)
+    description["version"] = checkpoint.next_version(root, trained.record.name)
+    files["README.md"] = model_card(description).encode()
+    return checkpoint.write(root, description, files)
+
+
+def preview(trained: Trained) -> Image.Image:
+    """Return seeds 0-63, or the first test images where nothing is generated."""
+    recipe, data = trained.recipe, trained.data
+    operations = recipe.operations()
+    if isinstance(data, DomainPair):
+        return grid(translations(operations, recipe.value_range, data), columns=6)
+    if "generate" not in operations:
+        return grid(reconstructions(operations, recipe.value_range, data), COLUMNS)
+    inputs = _generator_inputs(recipe, range(SHEET_IMAGES))
+    return grid(to_unit(batched(operations["generate"], *inputs.values()), recipe.value_range), COLUMNS)
+
+
+def _generator_inputs(recipe: Recipe, seeds: Sequence[int]) -> dict[str, Tensor]:
+    """Return what the service would feed the generator for these seeds."""
+    latents = torch.from_numpy(sampling.noise(seeds, LatentSpec(shape=(recipe.latent_dim or 0,)), 1.0))
+    if not recipe.conditional:
+        return {"latents": latents}
+    return {"latents": latents, "labels": torch.from_numpy(sampling.labels(seeds, len(recipe.shape.classes)))}
+
+
+def _exported(key: str, module: nn.Module, trained: Trained) -> ExportedGraph:
+    """Export one operation, tried on real test images, their latents, or seeds 0-63."""
+    recipe, data = trained.recipe, trained.data
+    if isinstance(data, DomainPair):
+        source = data.test[1 - data.domains.index(key.removeprefix("translate."))]
+    else:
+        source = data.test.pixels
+    images = to_range(source[torch.arange(ROWS) % len(source)], recipe.value_range)
+    if key in ("decode", "generate"):
+        inputs = _generator_inputs(recipe, range(ROWS))
+        inputs = {"latents": inputs["latents"]} if key == "decode" else inputs
+    else:
+        inputs = {"images": images}
+    with torch.inference_mode():
+        returned = module(*(value[:1] for value in inputs.values()))
+    count = len(returned) if isinstance(returned, tuple) else 1
+    return export(module, inputs, OUTPUTS[key.split(".")[0]][:count])
+
+
+def _graph_files(operations: dict[str, nn.Module], graphs: dict[str, ExportedGraph]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Return the graph files and each operation's file name; one module serving twice is stored once."""
+    files: dict[str, bytes] = {}
+    names: dict[str, str] = {}
+    stored: dict[int, str] = {}
+    for key, module in operations.items():
+        names[key] = stored.setdefault(id(module), f"{key.replace(' ', '-').replace('/', '-')}.onnx")
+        files.setdefault(names[key], graphs[key].model)
+    return files, names
+
+
+def _golden(graphs: dict[str, ExportedGraph]) -> bytes:
+    arrays: dict[str, NDArray[Any]] = {}
+    for key, graph in graphs.items():
+        for way, part in zip(("in", "out"), graph.golden, strict=True):
+            arrays |= {f"{key}.{way}.{name}": value for name, value in part.items()}
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _description(
+    trained: Trained, graphs: dict[str, ExportedGraph], names: dict[str, str], default_for: Sequence[str]
+) -> dict[str, Any]:
+    recipe, record, dataset = trained.recipe, trained.record, dataset_of(trained.data)
+    specs = {key: _graph_spec(graph, names[key]) for key, graph in graphs.items()}
+    operations: dict[str, Any] = {key: spec for key, spec in specs.items() if not key.startswith("translate.")}
+    if isinstance(trained.data, DomainPair):
+        a, b = trained.data.domains
+        operations["translate"] = {to: {**specs[f"translate.{to}"], "from": source} for source, to in ((a, b), (b, a))}
+    return {
+        "schema": 1,
+        "name": record.name,
+        "family": recipe.family,
+        "title": f"{recipe.title} of {dataset.name}" + (f", {' and '.join(trained.data.domains)}" if isinstance(trained.data, DomainPair) else ""),
+        "licence": "MIT",
+        "image": {
+            "channels": dataset.channels,
+            "height": dataset.size,
+            "width": dataset.size,
+            "range": list(recipe.value_range),
+        },
+        "latent": {"shape": [recipe.latent_dim], "prior": {"kind": "normal"}} if recipe.latent_dim else None,
+        "classes": list(dataset.classes) if recipe.conditional else None,
+        "domains": list(trained.data.domains) if isinstance(trained.data, DomainPair) else None,
+        "operations": operations,
+        "default_for": list(default_for),
+        "data": {
+            "name": dataset.name,
+            "sha256": dataset.sha256,
+            "split": f"train {len(dataset.train)}, test {len(dataset.test)}",
+            "seed": int(str(record.config["seed"])),
+        },
+        "training": {
+            "recipe": record.recipe,
+            "config": record.config,
+            "seed": int(str(record.config["seed"])),
+            "steps": trained.updates,
+            "images_seen": trained.updates * int(str(record.config["batch_size"])),
+            "seconds": round(trained.seconds, 1),
+            "device": trained.device,
+            "libraries": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
+            "commit": _commit(),
+        },
+        "metrics": trained.metrics,
+        "parity": {key: graph.parity for key, graph in graphs.items()},
+        "golden": {"file": "golden.npz"},
+    }
+
+
+def _graph_spec(graph: ExportedGraph, name: str) -> dict[str, Any]:
+    inputs, outputs = graph.golden
+    return {
+        "graph": name,
+        "inputs": [_tensor_spec(tensor, value) for tensor, value in inputs.items()],
+        "outputs": [_tensor_spec(tensor, outputs[tensor]) for tensor in graph.outputs],
+        "preferred_batch": graph.batch,
+    }
+
+
+def _tensor_spec(name: str, value: NDArray[Any]) -> dict[str, Any]:
+    return {"name": name, "dtype": str(value.dtype), "shape": list(value.shape[1:])}
+
+
+def _commit() -> str | None:
+    """Return the git commit of the code, with a plus where files were changed; None outside a checkout."""
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)  # noqa: S607
+        changed = subprocess.run(["git", "status", "--porcelain", "training"], capture_output=True, text=True, check=True)  # noqa: S607
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
