@@ -1,7 +1,11 @@
 """Everything the service refuses or fails with, and the one shape in which it says so (RFC 9457).
 
     any part raises a ServiceError -> problem_response -> application/problem+json
+
+The names say what happened ("QueueFull"), as an answer's reader would put it.
 """
+
+# ruff: noqa: N818
 
 from __future__ import annotations
 
