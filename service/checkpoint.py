@@ -222,14 +222,31 @@ class Manifest(_Part):
         if self.latent is None and {"encode", "decode", "generate"} & set(offered):
             raise ValueError("latent: needed by encode, decode and generate")
         for key, graph in self.graphs().items():
-            names = tuple(tensor.name for tensor in graph.inputs), tuple(tensor.name for tensor in graph.outputs)
-            known = next(TENSORS[operation] for operation in offered if key.split(".")[0] == operation)
-            if not all(got and got == full[: len(got)] for got, full in zip(names, known, strict=True)):
-                raise ValueError(f"operations: {key} has tensors {names}, the contract is {known}")
+            self._check_tensors(key, graph)
         for needed in [graph.graph for graph in self.graphs().values()] + [self.golden.file]:
             if needed not in self.files:
                 raise ValueError(f"files lacks {needed}")
         return self
+
+    def _check_tensors(self, key: str, graph: Graph) -> None:
+        """Refuse a graph whose tensors are not the contract's, in the shapes of `image` and `latent`."""
+        image = self.image.channels, self.image.height, self.image.width
+        latent = self.latent.shape if self.latent else ()
+        shapes = {"images": image, "translated": image, "latents": latent, "logvar": latent, "labels": ()}
+        prefix = key.partition(".")[0]
+        known = next(names for operation, names in TENSORS.items() if operation == prefix)
+        for tensors, names in zip((graph.inputs, graph.outputs), known, strict=True):
+            found = [tensor.name for tensor in tensors]
+            if not found or found != list(names[: len(found)]):
+                raise ValueError(f"operations: {key} has tensors {found} where the contract is {list(names)}")
+            for tensor in tensors:
+                dtype = "int64" if tensor.name == "labels" else "float32"
+                if (tensor.dtype, tensor.shape) != (dtype, shapes[tensor.name]):
+                    raise ValueError(
+                        f"operations: {key}: {tensor.name} must be {dtype} {shapes[tensor.name]}"
+                    )
+        if (len(graph.inputs) == 2) != (key == "generate" and self.classes is not None):
+            raise ValueError("operations: generate takes labels if and only if there are classes")
 
     def offers(self) -> tuple[Operation, ...]:
         """Return the operations offered, in the contract's order."""
@@ -287,7 +304,9 @@ def read_manifest(folder: Path) -> Manifest:
         where = ".".join(str(part) for part in first["loc"]) or MANIFEST
         raise CheckpointError(f"{MANIFEST}: {where}: {first['msg']}") from None
     if (manifest.name, str(manifest.version)) != (folder.parent.name, folder.name):
-        raise CheckpointError(f"{MANIFEST} says {manifest.name}/{manifest.version}, the folder says otherwise")
+        raise CheckpointError(
+            f"{MANIFEST} says {manifest.name}/{manifest.version}, the folder says otherwise"
+        )
     return manifest
 
 
@@ -307,7 +326,9 @@ def read(folder: Path) -> Checkpoint:
         if name in needed:
             kept[name] = raw
     graphs = {key: kept[graph.graph] for key, graph in manifest.graphs().items()}
-    return Checkpoint(folder, manifest, graphs, _read_arrays(manifest.golden.file, kept[manifest.golden.file]))
+    return Checkpoint(
+        folder, manifest, graphs, _read_arrays(manifest.golden.file, kept[manifest.golden.file])
+    )
 
 
 def next_version(root: Path, name: str) -> int:
@@ -367,7 +388,7 @@ def _read_arrays(name: str, raw: bytes) -> dict[str, NDArray[np.generic]]:
     try:
         with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
-    except Exception:
+    except Exception:  # noqa: BLE001 - NumPy and zipfile raise a dozen kinds for a broken archive
         raise CheckpointError(f"{name} is not an archive of plain arrays") from None
 
 

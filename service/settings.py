@@ -20,33 +20,53 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
-    workers: int = Field(1, ge=1, le=256, description="Processes that serve; one per core is the most that helps.")
-    checkpoints: Path = Field(Path("checkpoints"), description="Folder that holds <name>/<version>/ checkpoints.")
+    workers: int = Field(
+        1, ge=1, le=256, description="Processes that serve; one per core is the most that helps."
+    )
+    checkpoints: Path = Field(
+        Path("checkpoints"), description="Folder that holds <name>/<version>/ checkpoints."
+    )
     reload_interval_s: float = Field(
-        2.0, ge=0, le=3600, description="Seconds between looks at the checkpoint folder; 0 looks once, at start."
+        2.0,
+        ge=0,
+        le=3600,
+        description="Seconds between looks at the checkpoint folder; 0 looks once, at start.",
     )
     drain_delay_s: float = Field(
-        1.0, ge=0, le=600, description="Seconds to go on serving after SIGTERM, so that callers can move away."
+        1.0,
+        ge=0,
+        le=600,
+        description="Seconds to go on serving after SIGTERM, so that callers can move away.",
     )
     request_timeout_s: float = Field(
-        30.0, gt=0, le=3600, description="Seconds an answer may take; X-Request-Timeout-S can only shorten it."
+        30.0,
+        gt=0,
+        le=3600,
+        description="Seconds an answer may take; X-Request-Timeout-S can only shorten it.",
     )
     max_body_bytes: int = Field(32 << 20, ge=1, description="Bytes a request body may hold.")
     max_images: int = Field(256, ge=1, le=65536, description="Images one request may carry.")
-    max_image_pixels: int = Field(50_000_000, ge=1, description="Pixels one image may have before it is resized.")
+    max_image_pixels: int = Field(
+        50_000_000, ge=1, description="Pixels one image may have before it is resized."
+    )
     max_count: int = Field(1024, ge=1, le=65536, description="Images one request may ask for.")
-    queue_rows: int = Field(4096, ge=1, description="Rows that may wait for one graph before requests get 429.")
+    queue_rows: int = Field(
+        4096, ge=1, description="Rows that may wait for one graph before requests get 429."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line that is written."
     )
     allow_no_key: bool = Field(
-        False, description="Serve without API keys beyond loopback; only for networks that are closed otherwise."
+        False,
+        description="Serve without API keys beyond loopback; only for networks that are closed otherwise.",
     )
 
     @model_validator(mode="after")
     def _check(self) -> Settings:
         if not self.allow_no_key and not _is_loopback(self.host):
-            raise ValueError("host: without API keys only a loopback address is served, unless allow_no_key is true")
+            raise ValueError(
+                "host: without API keys only a loopback address is served, unless allow_no_key is true"
+            )
         if self.queue_rows < max(self.max_count, self.max_images):
             raise ValueError("queue_rows: must hold one whole request, at least max_count and max_images")
         return self

@@ -1,0 +1,95 @@
+"""One ONNX graph, ready to run: the batcher puts rows in, the graph's outputs come back.
+
+    batcher -> Engine.run -> batcher
+
+An engine runs on one thread; parallelism comes from several worker processes, each with its own engines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import onnxruntime as ort  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from service.checkpoint import CheckpointError, Graph, TensorSpec
+
+Arrays = dict[str, NDArray[Any]]
+
+_ORT_TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)"}
+
+_EXTERNAL_DATA = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
+"""The protobuf bytes of a first field that says "location", in every encoding of its tag and its length.
+
+That is the key under which a tensor names the file, outside the graph, that holds its weights.
+"""
+
+
+class Engine:
+    """An ONNX Runtime session whose tensors are those the manifest promises."""
+
+    def __init__(self, graph: bytes, spec: Graph) -> None:
+        """Load a graph from verified bytes, never from a path.
+
+        Raises:
+            CheckpointError: it is no valid graph, keeps weights in other files, or has other tensors than
+                the manifest says.
+        """
+        if _EXTERNAL_DATA.search(graph):
+            raise CheckpointError(f"{spec.graph} keeps weights outside the file")
+        try:
+            self._session = ort.InferenceSession(
+                graph, _session_options(), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no base class but this
+            raise CheckpointError(
+                f"{spec.graph} is not a graph that can be run ({type(error).__name__})"
+            ) from None
+        _compare(spec.graph, "input", self._session.get_inputs(), spec.inputs)
+        _compare(spec.graph, "output", self._session.get_outputs(), spec.outputs)
+        self._outputs = [tensor.name for tensor in spec.outputs]
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
+        """Run the graph on N rows and return its outputs by name, N rows each.
+
+        Raises whatever ONNX Runtime raises for inputs that the graph cannot take.
+        """
+        return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))
+
+
+def _session_options() -> ort.SessionOptions:
+    """Return options for one thread and little memory.
+
+    The arena keeps the largest batch's memory for ever (60 MB over eight small models) and was not faster.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.log_severity_level = 4
+    return options
+
+
+def _compare(file: str, kind: str, found: list[Any], promised: tuple[TensorSpec, ...]) -> None:
+    """Refuse a graph whose declared inputs or outputs are not the promised ones.
+
+    An output may leave an axis open that the manifest fixes: shape inference does not always reach the
+    end of a graph. What it really returns is measured when the checkpoint is warmed up.
+    """
+    if [tensor.name for tensor in found] != [tensor.name for tensor in promised]:
+        raise CheckpointError(f"{file}: the {kind}s are not those of the manifest")
+    for tensor, spec in zip(found, promised, strict=True):
+        if tensor.type != _ORT_TYPES[spec.dtype]:
+            raise CheckpointError(f"{file}: {kind} {spec.name} is not {spec.dtype}")
+        if kind == "output" and not tensor.shape:
+            continue
+        axes = [axis if isinstance(axis, int) else None for axis in tensor.shape]
+        same = len(axes) == len(spec.shape) + 1 and axes[0] is None
+        for axis, expected in zip(axes[1:], spec.shape, strict=False):
+            same = same and (axis == expected or (kind == "output" and axis is None))
+        if not same:
+            raise CheckpointError(f"{file}: {kind} {spec.name} has not the shape (N, *{list(spec.shape)})")

@@ -1,0 +1,159 @@
+"""One served version of a checkpoint: its manifest, and for each graph a batcher before an engine.
+
+    repository -> load -> Model; route -> Model.run -> batcher -> engine
+
+`load` trusts nothing: a checkpoint is warmed up and has to reproduce its golden sample before it serves.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service import checkpoint
+from service.batcher import Batcher, RunTime
+from service.checkpoint import CheckpointError, Graph, Manifest, TensorSpec
+from service.engine import Arrays, Engine
+from service.telemetry import GraphMetrics
+
+WARM_UP_RUNS = 3
+
+
+class Model:
+    """A checkpoint that can be run."""
+
+    def __init__(self, manifest: Manifest, batchers: Mapping[str, Batcher]) -> None:
+        self.manifest = manifest
+        self._batchers = batchers
+
+    async def run(
+        self, graph: str, inputs: Mapping[str, NDArray[Any]], deadline_s: float | None
+    ) -> dict[str, NDArray[Any]]:
+        """Run one graph on N rows, together with whatever else is waiting for it.
+
+        `graph` is a key of `Manifest.graphs`; `inputs` are float32 or int64 arrays by tensor name, all with
+        the same first axis N >= 1; `deadline_s` is a time of `time.monotonic()`. Returns the outputs by name.
+
+        Raises:
+            QueueFull, DeadlineExceeded, InferenceFailed: see `Batcher.run`.
+        """
+        return await self._batchers[graph].run(inputs, deadline_s)
+
+
+def load(folder: Path, queue_rows: int, executor: Executor) -> Model:
+    """Read the checkpoint in `folder`, build its engines and try them. Takes long: call it in a thread.
+
+    Raises:
+        CheckpointError: something about it is not as its manifest says.
+    """
+    found = checkpoint.read(folder)
+    manifest = found.manifest
+    batchers = {}
+    for key, spec in manifest.graphs().items():
+        engine = Engine(found.graphs[key], spec)
+        golden = _Golden(key, spec, found.golden)
+        _check_golden(engine, golden, manifest)
+        batchers[key] = Batcher(
+            engine,
+            batch_rows=spec.preferred_batch,
+            queue_rows=queue_rows,
+            run_time=_warm_up(engine, golden, len(manifest.classes or ())),
+            executor=executor,
+            metrics=GraphMetrics(manifest.name, key),
+        )
+    return Model(manifest, batchers)
+
+
+class _Golden:
+    """The recorded inputs and outputs of one graph."""
+
+    def __init__(self, key: str, spec: Graph, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Pick the graph's arrays.
+
+        Raises:
+            CheckpointError: one is missing, or is not what the manifest says of its tensor.
+        """
+        self.key = key
+        self.spec = spec
+        self.inputs = {tensor.name: self._pick(arrays, "in", tensor) for tensor in spec.inputs}
+        self.outputs = {tensor.name: self._pick(arrays, "out", tensor) for tensor in spec.outputs}
+        if len({len(value) for value in [*self.inputs.values(), *self.outputs.values()]}) != 1:
+            raise CheckpointError(f"golden sample: {key} has not the same rows everywhere")
+
+    def _pick(self, arrays: Mapping[str, NDArray[Any]], side: str, tensor: TensorSpec) -> NDArray[Any]:
+        name = f"{self.key}.{side}.{tensor.name}"
+        value = arrays.get(name)
+        if value is None:
+            raise CheckpointError(f"golden sample: {name} is missing")
+        if value.dtype != tensor.dtype or not _fits(value, tensor):
+            raise CheckpointError(
+                f"golden sample: {name} is not of the type and shape that the manifest says"
+            )
+        if not np.isfinite(value).all():
+            raise CheckpointError(f"golden sample: {name} has numbers that are not finite")
+        return value
+
+
+def _fits(value: NDArray[Any], tensor: TensorSpec) -> bool:
+    """Say whether an array has at least one row of the tensor's shape."""
+    if value.ndim != len(tensor.shape) + 1 or not len(value):
+        return False
+    return all(axis in (None, size) for size, axis in zip(value.shape[1:], tensor.shape, strict=True))
+
+
+def _check_golden(engine: Engine, golden: _Golden, manifest: Manifest) -> None:
+    """Run the golden sample; other processors round differently, but not by more than the tolerance."""
+    outputs = _try_run(engine, golden, golden.inputs)
+    for name, expected in golden.outputs.items():
+        if outputs[name].shape != expected.shape:
+            raise CheckpointError(f"golden sample: {golden.key} returns {name} in another shape")
+        low, high = (
+            (expected.min(), expected.max()) if name in ("latents", "logvar") else manifest.image.range
+        )
+        span = float(high - low) or 1.0
+        error = float(np.abs(outputs[name] - expected).max()) / span
+        if not error <= manifest.golden.tolerance:
+            raise CheckpointError(f"golden sample: {golden.key} is off by {error:.2g} of the range of {name}")
+
+
+def _warm_up(engine: Engine, golden: _Golden, classes: int) -> RunTime:
+    """Run one row and a whole batch, every class in it, and measure both.
+
+    Raises:
+        CheckpointError: the graph cannot take a batch, or gives numbers that are not finite.
+    """
+    rows = golden.spec.preferred_batch
+    single = {name: value[:1] for name, value in golden.inputs.items()}
+    batch = {name: np.repeat(value, rows, axis=0) for name, value in single.items()}
+    if "labels" in batch:
+        batch["labels"] = np.arange(rows, dtype=np.int64) % max(1, classes)
+    return RunTime(_time_runs(engine, golden, single), rows, _time_runs(engine, golden, batch))
+
+
+def _time_runs(engine: Engine, golden: _Golden, inputs: Arrays) -> float:
+    """Return the seconds of the fastest of a few runs."""
+    rows = len(next(iter(inputs.values())))
+    times = []
+    for _ in range(WARM_UP_RUNS):
+        started = time.perf_counter()
+        outputs = _try_run(engine, golden, inputs)
+        times.append(time.perf_counter() - started)
+        if any(len(value) != rows for value in outputs.values()):
+            raise CheckpointError(f"{golden.key} does not return one row per row")
+    return min(times)
+
+
+def _try_run(engine: Engine, golden: _Golden, inputs: Arrays) -> Arrays:
+    try:
+        outputs = engine.run(inputs)
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no base class but this
+        raise CheckpointError(f"{golden.key} cannot be run ({type(error).__name__})") from None
+    if not all(np.isfinite(value).all() for value in outputs.values()):
+        raise CheckpointError(f"{golden.key} gives numbers that are not finite")
+    return outputs

@@ -1,0 +1,105 @@
+"""Metrics and logs: what the parts report here, `/metrics` and standard error show.
+
+With several workers each writes its numbers to files in one folder, named by PROMETHEUS_MULTIPROC_DIR,
+and whichever worker is asked adds them up. The variable has to be set before this module is imported.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from functools import cache
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+WORKERS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+REQUESTS = Counter("latent_requests", "Answered requests.", ["route", "method", "status"])
+REQUEST_SECONDS = Histogram("latent_request_seconds", "Time to answer.", ["route"], buckets=_SECONDS)
+BATCH_ROWS = Histogram("latent_batch_rows", "Rows per run of a graph.", ["model", "graph"], buckets=_ROWS)
+RUN_SECONDS = Histogram(
+    "latent_run_seconds", "Time per run of a graph.", ["model", "graph"], buckets=_SECONDS
+)
+QUEUE_ROWS = Gauge(
+    "latent_queue_rows", "Rows waiting for a graph.", ["model", "graph"], multiprocess_mode="livesum"
+)
+REFUSALS = Counter(
+    "latent_refusals", "Work that a graph's queue refused or failed.", ["model", "graph", "code"]
+)
+MODELS = Gauge(
+    "latent_models",
+    "Checkpoints by state, as the worker with the fewest sees it.",
+    ["state"],
+    multiprocess_mode="livemin",
+)
+
+
+class GraphMetrics:
+    """The metrics of one graph, looked up once, since a look-up costs more than a count."""
+
+    def __init__(self, model: str, graph: str) -> None:
+        self.batch_rows = BATCH_ROWS.labels(model, graph)
+        self.run_seconds = RUN_SECONDS.labels(model, graph)
+        self.queue_rows = QUEUE_ROWS.labels(model, graph)
+        self._labels = model, graph
+
+    def refused(self, code: str) -> None:
+        """Count one request that was refused or failed for the reason `code`."""
+        REFUSALS.labels(*self._labels, code).inc()
+
+
+@cache
+def _request_counter(route: str, method: str, status: int) -> Counter:
+    return REQUESTS.labels(route, method, str(status))
+
+
+@cache
+def _request_clock(route: str) -> Histogram:
+    return REQUEST_SECONDS.labels(route)
+
+
+def count_request(route: str, method: str, status: int, seconds: float) -> None:
+    """Count one answer; `route` is the route's pattern, never a caller's path, and so is `method` known."""
+    _request_counter(route, method, status).inc()
+    _request_clock(route).observe(seconds)
+
+
+def metrics_response() -> tuple[bytes, str]:
+    """Return the metrics of all workers in Prometheus's text format, and its content type."""
+    registry = REGISTRY
+    if WORKERS_FOLDER in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+class _LineFormatter(logging.Formatter):
+    """One record, one line: nothing that is logged can look like another record."""
+
+    converter = time.gmtime  # type: ignore[assignment]
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).replace("\r", "\\r").replace("\n", "\\n")
+
+
+def configure_logs(level: str) -> None:
+    """Send log lines of at least `level` to standard error."""
+    handler = logging.StreamHandler()
+    line = "%(asctime)s.%(msecs)03dZ %(levelname)s %(process)d %(name)s %(message)s"
+    handler.setFormatter(_LineFormatter(line, datefmt="%Y-%m-%dT%H:%M:%S"))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
