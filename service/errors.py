@@ -5,8 +5,6 @@
 The names say what happened ("QueueFull"), as an answer's reader would put it.
 """
 
-# ruff: noqa: N818
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
