@@ -8,7 +8,7 @@ from typing import Any
 
 def model_card(manifest: dict[str, Any]) -> str:
     """Return the card of one checkpoint as Markdown."""
-    training, image = manifest["training"], manifest["image"]
+    training, image, data = manifest["training"], manifest["image"], manifest["data"]
     colour = "grey" if image["channels"] == 1 else "colour"
     lines = [
         f"# {manifest['name']} {manifest['version']}",
@@ -28,9 +28,10 @@ def model_card(manifest: dict[str, Any]) -> str:
     if manifest["domains"]:
         lines.append(f"- Domains: {', '.join(manifest['domains'])}")
     lines += [
-        f"- Data: {manifest['data']['name']} ({manifest['data']['split']}), SHA-256 `{manifest['data']['sha256'][:16]}`",
-        f"- Training: {training['steps']:,} updates, {training['images_seen']:,} images, {training['seconds'] / 60:.0f} minutes"
-        f" on {training['device']}, commit `{(training['commit'] or 'unknown')[:12]}`",
+        f"- Data: {data['name']} ({data['split']}), SHA-256 `{data['sha256'][:16]}`",
+        f"- Training: {training['steps']:,} updates, {training['images_seen']:,} images, "
+        f"{training['seconds'] / 60:.0f} minutes on {training['device']}, "
+        f"commit `{(training['commit'] or 'unknown')[:12]}`",
         f"- Licence: {manifest['licence']}",
         "",
         "## Measured",
@@ -40,7 +41,8 @@ def model_card(manifest: dict[str, Any]) -> str:
         "",
         *_table(manifest["metrics"]),
         "",
-        "Largest difference between the graphs and the networks they were exported from, as a share of the output's range: "
+        "Largest difference between the graphs and the networks they were exported from, as a share of the "
+        "output's range: "
         + ", ".join(f"{key} {value:.1g}" for key, value in manifest["parity"].items())
         + ".",
         "",
@@ -54,12 +56,17 @@ def model_card(manifest: dict[str, Any]) -> str:
 
 def fit_command(manifest: dict[str, Any]) -> str:
     """Return the command that trained this checkpoint."""
-    options = [f"--{name.replace('_', '-')} {value}" for name, value in manifest["training"]["config"].items() if value is not None]
-    pair = f" --pair {'-'.join(manifest['domains'])}" if manifest["domains"] else ""
-    return shlex.join(shlex.split(
-        f"python -m training fit {manifest['training']['recipe']} --data {shlex.quote(manifest['data']['name'])}{pair} "
-        f"--name {manifest['name']} {' '.join(options)}"
-    ))
+    training = manifest["training"]
+    words = ["python", "-m", "training", "fit", training["recipe"], "--data", manifest["data"]["name"]]
+    if manifest["domains"]:
+        words += ["--pair", "-".join(manifest["domains"])]
+    words += ["--name", manifest["name"]]
+    for name, value in training["config"].items():
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    if manifest["default_for"]:
+        words += ["--default-for", *manifest["default_for"]]
+    return shlex.join(words)
 
 
 def _preview_note(manifest: dict[str, Any]) -> str:
@@ -77,6 +84,12 @@ def _table(metrics: dict[str, Any], prefix: str = "") -> list[str]:
         if isinstance(value, dict):
             rows += _table(value, f"{prefix}{name}: ")
         else:
-            shown = f"{value:.4g}" if isinstance(value, float) else f"`{value[:16]}`" if isinstance(value, str) else f"{value:,}"
+            shown = (
+                f"{value:.4g}"
+                if isinstance(value, float)
+                else f"`{value[:16]}`"
+                if isinstance(value, str)
+                else f"{value:,}"
+            )
             rows.append(f"| {prefix}{name.replace('_', ' ')} | {shown} |")
     return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -21,17 +21,15 @@ from training.experiment import (
     feed_of,
     load_averages,
     load_data,
-    load_dataset,
     progress_of,
     read_record,
 )
 from training.export import ExportError
-from training.judge import judge_of
 from training.options import add_options, read_config
 from training.package import OPERATIONS, Trained, package
 from training.progress import Progress
 from training.recipes import RECIPES
-from training.run import RUNS, Run, RunError, RunRecord, replace
+from training.run import RUNS, Run, RunError, RunRecord
 from training.sheets import sheet
 from training.trainer import Interrupted, Trainer
 
@@ -51,7 +49,12 @@ def main(arguments: Sequence[str]) -> int:
         console.print(f"training: {error}", style="bold", highlight=False, markup=False)
         return 1
     except OSError as error:
-        console.print(f"training: {error.filename or 'disk'}: {error.strerror}", style="bold", highlight=False, markup=False)
+        console.print(
+            f"training: {error.filename or 'disk'}: {error.strerror}",
+            style="bold",
+            highlight=False,
+            markup=False,
+        )
         return 1
     return code
 
@@ -59,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
 def fit(options: argparse.Namespace, console: Console) -> int:
     """Train a recipe from the start or from its last save, then package it."""
     kind = RECIPES[options.recipe]
-    config = read_config(kind.Config, options)
+    config = read_config(kind.config_type, options)
     say = _say(console)
     draft = RunRecord(
         name=options.name or _default_name(options),
@@ -92,7 +95,10 @@ def fit(options: argparse.Namespace, console: Console) -> int:
         try:
             trainer.train()
         except Interrupted:
-            say(f"stopped after update {trainer.update} of {trainer.total}, saved in {run.folder}; add --resume to go on")
+            say(
+                f"stopped after update {trainer.update} of {trainer.total}, saved in {run.folder}; "
+                "the same command with --resume goes on"
+            )
             return INTERRUPTED
     return _package(run.folder, options, console)
 
@@ -142,7 +148,11 @@ def _same(old: RunRecord, new: RunRecord) -> None:
                 + ", ".join(f"{key} was {before.get(key)}, is {after[key]}" for key in changed)
             )
         if before != after:
-            what = "the data has changed since" if name == "data_sha256" else f"its {name} was {before}, not {after}"
+            what = (
+                "the data has changed since"
+                if name == "data_sha256"
+                else f"its {name} was {before}, not {after}"
+            )
             raise RunError(f"cannot resume {old.name}: {what}")
 
 
@@ -151,7 +161,9 @@ def _folder(name: str) -> Path:
     for folder in (Path(name), RUNS / name):
         if (folder / "run.json").is_file():
             return folder
-    raise RunError(f"{name!r} is neither a run in {RUNS} nor a checkpoint folder such as checkpoints/fashion-vae/1")
+    raise RunError(
+        f"{name!r} is neither a run in {RUNS} nor a checkpoint folder such as checkpoints/fashion-vae/1"
+    )
 
 
 def _default_name(options: argparse.Namespace) -> str:
@@ -168,11 +180,15 @@ def _described(data: Dataset | DomainPair) -> str:
     dataset = dataset_of(data)
     kind = f"{dataset.size} x {dataset.size} {'grey' if dataset.channels == 1 else 'colour'}"
     if isinstance(data, DomainPair):
-        return " and ".join(f"{len(part):,} {name}" for part, name in zip(data.train, data.domains, strict=True)) + f", {kind}"
-    return f"{len(dataset.train):,} training and {len(dataset.test):,} test images, {kind}, {len(dataset.classes)} classes"
+        return (
+            " and ".join(f"{len(part):,} {name}" for part, name in zip(data.train, data.domains, strict=True))
+            + f", {kind}"
+        )
+    images = f"{len(dataset.train):,} training and {len(dataset.test):,} test images"
+    return f"{images}, {kind}, {len(dataset.classes)} classes"
 
 
-def _say(console: Console):  # type: ignore[no-untyped-def]
+def _say(console: Console) -> Callable[[str], None]:
     return lambda line: console.print(line, highlight=False, markup=False)
 
 
@@ -187,7 +203,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_data_options(one, kind.translates)
         _add_common_options(one)
         _add_package_options(one)
-        add_options(one, kind.Config)
+        add_options(one, kind.config_type)
     for command, function, text in (
         ("evaluate", evaluate_folder, "print the figures of a checkpoint or a run"),
         ("package", package_run, "evaluate and package the last save of a run"),
@@ -207,11 +223,16 @@ def _add_data_options(parser: argparse.ArgumentParser, translates: bool) -> None
         "--data",
         default="fashion-mnist",
         metavar="DATA",
-        help=f"{', '.join(DATASETS)}, or a folder of pictures whose sub-folders are classes (default: fashion-mnist)",
+        help=f"{', '.join(DATASETS)}, or a folder of pictures whose sub-folders are classes "
+        "(default: fashion-mnist)",
     )
     group.add_argument("--path", help="folder that holds the files of a named data set")
-    group.add_argument("--size", type=_size, metavar="N", help="side of a folder's images in pixels, 28 to 128 (default: 28)")
-    group.add_argument("--channels", type=int, choices=(1, 3), help="read a folder as grey or as colour (default: as it is)")
+    group.add_argument(
+        "--size", type=_size, metavar="N", help="side of a folder's images in pixels, 28 to 128 (default: 28)"
+    )
+    group.add_argument(
+        "--channels", type=int, choices=(1, 3), help="read a folder as grey or as colour (default: as it is)"
+    )
     group.add_argument(
         "--pair",
         help="the two domains, such as edges-photos or bags-boots" if translates else argparse.SUPPRESS,
@@ -220,14 +241,24 @@ def _add_data_options(parser: argparse.ArgumentParser, translates: bool) -> None
 
 def _add_common_options(parser: argparse.ArgumentParser) -> None:
     default = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", default=default, choices=("cpu", "cuda"), help=f"where to train (default: {default})")
+    parser.add_argument(
+        "--device", default=default, choices=("cpu", "cuda"), help=f"where to train (default: {default})"
+    )
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="processor threads (default: 2)")
 
 
 def _add_package_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--name", help="name of the run and of the checkpoint (default: from the data and the recipe)")
+    parser.add_argument(
+        "--name", help="name of the run and of the checkpoint (default: from the data and the recipe)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the last save")
-    parser.add_argument("--checkpoints", type=Path, default=CHECKPOINTS, metavar="DIR", help="where checkpoints go (default: checkpoints)")
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        default=CHECKPOINTS,
+        metavar="DIR",
+        help="where checkpoints go (default: checkpoints)",
+    )
     parser.add_argument(
         "--default-for",
         nargs="+",

@@ -23,7 +23,12 @@ FASHION_CLASSES = (
 DIGIT_CLASSES = tuple("0123456789")
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 DOWNLOADS = Path("runs/data")
-IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 
 
 class DataError(Exception):
@@ -105,7 +110,9 @@ def fashion_mnist(path: Path | None = None) -> Dataset:
     folder = path or DEBIAN_FASHION_MNIST
     if not _has_idx(folder):
         if path is not None:
-            raise DataError(f"{path} lacks Fashion-MNIST's four files ({', '.join(IDX_FILES)}, or the same with .gz)")
+            raise DataError(
+                f"{path} lacks Fashion-MNIST's four files ({', '.join(IDX_FILES)}, or the same with .gz)"
+            )
         folder = _download("FashionMNIST")
     return _from_idx("fashion-mnist", folder, FASHION_CLASSES)
 
@@ -126,7 +133,9 @@ def digits(path: Path | None = None) -> Dataset:
     bunch = load_digits()
     small = torch.from_numpy(bunch.images.astype(np.float32) * (255 / 16))[:, None]
     large = F.interpolate(small, size=(28, 28), mode="bicubic", align_corners=False)
-    images = Images(large.round().clamp(0, 255).to(torch.uint8), torch.from_numpy(bunch.target.astype(np.int64)))
+    images = Images(
+        large.round().clamp(0, 255).to(torch.uint8), torch.from_numpy(bunch.target.astype(np.int64))
+    )
     is_test = torch.arange(len(images)) % 5 == 4
     return make_dataset("digits", images[~is_test], images[is_test], DIGIT_CLASSES)
 
@@ -151,7 +160,11 @@ def read_idx(path: Path) -> np.ndarray:
         DataError: it is damaged.
     """
     try:
-        raw = path.read_bytes() if path.is_file() else gzip.decompress(path.with_name(f"{path.name}.gz").read_bytes())
+        raw = (
+            path.read_bytes()
+            if path.is_file()
+            else gzip.decompress(path.with_name(f"{path.name}.gz").read_bytes())
+        )
         axes = raw[3]
         shape = np.frombuffer(raw, ">u4", count=axes, offset=4)
         return np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape).copy()
@@ -164,9 +177,10 @@ def _download(kind: str) -> Path:
 
     try:
         getattr(datasets, kind)(DOWNLOADS, download=True)
-    except Exception as error:  # torchvision raises whatever its mirrors and the network do
+    except Exception as error:  # noqa: BLE001 - torchvision raises whatever its mirrors and the network do
         raise DataError(
-            f"{kind} could not be downloaded ({type(error).__name__}). Without internet: give its folder with --path"
+            f"{kind} could not be downloaded ({type(error).__name__}). "
+            "Without internet: give its folder with --path"
             + (", or apt-get install dataset-fashion-mnist" if kind == "FashionMNIST" else "")
         ) from None
     return DOWNLOADS / kind / "raw"

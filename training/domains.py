@@ -10,7 +10,13 @@ from torch.nn import functional as F
 
 from training.data import DataError, Dataset
 
-WORDS = {"bags": "Bag", "boots": "Ankle boot", "sneakers": "Sneaker", "sandals": "Sandal", "trousers": "Trouser"}
+WORDS = {
+    "bags": "Bag",
+    "boots": "Ankle boot",
+    "sneakers": "Sneaker",
+    "sandals": "Sandal",
+    "trousers": "Trouser",
+}
 """Plural domain names for classes of Fashion-MNIST."""
 
 
@@ -47,7 +53,8 @@ def domain_pair(dataset: Dataset, pair: str | None) -> DomainPair:
         if len(dataset.classes) != 2:
             raise DataError(
                 f"a translation needs two domains and {dataset.name} has {len(dataset.classes)} classes: "
-                "give --pair edges-photos or two of its classes, such as --pair bags-boots, or a folder with two sub-folders"
+                "give --pair edges-photos or two of its classes, such as --pair bags-boots, "
+                "or a folder with two sub-folders"
             )
         names: tuple[str, ...] = dataset.classes
     else:
@@ -60,8 +67,14 @@ def domain_pair(dataset: Dataset, pair: str | None) -> DomainPair:
     return DomainPair(
         name=dataset.name if pair is None else pair.lower().replace(" ", "-"),
         domains=(names[0], names[1]),
-        train=(_members(dataset.train.pixels, dataset.train.labels, first), _members(dataset.train.pixels, dataset.train.labels, second)),
-        test=(_members(dataset.test.pixels, dataset.test.labels, first), _members(dataset.test.pixels, dataset.test.labels, second)),
+        train=(
+            _members(dataset.train.pixels, dataset.train.labels, first),
+            _members(dataset.train.pixels, dataset.train.labels, second),
+        ),
+        test=(
+            _members(dataset.test.pixels, dataset.test.labels, first),
+            _members(dataset.test.pixels, dataset.test.labels, second),
+        ),
         paired=False,
         dataset=dataset,
         labels=(first, second),

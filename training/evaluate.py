@@ -38,7 +38,9 @@ def evaluate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Me
     if {"encode", "decode"} <= set(operations):
         found |= _reconstruction(operations, latent_dim, value_range, data)
     if recipe.conditional:
-        found |= label_fidelity(operations["generate"], latent_dim, value_range, data, judge_of(data, console))
+        found |= label_fidelity(
+            operations["generate"], latent_dim, value_range, data, judge_of(data, console)
+        )
     return found
 
 
@@ -118,7 +120,10 @@ def evaluate_translation(
         if pair.paired:
             truth = to_range(pair.test[1 - side], (0.0, 1.0))
             row |= {"truth_ssim": metrics.ssim(outputs, truth), "truth_l1": metrics.l1(outputs, truth)}
-            row |= {"untranslated_ssim": metrics.ssim(inputs, truth), "untranslated_l1": metrics.l1(inputs, truth)}
+            row |= {
+                "untranslated_ssim": metrics.ssim(inputs, truth),
+                "untranslated_l1": metrics.l1(inputs, truth),
+            }
         if judge and pair.labels:
             label = pair.labels[1 - side]
             row["recognised_as_target"] = (judge.predict(outputs) == label).float().mean().item()

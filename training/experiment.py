@@ -44,7 +44,9 @@ def load_data(record: RunRecord, config: Config, say: Callable[[str], None]) -> 
     Raises:
         DataError: they cannot be had, or do not suit the recipe.
     """
-    dataset = load_dataset(record.data, record.path, record.size, record.channels, say).hold_out(config.holdout)
+    dataset = load_dataset(record.data, record.path, record.size, record.channels, say).hold_out(
+        config.holdout
+    )
     if RECIPES[record.recipe].translates:
         return domain_pair(dataset, record.pair)
     if record.pair is not None:
@@ -80,7 +82,7 @@ def feed_of(data: Dataset | DomainPair, config: Config, recipe: Recipe) -> Feed:
 
 def config_of(record: RunRecord) -> Config:
     """Return the typed config of a run."""
-    return RECIPES[record.recipe].Config.model_validate(record.config)
+    return RECIPES[record.recipe].config_type.model_validate(record.config)
 
 
 def load_averages(folder: Path, recipe: Recipe) -> None:
@@ -93,7 +95,11 @@ def load_averages(folder: Path, recipe: Recipe) -> None:
     if packaged.is_file():
         flat = load_file(packaged)
         weights = {
-            name: {key.removeprefix(f"{name}."): value for key, value in flat.items() if key.startswith(f"{name}.")}
+            name: {
+                key.removeprefix(f"{name}."): value
+                for key, value in flat.items()
+                if key.startswith(f"{name}.")
+            }
             for name in recipe.averaged
         }
     else:

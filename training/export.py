@@ -1,8 +1,7 @@
-"""Torch modules to ONNX graphs, each compared with its module and checked for rows that mind their neighbours."""
+"""Torch modules to ONNX graphs, each compared with its module and searched for rows that disturb others."""
 
 from __future__ import annotations
 
-import io
 import logging
 import warnings
 from collections.abc import Mapping
@@ -61,9 +60,13 @@ def export(module: nn.Module, inputs: Mapping[str, Tensor], outputs: tuple[str, 
     found = run(session, arrays)
     parity = max(_relative(found[name], value.numpy()) for name, value in zip(outputs, expected, strict=True))
     if not parity <= PARITY_LIMIT:
-        raise ExportError(f"graph and module differ by {parity:.2g} of the output's range; {PARITY_LIMIT} is allowed")
+        raise ExportError(
+            f"graph and module differ by {parity:.2g} of the output's range; {PARITY_LIMIT} is allowed"
+        )
     golden = {name: value[:2] for name, value in arrays.items()}
-    return ExportedGraph(model, outputs, parity, _independent_batch(session, arrays), (golden, run(session, golden)))
+    return ExportedGraph(
+        model, outputs, parity, _independent_batch(session, arrays), (golden, run(session, golden))
+    )
 
 
 def run(session: onnxruntime.InferenceSession, arrays: Arrays) -> Arrays:
@@ -88,9 +91,7 @@ def _serialised(module: nn.Module, inputs: Mapping[str, Tensor], outputs: tuple[
             verbose=False,
         )
     assert program is not None
-    file = io.BytesIO()
-    program.save(file, external_data=False)
-    return file.getvalue()
+    return program.model_proto.SerializeToString()
 
 
 def _session(model: bytes) -> onnxruntime.InferenceSession:
@@ -106,7 +107,9 @@ def _relative(found: NDArray[Any], expected: NDArray[Any]) -> float:
 
 def _independent_batch(session: onnxruntime.InferenceSession, arrays: Arrays) -> int:
     rows = len(next(iter(arrays.values())))
-    alone = [run(session, {name: value[row : row + 1] for name, value in arrays.items()}) for row in range(rows)]
+    alone = [
+        run(session, {name: value[row : row + 1] for name, value in arrays.items()}) for row in range(rows)
+    ]
     single = {name: np.concatenate([row[name] for row in alone]) for name in alone[0]}
     for batch in BATCHES:
         sizes = {batch, max(1, batch // 2), max(1, batch - 1)}
@@ -115,9 +118,13 @@ def _independent_batch(session: onnxruntime.InferenceSession, arrays: Arrays) ->
     return 1
 
 
-def _equal_in_batches(session: onnxruntime.InferenceSession, arrays: Arrays, single: Arrays, size: int) -> bool:
+def _equal_in_batches(
+    session: onnxruntime.InferenceSession, arrays: Arrays, single: Arrays, size: int
+) -> bool:
     for start in range(0, len(next(iter(arrays.values()))), size):
         together = run(session, {name: value[start : start + size] for name, value in arrays.items()})
-        if any(not np.array_equal(value, single[name][start : start + size]) for name, value in together.items()):
+        if any(
+            not np.array_equal(value, single[name][start : start + size]) for name, value in together.items()
+        ):
             return False
     return True

@@ -26,7 +26,12 @@ class LabelledFeed:
     """Images in `value_range` with their class indices."""
 
     def __init__(
-        self, dataset: Dataset, batch_size: int, seed: int, value_range: tuple[float, float], device: torch.device
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        seed: int,
+        value_range: tuple[float, float],
+        device: torch.device,
     ) -> None:
         self.images = len(dataset.train)
         self._dataset, self._size, self._range, self._device = dataset, batch_size, value_range, device
@@ -42,11 +47,18 @@ class DomainFeed:
     """Images of domain a and images of domain b, each in its own order."""
 
     def __init__(
-        self, pair: DomainPair, batch_size: int, seed: int, value_range: tuple[float, float], device: torch.device
+        self,
+        pair: DomainPair,
+        batch_size: int,
+        seed: int,
+        value_range: tuple[float, float],
+        device: torch.device,
     ) -> None:
         self.images = max(len(domain) for domain in pair.train)
         self._pair, self._size, self._range, self._device = pair, batch_size, value_range, device
-        self._orders = [Shuffle(len(domain), seed, f"order {side}") for side, domain in zip("ab", pair.train, strict=True)]
+        self._orders = [
+            Shuffle(len(domain), seed, f"order {side}") for side, domain in zip("ab", pair.train, strict=True)
+        ]
 
     def batch(self, update: int) -> tuple[Tensor, Tensor]:
         """Return two independent batches (N, C, size, size)."""

@@ -33,6 +33,7 @@ def image_folder(folder: Path, size: int, channels: int | None, say: Callable[[s
         folder: holds pictures, or sub-folders of pictures.
         size: side of the square images in pixels.
         channels: 1 for grey, 3 for colour, None to follow the pictures.
+        say: takes the lines.
 
     Raises:
         DataError: no folder, too few readable pictures, or pictures both beside and in sub-folders.
@@ -41,14 +42,18 @@ def image_folder(folder: Path, size: int, channels: int | None, say: Callable[[s
     opened = [(path, label, _open(path)) for path, label in files]
     broken = [path for path, _, image in opened if image is None]
     if broken:
-        names = ", ".join(str(path.relative_to(folder)) for path in broken[:5]) + (" ..." if len(broken) > 5 else "")
+        names = ", ".join(str(path.relative_to(folder)) for path in broken[:5]) + (
+            " ..." if len(broken) > 5 else ""
+        )
         say(f"skipped {len(broken)} of {len(files)} files that are not readable pictures: {names}")
     readable = [(label, image) for _, label, image in opened if image is not None]
     counts = Counter(label for label, _ in readable)
     for label, name in enumerate(classes):
         if counts[label] < MIN_IMAGES:
             where = f"class {name!r} in {folder}" if len(classes) > 1 else str(folder)
-            raise DataError(f"{where} has {counts[label]} readable pictures; at least {MIN_IMAGES} are needed")
+            raise DataError(
+                f"{where} has {counts[label]} readable pictures; at least {MIN_IMAGES} are needed"
+            )
     channels = channels or _channels([image for _, image in readable], say)
     pixels = torch.from_numpy(np.stack([fit(image, size, channels) for _, image in readable]))
     labels = torch.tensor([label for label, _ in readable], dtype=torch.int64)
@@ -69,7 +74,9 @@ def fit(image: Image.Image, size: int, channels: int) -> np.ndarray:
     if image.size != (size, size):
         scale = size / max(image.size)
         resized = tuple(max(1, round(side * scale)) for side in image.size)
-        image = image.resize((resized[0], resized[1]), Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC)
+        image = image.resize(
+            (resized[0], resized[1]), Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+        )
         canvas = Image.new(image.mode, (size, size), 0)
         canvas.paste(image, ((size - resized[0]) // 2, (size - resized[1]) // 2))
         image = canvas
@@ -85,7 +92,9 @@ def _find(folder: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
     groups = {child.name: _pictures(child) for child in sorted(folder.iterdir()) if child.is_dir()}
     groups = {name: found for name, found in groups.items() if found}
     if here and groups:
-        raise DataError(f"{folder} holds pictures both beside and inside sub-folders; sub-folders are classes")
+        raise DataError(
+            f"{folder} holds pictures both beside and inside sub-folders; sub-folders are classes"
+        )
     if not here and not groups:
         raise DataError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
     if here:
@@ -111,7 +120,10 @@ def _open(path: Path) -> Image.Image | None:
 def _channels(images: list[Image.Image], say: Callable[[str], None]) -> int:
     grey = sum(image.mode in GREY_MODES for image in images)
     if 0 < grey < len(images):
-        say(f"{grey} of {len(images)} pictures are grey, the rest colour: all are read as colour (--channels 1 reads all as grey)")
+        say(
+            f"{grey} of {len(images)} pictures are grey, the rest colour: all are read as colour "
+            "(--channels 1 reads all as grey)"
+        )
     return 1 if grey == len(images) else 3
 
 

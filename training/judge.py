@@ -82,7 +82,9 @@ def _train(network: nn.Module, images: Images, console: Console) -> None:
             optimizer.step()
             schedule.step()
             if update % 400 == 399:
-                console.print(f"judge: update {update + 1}/{updates}  loss {loss.item():.3f}", highlight=False)
+                console.print(
+                    f"judge: update {update + 1}/{updates}  loss {loss.item():.3f}", highlight=False
+                )
 
 
 def _augment(images: Tensor, update: int) -> Tensor:
@@ -103,4 +105,3 @@ def _measured(network: nn.Module, dataset: Dataset) -> Judge:
         hits[dataset.test.labels == label].float().mean().item() for label in range(len(dataset.classes))
     )
     return Judge(network, hits.float().mean().item(), by_class, judge.sha256)
-

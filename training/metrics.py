@@ -22,8 +22,12 @@ def psnr(images: Tensor, others: Tensor) -> float:
 
 
 def ssim(images: Tensor, others: Tensor) -> float:
-    """Return the mean structural similarity (Wang et al. 2004: Gaussian window 11, sigma 1.5, K 0.01 and 0.03)."""
-    return torch.cat([_ssim(a, b) for a, b in zip(images.split(1000), others.split(1000), strict=True)]).mean().item()
+    """Return the mean structural similarity (Wang et al. 2004: window 11, sigma 1.5, K 0.01 and 0.03)."""
+    return (
+        torch.cat([_ssim(a, b) for a, b in zip(images.split(1000), others.split(1000), strict=True)])
+        .mean()
+        .item()
+    )
 
 
 def l1(images: Tensor, others: Tensor) -> float:
@@ -38,7 +42,7 @@ def pca_mse(train: Tensor, test: Tensor, dimensions: int) -> float:
     covariance = (flat - mean).T @ (flat - mean) / len(flat)
     components = torch.linalg.eigh(covariance).eigenvectors[:, -dimensions:]
     centred = other - mean
-    return (centred - centred @ components @ components.T).square().mean().item()
+    return float((centred - centred @ components @ components.T).square().mean())
 
 
 def rounded(images: Tensor, noise: float, random: torch.Generator) -> Tensor:

@@ -37,7 +37,9 @@ def read_config(kind: type[Config], options: argparse.Namespace) -> Config:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         option = str(first["loc"][0]).replace("_", "-")
-        raise ValueError(f"--{option} {given[str(first['loc'][0])]}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+        raise ValueError(
+            f"--{option} {given[str(first['loc'][0])]}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        ) from None
 
 
 def _metavar(annotation: Any) -> str:

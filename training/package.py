@@ -37,7 +37,12 @@ from training.sheets import COLUMNS, SHEET_IMAGES, grid, reconstructions, transl
 OPERATIONS = get_args(checkpoint.Operation)
 LIBRARIES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime", "pillow", "scikit-learn")
 ROWS = 64
-OUTPUTS = {"encode": ("latents", "logvar"), "decode": ("images",), "generate": ("images",), "translate": ("translated",)}
+OUTPUTS = {
+    "encode": ("latents", "logvar"),
+    "decode": ("images",),
+    "generate": ("images",),
+    "translate": ("translated",),
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,11 @@ def package(trained: Trained, root: Path, default_for: Sequence[str]) -> Path:
     files, names = _graph_files(recipe.operations(), graphs)
     files["golden.npz"] = _golden(graphs)
     files["weights.safetensors"] = save(
-        {f"{name}.{key}": value.contiguous() for name, network in recipe.averaged.items() for key, value in network.state_dict().items()}
+        {
+            f"{name}.{key}": value.contiguous()
+            for name, network in recipe.averaged.items()
+            for key, value in network.state_dict().items()
+        }
     )
     files["run.json"] = trained.record.model_dump_json(indent=2).encode()
     files["preview.png"] = _png(preview(trained))
@@ -111,10 +120,12 @@ def _exported(key: str, module: nn.Module, trained: Trained) -> ExportedGraph:
     with torch.inference_mode():
         returned = module(*(value[:1] for value in inputs.values()))
     count = len(returned) if isinstance(returned, tuple) else 1
-    return export(module, inputs, OUTPUTS[key.split(".")[0]][:count])
+    return export(module, inputs, OUTPUTS[key.split(".", maxsplit=1)[0]][:count])
 
 
-def _graph_files(operations: dict[str, nn.Module], graphs: dict[str, ExportedGraph]) -> tuple[dict[str, bytes], dict[str, str]]:
+def _graph_files(
+    operations: dict[str, nn.Module], graphs: dict[str, ExportedGraph]
+) -> tuple[dict[str, bytes], dict[str, str]]:
     """Return the graph files and each operation's file name; one module serving twice is stored once."""
     files: dict[str, bytes] = {}
     names: dict[str, str] = {}
@@ -146,15 +157,20 @@ def _description(
 ) -> dict[str, Any]:
     recipe, record, dataset = trained.recipe, trained.record, dataset_of(trained.data)
     specs = {key: _graph_spec(graph, names[key]) for key, graph in graphs.items()}
-    operations: dict[str, Any] = {key: spec for key, spec in specs.items() if not key.startswith("translate.")}
+    operations: dict[str, Any] = {
+        key: spec for key, spec in specs.items() if not key.startswith("translate.")
+    }
     if isinstance(trained.data, DomainPair):
         a, b = trained.data.domains
-        operations["translate"] = {to: {**specs[f"translate.{to}"], "from": source} for source, to in ((a, b), (b, a))}
+        operations["translate"] = {
+            to: {**specs[f"translate.{to}"], "from": source} for source, to in ((a, b), (b, a))
+        }
     return {
         "schema": 1,
         "name": record.name,
         "family": recipe.family,
-        "title": f"{recipe.title} of {dataset.name}" + (f", {' and '.join(trained.data.domains)}" if isinstance(trained.data, DomainPair) else ""),
+        "title": f"{recipe.title} of {dataset.name}"
+        + (f", {' and '.join(trained.data.domains)}" if isinstance(trained.data, DomainPair) else ""),
         "licence": "MIT",
         "image": {
             "channels": dataset.channels,
@@ -207,8 +223,12 @@ def _tensor_spec(name: str, value: NDArray[Any]) -> dict[str, Any]:
 def _commit() -> str | None:
     """Return the git commit of the code, with a plus where files were changed; None outside a checkout."""
     try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)  # noqa: S607
-        changed = subprocess.run(["git", "status", "--porcelain", "training"], capture_output=True, text=True, check=True)  # noqa: S607
+        head = _git("rev-parse", "HEAD")
+        return head + ("+" if _git("status", "--porcelain", "training") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], capture_output=True, text=True, check=True)  # noqa: S603, S607
+    return done.stdout.strip()

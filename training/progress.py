@@ -51,7 +51,8 @@ class Progress:
         losses = {name: value for name, value in row.items() if name not in ("epoch", "update", "seconds")}
         rate = row["update"] * self._batch_size / max(row["seconds"], 1e-9)
         self._console.print(
-            f"epoch {row['epoch']:.0f}  {described(losses)}  {rate:.0f} images/s  {duration(row['seconds'])} so far",
+            f"epoch {row['epoch']:.0f}  {described(losses)}  {rate:.0f} images/s  "
+            f"{duration(row['seconds'])} so far",
             highlight=False,
         )
 

@@ -1,9 +1,9 @@
 """One training run on disk, `runs/<name>/`: what was asked for, how far it has come, and its pictures.
 
-    run.json       recipe, data and config, so that --resume and package need no options
-    state.pt       networks, averages and optimisers, replaced whole at every save
-    history.json   losses per epoch
-    sheets/        pictures made on the way
+run.json       recipe, data and config, so that --resume and package need no options
+state.pt       networks, averages and optimisers, replaced whole at every save
+history.json   losses per epoch
+sheets/        pictures made on the way
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Run:
             return None
         try:
             state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        except Exception as error:  # torch raises many kinds for a damaged file
+        except Exception as error:  # noqa: BLE001 - torch raises many kinds for a damaged file
             raise RunError(f"{path} cannot be read ({type(error).__name__}): start the run anew") from None
         return state
 

@@ -33,15 +33,15 @@ def sheet(recipe: Recipe, data: Dataset | DomainPair) -> Image.Image:
         assert recipe.latent_dim is not None
         latents = torch.randn((SHEET_IMAGES, recipe.latent_dim), generator=generator(0, "sheet"))
         labels = torch.arange(SHEET_IMAGES) % COLUMNS % len(data.classes)
-        inputs = (latents, labels) if recipe.conditional else (latents,)
-        inputs = tuple(part.to(recipe.device) for part in inputs)
-        samples = to_unit(batched(operations["generate"], *inputs), value_range).cpu()
+        inputs = [latents, labels] if recipe.conditional else [latents]
+        samples = batched(operations["generate"], *(part.to(recipe.device) for part in inputs))
+        samples = to_unit(samples, value_range).cpu()
         return grid(samples, COLUMNS)
     return grid(reconstructions(operations, value_range, data), COLUMNS)
 
 
 def translations(operations: Operations, value_range: tuple[float, float], pair: DomainPair) -> Tensor:
-    """Return input, translation and way back for the first 16 test images of either domain: two triples a row."""
+    """Return input, translation and way back for the first 16 test images of either domain."""
     triples = []
     for side in (0, 1):
         there, back = (operations[f"translate.{pair.domains[to]}"] for to in (1 - side, side))

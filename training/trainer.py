@@ -6,6 +6,7 @@ for bit on a CPU with the same number of threads.
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -34,7 +35,13 @@ class Trainer:
     """Trains one recipe and keeps its run folder up to date."""
 
     def __init__(
-        self, recipe: Recipe, config: Config, feed: Feed, run: Run, sheet: Callable[[str], None], progress: Progress
+        self,
+        recipe: Recipe,
+        config: Config,
+        feed: Feed,
+        run: Run,
+        sheet: Callable[[str], None],
+        progress: Progress,
     ) -> None:
         self.recipe, self.config, self.feed, self.run = recipe, config, feed, run
         self.total = config.total_updates(feed.images)
@@ -43,7 +50,9 @@ class Trainer:
         self.history: list[dict[str, float]] = []
         self._sheet = sheet
         self._progress = progress
-        self._base_rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in recipe.optimizers.items()}
+        self._base_rates = {
+            name: optimizer.param_groups[0]["lr"] for name, optimizer in recipe.optimizers.items()
+        }
         self._sums: dict[str, float] = {}
 
     @property
@@ -66,7 +75,9 @@ class Trainer:
                     part.load_state_dict(state[kind][name])
             self.recipe.recall(state["memory"])
         except (KeyError, RuntimeError, ValueError):
-            raise RunError(f"the state in {self.run.folder} belongs to other networks: start the run anew") from None
+            raise RunError(
+                f"the state in {self.run.folder} belongs to other networks: start the run anew"
+            ) from None
         self.update, self.seconds = state["update"], state["seconds"]
         self.history, self._sums = state["history"], state["sums"]
 
@@ -97,7 +108,7 @@ class Trainer:
     def save(self) -> None:
         """Write the state, after a check that the losses so far are finite."""
         for name, value in self._sums.items():
-            if value != value or abs(value) == float("inf"):
+            if not math.isfinite(value):
                 raise RunError(
                     f"loss {name} stopped being a number by update {self.update}; the last good state is in "
                     f"{self.run.folder}. A smaller --learning-rate usually helps"
@@ -135,14 +146,18 @@ class Trainer:
         self._progress.tick(self.update, self.total, self.epoch, self._means())
 
     def _means(self) -> dict[str, float]:
-        return {name: value / self._sums["updates"] for name, value in self._sums.items() if name != "updates"}
+        return {
+            name: value / self._sums["updates"] for name, value in self._sums.items() if name != "updates"
+        }
 
     def _end_epoch(self) -> bool:
         """Close the epoch's row of the history if this update completed a pass over the data, or the run."""
         complete = self.epoch > (self.update - 1) * self.config.batch_size // self.feed.images
         if not complete and self.update < self.total:
             return False
-        self.history.append({"epoch": self.epoch, "update": self.update, "seconds": self.seconds, **self._means()})
+        self.history.append(
+            {"epoch": self.epoch, "update": self.update, "seconds": self.seconds, **self._means()}
+        )
         self._progress.epoch(self.history[-1])
         self._sums = {}
         return complete
@@ -150,11 +165,11 @@ class Trainer:
 
 @torch.no_grad()
 def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move `average` towards `network`: average = decay * average + (1 - decay) * network; buffers are copied."""
+    """Move weights to decay * average + (1 - decay) * network; buffers are copied."""
     for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
         slow.lerp_(fast, 1 - decay)
-    for slow, fast in zip(average.buffers(), network.buffers(), strict=True):
-        slow.copy_(fast)
+    for kept, current in zip(average.buffers(), network.buffers(), strict=True):
+        kept.copy_(current)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class Classifier(nn.Module):
-    """Convolutions with batch normalisation: images (N, channels, size, size) in [0, 1] -> logits (N, classes)."""
+    """Convolutions with batch norm: images (N, channels, size, size) in [0, 1] -> logits (N, classes)."""
 
     def __init__(self, channels: int, classes: int, width: int = 32) -> None:
         super().__init__()

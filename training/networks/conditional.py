@@ -6,6 +6,8 @@ al. 2017); the discriminator sees it as an extra image channel and by projection
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -52,7 +54,7 @@ class ConditionalGenerator(nn.Module):
         wide = [2 * width, *widths(stages, width // 2)[::-1]]
         self.size, self.side, self.wide = size, -(-size // 2**stages), wide[0]
         self.first = nn.Linear(latent_dim, wide[0] * self.side**2)
-        self.stages = nn.ModuleList(UpStage(last, out, classes) for last, out in zip(wide, wide[1:], strict=False))
+        self.stages = nn.ModuleList(UpStage(last, out, classes) for last, out in pairwise(wide))
         self.norm = ConditionalNorm(wide[-1], classes)
         self.last = nn.Conv2d(wide[-1], channels, 3, padding=1)
 

@@ -50,11 +50,19 @@ class Decoder(nn.Module):
         self.size = size
         self.side = -(-size // 2**stages)
         wide = widths(stages, width)[::-1]
-        self.first = nn.Sequential(nn.Linear(inputs, 2 * wide[0] * self.side**2), nn.Unflatten(1, (2 * wide[0], self.side, self.side)))
+        self.first = nn.Sequential(
+            nn.Linear(inputs, 2 * wide[0] * self.side**2),
+            nn.Unflatten(1, (2 * wide[0], self.side, self.side)),
+        )
         layers: list[nn.Module] = [nn.BatchNorm2d(2 * wide[0]), nn.SiLU()]
         last = 2 * wide[0]
         for out in wide:
-            layers += [nn.Conv2d(last, 4 * out, 3, padding=1), nn.PixelShuffle(2), nn.BatchNorm2d(out), nn.SiLU()]
+            layers += [
+                nn.Conv2d(last, 4 * out, 3, padding=1),
+                nn.PixelShuffle(2),
+                nn.BatchNorm2d(out),
+                nn.SiLU(),
+            ]
             last = out
         self.layers = nn.Sequential(*layers, nn.Conv2d(last, channels, 3, padding=1))
 
@@ -70,4 +78,3 @@ def crop(images: Tensor, size: int) -> Tensor:
         return images
     start = (images.shape[-1] - size) // 2
     return images[..., start : start + size, start : start + size]
-

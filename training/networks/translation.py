@@ -38,7 +38,11 @@ class ResidualGenerator(nn.Module):
 
     def __init__(self, channels: int, size: int, width: int, blocks: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.InstanceNorm2d(width, affine=True), nn.ReLU()]
+        layers: list[nn.Module] = [
+            nn.Conv2d(channels, width, 3, padding=1),
+            nn.InstanceNorm2d(width, affine=True),
+            nn.ReLU(),
+        ]
         for wide in (width, 2 * width):
             layers += [
                 nn.Conv2d(wide, 2 * wide, 4, stride=2, padding=1, bias=False),
@@ -95,7 +99,9 @@ class FeatureDiscriminator(nn.Module):
         last, side = channels, size
         for index, wide in enumerate(widths(halvings(size) + 1, width)):
             norm: nn.Module = nn.BatchNorm2d(wide) if index else nn.Identity()
-            stages.append(nn.Sequential(nn.Conv2d(last, wide, 4, stride=2, padding=1), norm, nn.LeakyReLU(0.2)))
+            stages.append(
+                nn.Sequential(nn.Conv2d(last, wide, 4, stride=2, padding=1), norm, nn.LeakyReLU(0.2))
+            )
             last, side = wide, side // 2
         self.stages = nn.ModuleList(stages)
         self.realness = nn.Linear(last * side * side, 1)

@@ -1,7 +1,9 @@
 """Conditional GAN: non-saturating loss (Goodfellow et al. 2014) with the R1 penalty (Mescheder et al. 2018).
 
-    D minimises  softplus(-D(x, y)) + softplus(D(G(z, y), y)) + gamma/2 |grad_x D(x, y)|^2   (the last every 8 updates)
+    D minimises  softplus(-D(x, y)) + softplus(D(G(z, y), y)) + gamma/2 |grad_x D(x, y)|^2
     G minimises  softplus(-D(G(z, y), y))
+
+The penalty is taken every `r1_interval` updates, that much heavier (lazy regularisation, Karras et al. 2020).
 
 D sees the class as an image plane and by projection (Miyato & Koyama 2018), which is what makes G obey it.
 """
@@ -24,10 +26,16 @@ from training.recipes.recipe import ImageShape, Losses, Recipe, detached
 class CGANConfig(Config):
     """Settings of the conditional GAN."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = Field(5e-4, description="step size at the start, of both networks")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        5e-4, description="step size at the start, of both networks"
+    )
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(64, description="numbers in one latent")
-    width: Annotated[int, Field(ge=8)] = Field(48, description="half the channels at the lowest resolution of the generator")
-    discriminator_width: Annotated[int, Field(ge=8)] = Field(32, description="channels of the discriminator's first layer")
+    width: Annotated[int, Field(ge=8)] = Field(
+        48, description="half the channels at the lowest resolution of the generator"
+    )
+    discriminator_width: Annotated[int, Field(ge=8)] = Field(
+        32, description="channels of the discriminator's first layer"
+    )
     r1_gamma: Annotated[float, Field(ge=0)] = Field(0.1, description="weight of the R1 gradient penalty")
     r1_interval: Annotated[int, Field(ge=1)] = Field(8, description="updates from one penalty to the next")
 
@@ -35,7 +43,7 @@ class CGANConfig(Config):
 class ConditionalGAN(Recipe):
     """Generator G(z, y) against discriminator D(x, y)."""
 
-    Config = CGANConfig
+    config_type = CGANConfig
     family = "cgan"
     title = "Conditional GAN"
     conditional = True
@@ -46,10 +54,14 @@ class ConditionalGAN(Recipe):
         classes = len(shape.classes)
         generator = ConditionalGenerator(shape.channels, shape.size, config.latent_dim, classes, config.width)
         self.generator = self.add("generator", generator, averaged=True)
-        discriminator = ConditionalDiscriminator(shape.channels, shape.size, classes, config.discriminator_width)
+        discriminator = ConditionalDiscriminator(
+            shape.channels, shape.size, classes, config.discriminator_width
+        )
         self.discriminator = self.add("discriminator", discriminator, averaged=False)
         for name, network in self.networks.items():
-            self.optimizers[name] = torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=(0.0, 0.99))
+            self.optimizers[name] = torch.optim.Adam(
+                network.parameters(), lr=config.learning_rate, betas=(0.0, 0.99)
+            )
 
     @property
     def latent_dim(self) -> int:
@@ -74,20 +86,14 @@ class ConditionalGAN(Recipe):
         if penalise:
             (gradient,) = torch.autograd.grad(real_logits.sum(), x, create_graph=True)
             penalty = gradient.square().flatten(1).sum(1).mean()
-        self._step("discriminator", loss_d + 0.5 * self.config.r1_gamma * self.config.r1_interval * penalty)
+        self.step("discriminator", loss_d + 0.5 * self.config.r1_gamma * self.config.r1_interval * penalty)
         # G
         self.discriminator.requires_grad_(False)
         fake = self.generator(random.normal("latents for G", len(x), self.latent_dim), y)
         loss_g = softplus(-self.discriminator(fake, y)).mean()
-        self._step("generator", loss_g)
+        self.step("generator", loss_g)
         self.discriminator.requires_grad_(True)
         return detached(d=loss_d, g=loss_g)
-
-    def _step(self, name: str, loss: Tensor) -> None:
-        optimizer = self.optimizers[name]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
 
     def operations(self) -> dict[str, nn.Module]:
         """Return generate."""

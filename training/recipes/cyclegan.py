@@ -1,12 +1,12 @@
 """CycleGAN (Zhu et al. 2017): two translators learned from unpaired images.
 
-In the paper's symbols  G: A -> B,  F: B -> A,  D_B and D_A their critics; least-squares losses (Mao et al. 2017):
+In the paper's symbols G: A -> B, F: B -> A, with critics D_B and D_A; least-squares losses (Mao et al. 2017):
 
     D minimises  (D_B(b) - 1)^2 + D_B(G(a))^2                                  (and the same for D_A)
     G minimises  (D_B(G(a)) - 1)^2 + lambda (|F(G(a)) - a|_1)                  (and the same for F)
 
 There is no identity loss: at small sizes it makes "change nothing" the easiest answer. The half-trip image
-gets a little noise and 8-bit steps before it goes back (`hide_noise`), so that no message can be hidden in it.
+gets a little noise before it goes back (`half_trip_noise`), so that no message can be hidden in it.
 """
 
 from __future__ import annotations
@@ -28,20 +28,24 @@ class CycleGANConfig(Config):
 
     updates: Annotated[int, Field(ge=1)] = Field(9000, description="optimiser updates in the whole run")
     batch_size: Annotated[int, Field(ge=2)] = Field(32, description="images of each domain per update")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(4e-4, description="step size in the first half, of all networks")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        4e-4, description="step size in the first half, of all networks"
+    )
     width: Annotated[int, Field(ge=4)] = Field(16, description="channels of the translators' first layer")
     blocks: Annotated[int, Field(ge=1)] = Field(3, description="residual blocks of a translator")
     cycle_weight: Annotated[float, Field(ge=0)] = Field(10.0, description="lambda, the weight of coming back")
-    hide_noise: Annotated[float, Field(ge=0)] = Field(
+    half_trip_noise: Annotated[float, Field(ge=0)] = Field(
         0.02, description="standard deviation of the noise on a half-trip image, on the [-1, 1] scale"
     )
-    buffer: Annotated[int, Field(ge=0)] = Field(50, description="earlier fakes per domain that the critics see again")
+    buffer: Annotated[int, Field(ge=0)] = Field(
+        50, description="earlier fakes per domain that the critics see again"
+    )
 
 
 class CycleGAN(Recipe):
     """Translators A -> B and B -> A with a patch discriminator each."""
 
-    Config = CycleGANConfig
+    config_type = CycleGANConfig
     family = "cyclegan"
     title = "CycleGAN"
     translates = True
@@ -50,7 +54,11 @@ class CycleGAN(Recipe):
         super().__init__(config, shape, device)
         self.config = config
         for name in ("a_to_b", "b_to_a"):
-            self.add(name, ResidualGenerator(shape.channels, shape.size, config.width, config.blocks), averaged=True)
+            self.add(
+                name,
+                ResidualGenerator(shape.channels, shape.size, config.width, config.blocks),
+                averaged=True,
+            )
         for name in ("critic_a", "critic_b"):
             self.add(name, PatchDiscriminator(shape.channels, 2 * config.width), averaged=False)
         self.buffers = {name: FakeBuffer(config.buffer) for name in ("a", "b")}
@@ -75,25 +83,21 @@ class CycleGAN(Recipe):
         rec_b = g(self._jostled(fake_a, random, "half-trip a"))
         adversarial = (d_b(fake_b).float() - 1).square().mean() + (d_a(fake_a).float() - 1).square().mean()
         cycle = (rec_a - real_a).abs().mean() + (rec_b - real_b).abs().mean()
-        self._step("translators", adversarial + self.config.cycle_weight * cycle)
+        self.step("translators", adversarial + self.config.cycle_weight * cycle)
         # D_A and D_B
         for critic in (d_a, d_b):
             critic.requires_grad_(True)
         critics = torch.zeros((), device=real_a.device)
         for critic, real, fake, side in ((d_a, real_a, fake_a, "a"), (d_b, real_b, fake_b, "b")):
             seen = self.buffers[side].exchange(fake.detach(), random, side)
-            critics = critics + (critic(real).float() - 1).square().mean() + critic(seen).float().square().mean()
-        self._step("critics", 0.5 * critics)
+            critics = (
+                critics + (critic(real).float() - 1).square().mean() + critic(seen).float().square().mean()
+            )
+        self.step("critics", 0.5 * critics)
         return detached(adversarial=adversarial, cycle=cycle, critics=critics)
 
     def _jostled(self, images: Tensor, random: Randomness, purpose: str) -> Tensor:
-        return images + self.config.hide_noise * random.normal(purpose, *images.shape)
-
-    def _step(self, name: str, loss: Tensor) -> None:
-        optimizer = self.optimizers[name]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        return images + self.config.half_trip_noise * random.normal(purpose, *images.shape)
 
     def operations(self) -> dict[str, nn.Module]:
         """Return both translations."""

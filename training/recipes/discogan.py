@@ -32,18 +32,26 @@ class DiscoGANConfig(Config):
 
     updates: Annotated[int, Field(ge=1)] = Field(6000, description="optimiser updates in the whole run")
     batch_size: Annotated[int, Field(ge=2)] = Field(64, description="images of each domain per update")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(4e-4, description="step size at the start, of all networks")
-    code: Annotated[int, Field(ge=2)] = Field(128, description="numbers in the code between the two halves of a translator")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        4e-4, description="step size at the start, of all networks"
+    )
+    code: Annotated[int, Field(ge=2)] = Field(
+        128, description="numbers in the code between the two halves of a translator"
+    )
     width: Annotated[int, Field(ge=4)] = Field(32, description="channels of the widest-resolution layer")
-    first_rate: Annotated[float, Field(ge=0, le=1)] = Field(0.01, description="r in the first third of the run")
+    first_rate: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.01, description="r in the first third of the run"
+    )
     rate: Annotated[float, Field(ge=0, le=1)] = Field(0.5, description="r in the rest of the run")
-    feature_weight: Annotated[float, Field(ge=0, le=1)] = Field(0.9, description="share of feature matching against L_gan")
+    feature_weight: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.9, description="share of feature matching against L_gan"
+    )
 
 
 class DiscoGAN(Recipe):
     """Translators A -> B and B -> A with a whole-image discriminator each."""
 
-    Config = DiscoGANConfig
+    config_type = DiscoGANConfig
     family = "discogan"
     title = "DiscoGAN"
     translates = True
@@ -76,7 +84,7 @@ class DiscoGAN(Recipe):
         # D
         if random.update % 2 == 0:
             critics = _critic_loss(d_a, x_a, x_ba.detach()) + _critic_loss(d_b, x_b, x_ab.detach())
-            self._step("critics", critics)
+            self.step("critics", critics)
         # G
         const = (g_ba(x_ab) - x_a).square().mean() + (g_ab(x_ba) - x_b).square().mean()
         gan_a, features_a = _fooling(d_a, x_a, x_ba)
@@ -84,14 +92,8 @@ class DiscoGAN(Recipe):
         share = self.config.feature_weight
         likeness = (1 - share) * (gan_a + gan_b) + share * (features_a + features_b)
         r = self.config.first_rate if self.progress < 1 / 3 else self.config.rate
-        self._step("translators", r * const + (1 - r) * likeness)
+        self.step("translators", r * const + (1 - r) * likeness)
         return detached(const=const, gan=gan_a + gan_b, features=features_a + features_b)
-
-    def _step(self, name: str, loss: Tensor) -> None:
-        optimizer = self.optimizers[name]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
 
     def operations(self) -> dict[str, nn.Module]:
         """Return both translations."""
@@ -126,6 +128,7 @@ def _fooling(critic: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Ten
         _, real_features = critic(real)
     critic.requires_grad_(True)
     distances = [
-        (a.float().mean(0) - b.float().mean(0)).square().mean() for a, b in zip(real_features, fake_features, strict=True)
+        (a.float().mean(0) - b.float().mean(0)).square().mean()
+        for a, b in zip(real_features, fake_features, strict=True)
     ]
     return softplus(-logits.float()).mean(), torch.stack(distances).sum()

@@ -40,7 +40,7 @@ class Recipe(ABC):
     `average_of`) and `optimizers`. Images reach `update` in `value_range`.
     """
 
-    Config: ClassVar[type[Config]]
+    config_type: ClassVar[type[Config]]
     family: ClassVar[str]
     title: ClassVar[str]
     value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
@@ -49,7 +49,7 @@ class Recipe(ABC):
     conditional: ClassVar[bool] = False
     """Whether `generate` takes a class."""
 
-    def __init__(self, config: Config, shape: ImageShape, device: torch.device) -> None:
+    def __init__(self, config: Config, shape: ImageShape, device: torch.device) -> None:  # noqa: ARG002
         self.shape = shape
         self.device = device
         self.networks: dict[str, nn.Module] = {}
@@ -84,11 +84,18 @@ class Recipe(ABC):
         return 0.5 * (1 + math.cos(math.pi * progress))
 
     def memory(self) -> dict[str, Tensor]:
-        """Return what else must survive a resume."""
+        """Return what else must survive a resume; `recall` takes it back."""
         return {}
 
-    def recall(self, memory: dict[str, Tensor]) -> None:
+    def recall(self, memory: dict[str, Tensor]) -> None:  # noqa: B027 - most recipes keep nothing
         """Take back what `memory` returned."""
+
+    def step(self, name: str, loss: Tensor) -> None:
+        """Make one step of the named optimiser down the gradient of `loss`."""
+        optimizer = self.optimizers[name]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
 
     def add(self, name: str, network: nn.Module, averaged: bool) -> nn.Module:
         """Register a network, with a slowly moving average of its weights if it will be served."""

@@ -33,7 +33,7 @@ class VAEConfig(Config):
 class VAE(Recipe):
     """Encoder q(z|x) and decoder p(x|z), trained together by one optimiser."""
 
-    Config = VAEConfig
+    config_type = VAEConfig
     family = "vae"
     title = "Variational autoencoder"
     value_range = (0.0, 1.0)
@@ -41,9 +41,12 @@ class VAE(Recipe):
     def __init__(self, config: VAEConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)
         self.latents = config.latent_dim
-        self.encoder = self.add("encoder", Encoder(shape.channels, shape.size, 2 * self.latents, config.width), averaged=True)
+        self.encoder = self.add(
+            "encoder", Encoder(shape.channels, shape.size, 2 * self.latents, config.width), averaged=True
+        )
         self.decoder = self.add("decoder", UnitDecoder(shape, self.latents, config.width), averaged=True)
-        self.noise = self.add("noise", NoiseLevel(), averaged=False)
+        self.noise = NoiseLevel()
+        self.add("noise", self.noise, averaged=False)
         parameters = [p for network in self.networks.values() for p in network.parameters()]
         self.optimizers["all"] = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=1e-4)
 
@@ -52,7 +55,7 @@ class VAE(Recipe):
         """Return the length of one latent."""
         return self.latents
 
-    def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:
+    def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:  # noqa: ARG002 - no classes
         """Maximise the evidence lower bound on one batch."""
         x = first
         mu, logvar = self.encoder(x).float().chunk(2, dim=1)
@@ -61,7 +64,9 @@ class VAE(Recipe):
         kl = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1).mean()
         pixels = x[0].numel()
         log_sigma = self.noise.log_sigma
-        negative_log_likelihood = pixels * (log_sigma + 0.5 * math.log(2 * math.pi)) + 0.5 * squared_error * (-2 * log_sigma).exp()
+        negative_log_likelihood = (
+            pixels * (log_sigma + 0.5 * math.log(2 * math.pi)) + 0.5 * squared_error * (-2 * log_sigma).exp()
+        )
         loss = negative_log_likelihood + kl
         optimizer = self.optimizers["all"]
         optimizer.zero_grad()
