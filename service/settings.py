@@ -5,18 +5,23 @@ A setting comes from its flag, else from the environment variable `LATENT_<NAME>
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+
+class BadSetting(Exception):
+    """A setting that cannot be; the message is one line that names it and says what is allowed."""
 
 
 class Settings(BaseSettings):
-    """What may be set about the service; units are in the names."""
+    """Serve checkpoints over HTTP. Every flag is an environment variable too: LATENT_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="LATENT_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="LATENT_", env_ignore_empty=True, frozen=True, extra="forbid")
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
@@ -70,6 +75,32 @@ class Settings(BaseSettings):
         if self.queue_rows < max(self.max_count, self.max_images):
             raise ValueError("queue_rows: must hold one whole request, at least max_count and max_images")
         return self
+
+
+def read_settings(arguments: Sequence[str]) -> Settings:
+    """Return the settings of a command line and the environment; `--help` prints and exits.
+
+    Raises:
+        BadSetting: a flag is unknown or a value is not allowed.
+    """
+    try:
+        return Settings(
+            _cli_parse_args=list(arguments),
+            _cli_prog_name="python -m service",
+            _cli_kebab_case=True,
+            _cli_implicit_flags=True,
+            _cli_exit_on_error=False,
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        message = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:
+            raise BadSetting(message) from None
+        name = str(first["loc"][0])
+        flag, variable = f"--{name.replace('_', '-')}", f"LATENT_{name.upper()}"
+        raise BadSetting(f"{flag} (or {variable}): {message}, not {first['input']!r}") from None
+    except SettingsError as error:
+        raise BadSetting(str(error).removeprefix("error parsing CLI: ")) from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,0 +1,42 @@
+"""`python -m service`: read the settings, take the port, serve."""
+
+from __future__ import annotations
+
+import sys
+
+from service.settings import BadSetting, read_settings
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until told to stop, and return the exit code: 1 if the port is taken, 2 for a bad setting."""
+    try:
+        settings = read_settings(arguments)
+    except BadSetting as error:
+        return _fail(str(error), 2)
+    # Imported now, so that --help and a bad setting are answered at once.
+    from service.listener import CannotListen, listen  # noqa: PLC0415
+
+    try:
+        listener = listen(settings.host, settings.port)
+    except CannotListen as error:
+        return _fail(str(error), 1)
+    try:
+        if settings.workers > 1:
+            from service.workers import supervise  # noqa: PLC0415
+
+            return supervise(settings, listener)
+        from service.server import serve  # noqa: PLC0415
+
+        serve(settings, listener)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"{message}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

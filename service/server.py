@@ -1,0 +1,108 @@
+"""One serving process: a socket, the application behind it, and an end that loses no request.
+
+    __main__ -> serve (one worker); or __main__ -> workers -> serve (in each worker)
+
+Told to stop, a process turns not ready at once and goes on serving for the drain delay, closing every
+connection behind its answer; then it stops listening and finishes what it has begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import parent_process
+
+import uvicorn
+from fastapi import FastAPI
+
+from service import telemetry
+from service.app import create_app
+from service.drain import Drain
+from service.repository import Repository
+from service.settings import Settings
+
+SETTLE_S = 0.1
+"""Time for requests to arrive on connections that were accepted just before listening stopped."""
+
+
+def serve(settings: Settings, listener: socket.socket, *, announce: bool = True) -> None:
+    """Serve on `listener` until told to stop; `announce` prints where, and what, once it does."""
+    telemetry.configure_logs(settings.log_level)
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(settings.request_timeout_s) + 1,
+    )
+    Server(config, app, settings.drain_delay_s, announce=announce).run(sockets=[listener])
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, with a drain before its end."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, drain_delay_s: float, *, announce: bool) -> None:
+        super().__init__(config)
+        self._app = app
+        self._drain_delay_s = drain_delay_s
+        self._announce = announce
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain on SIGTERM, without the delay on SIGINT; a second SIGINT cuts off what is in flight."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop, self._drain_delay_s)
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        if parent := parent_process():  # a worker whose supervisor was killed must not stay behind
+            loop.add_reader(parent.sentinel, self._orphaned, parent.sentinel)
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application and listen, then say so in one line."""
+        await super().startup(sockets)
+        if self._announce and sockets:
+            sys.stdout.write(f"{_address(sockets[0])} serves {_models(self._app.state.repository)}\n")
+            sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, let what was accepted speak, then close as uvicorn does."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(SETTLE_S)
+        await super().shutdown(sockets)
+
+    def _interrupt(self) -> None:
+        self.force_exit = self.should_exit
+        self._stop(0)
+
+    def _orphaned(self, sentinel: int) -> None:
+        asyncio.get_running_loop().remove_reader(sentinel)
+        self._stop(self._drain_delay_s)
+
+    def _stop(self, delay_s: float) -> None:
+        drain: Drain = self._app.state.drain
+        drain.begin()
+        if delay_s and self.started:
+            asyncio.get_running_loop().call_later(delay_s, self._stop, 0)
+        else:
+            self.should_exit = True
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _models(repository: Repository) -> str:
+    serving = [status for status in repository.listing() if status.state == "serving"]
+    return ", ".join(f"{status.name}@{status.version}" for status in serving) or "no checkpoints yet"
