@@ -22,8 +22,9 @@ from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugi
 from service.checkpoint import ImageSpec
 
 FORMATS = ("PNG", "JPEG", "WEBP")
-IN_PLACE_BYTES = 1 << 16
-IN_PLACE_PIXELS = 1 << 20
+MAX_PROFILES = 8
+IN_PLACE_BYTES = 1 << 14
+IN_PLACE_PIXELS = 1 << 18
 Format = Literal["png", "webp", "jpeg"]
 SAVE_OPTIONS: dict[Format, dict[str, int | bool]] = {
     "png": {"compress_level": 1},
@@ -70,10 +71,10 @@ def decode(raw: bytes, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
 
 
 def is_large(raw: bytes) -> bool:
-    """Say whether decoding would hold up an event loop and belongs in a thread.
+    """Say whether decoding takes longer than a few milliseconds and belongs in a thread.
 
-    Only the header is read, and only of files of at most 64 KiB: a hostile header can be as long as its
-    file. Bytes that are not a picture are not large, since refusing them is quick.
+    Only the header is read, and only of files of at most 16 KiB: a hostile header is as long as its file.
+    Bytes that are not a picture are not large, since refusing them is quick.
     """
     if len(raw) > IN_PLACE_BYTES:
         return True
@@ -150,6 +151,9 @@ def _open(raw: bytes, max_pixels: int) -> Image.Image:
     is_webp = (raw[:4], raw[8:12]) == (b"RIFF", b"WEBP")
     if not is_webp and not raw.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
         raise UnsupportedImage("the image is not a PNG, JPEG or WebP")
+    # Pillow bounds what the texts of a PNG inflate to, but not its colour profiles, of which it may have one.
+    if raw.count(b"iCCP") > MAX_PROFILES:
+        raise BrokenImage("the image has more than one colour profile")
     try:
         image = Image.open(io.BytesIO(raw), formats=FORMATS)
     except Exception:  # noqa: BLE001 -- parsers raise whatever they stumble over
