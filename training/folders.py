@@ -66,8 +66,12 @@ def fit(image: Image.Image, size: int, channels: int) -> np.ndarray:
     """Return the picture as (channels, size, size) uint8, its aspect ratio kept, centred on black."""
     image = ImageOps.exif_transpose(image)
     if image.mode in ("I", "I;16", "I;16B", "I;16L"):
-        image = Image.fromarray((np.asarray(image, np.float64) / 257).round().clip(0, 255).astype(np.uint8))
-    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        levels = np.asarray(image, np.float64)
+        pixels = (levels / 257).round().clip(0, 255).astype(np.uint8)
+        if "transparency" in image.info:
+            pixels[levels == image.info["transparency"]] = 0
+        image = Image.fromarray(pixels)
+    if image.mode in ("P", "LA", "PA", "RGBA") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
     image = image.convert("L" if channels == 1 else "RGB")
