@@ -4,7 +4,8 @@
 
 encode multiplies the flattened image by a fixed matrix, decode and generate multiply the latent by
 another and add 0.5 (and 0.05 per class), translate turns x into low + high - x, so going there and back
-is the identity. All of it is linear, so a latent near 3e38 overflows: a row that fails alone.
+is the identity. A latent with a number beyond 1e19 gives NaN: a row that fails alone. A label that is no
+class makes the whole run fail.
 """
 
 from __future__ import annotations
@@ -188,7 +189,10 @@ class _Builder:
             weight, middle = weight * 0, self.colour
         self._node("Flatten", ["latents"], "flat")
         self._node("MatMul", ["flat", self._constant(weight)], "product")
-        self._node("Add", ["product", self._constant(middle)], "shifted")
+        self._node("Add", ["product", self._constant(middle)], "finite")
+        self._node("Mul", ["flat", "flat"], "squares")
+        self._node("MatMul", ["squares", self._constant(weight * 0)], "nothing")
+        self._node("Add", ["finite", "nothing"], "shifted")
         inputs: dict[str, tuple[int | None, ...]] = {"latents": self.latent}
         if labelled:
             assert self.classes is not None

@@ -1,6 +1,5 @@
 """Engine: graphs from bytes, held to what the manifest promises."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +80,18 @@ def external_data_graph() -> bytes:
     weight.data_location = TensorProto.EXTERNAL
     weight.external_data.add(key="location", value="weights.bin")
     graph = helper.make_graph(
-        [helper.make_node("MatMul", ["latents", "weight"], ["flat"]), helper.make_node("Reshape", ["flat", "shape"], ["images"])],
+        [
+            helper.make_node("MatMul", ["latents", "weight"], ["flat"]),
+            helper.make_node("Reshape", ["flat", "shape"], ["images"]),
+        ],
         "outside",
         [helper.make_tensor_value_info("latents", TensorProto.FLOAT, ["N", 4])],
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 1, 8, 8])],
         [weight, numpy_helper.from_array(np.array([-1, 1, 8, 8]), "shape")],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
 
 
 @pytest.fixture
@@ -106,14 +110,16 @@ def test_weights_outside_the_graph_are_refused():
 
 
 @pytest.mark.usefixtures("weights_in_working_directory")
-@pytest.mark.parametrize("key", [b"\x0a\x88\x00location", b"\x8a\x00\x08location", b"\x8a\x80\x00\x88\x80\x00location"])
+@pytest.mark.parametrize(
+    "key", [b"\x0a\x88\x00location", b"\x8a\x00\x08location", b"\x8a\x80\x00\x88\x80\x00location"]
+)
 def test_weights_outside_the_graph_are_refused_in_any_encoding(key: bytes):
     with pytest.raises(CheckpointError, match="outside the file"):
         Engine(external_data_graph().replace(b"\x0a\x08location", key), spec_of("decode"))
 
 
 def test_loading_opens_no_threads():
-    before = len(os.listdir("/proc/self/task"))
+    before = len(list(Path("/proc/self/task").iterdir()))
     engines = [Engine(FILES["decode.onnx"], spec_of("decode")) for _ in range(4)]
     assert len(engines) == 4
-    assert len(os.listdir("/proc/self/task")) == before
+    assert len(list(Path("/proc/self/task").iterdir())) == before

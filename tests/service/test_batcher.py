@@ -1,0 +1,299 @@
+"""Batcher: who is computed with whom, and who is not harmed by whom."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tiny import Arrays, describe_tiny
+
+from service.batcher import Batcher, RunTime
+from service.checkpoint import Graph
+from service.engine import Engine
+from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
+from service.telemetry import GraphMetrics
+
+
+class RecordingEngine(Engine):
+    """A real engine that remembers the rows of each run, and the thread it ran in."""
+
+    def __init__(self, graph: bytes, spec: Graph) -> None:
+        super().__init__(graph, spec)
+        self.runs: list[int] = []
+        self.threads: set[int] = set()
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
+        self.runs.append(len(next(iter(inputs.values()))))
+        self.threads.add(threading.get_ident())
+        return super().run(inputs)
+
+
+@pytest.fixture
+def executor() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+class Bench:
+    """A batcher before a tiny graph."""
+
+    def __init__(
+        self, executor: ThreadPoolExecutor, key: str = "decode", queue_rows: int = 10_000, **options: Any
+    ) -> None:
+        manifest, files = describe_tiny(**options)
+        operations = manifest["operations"]
+        spec = operations["translate"]["b"] if key == "translate.b" else operations[key]
+        self.spec = Graph.model_validate({name: spec[name] for name in Graph.model_fields})
+        self.engine = RecordingEngine(files[f"{key}.onnx"], self.spec)
+        slow_s = options.get("slow_ms", 0) / 1e3
+        self.batcher = Batcher(
+            self.engine,
+            batch_rows=self.spec.preferred_batch,
+            queue_rows=queue_rows,
+            run_time=RunTime(slow_s, 32, slow_s) if slow_s else RunTime(1e-5, 32, 1e-4),
+            executor=executor,
+            metrics=GraphMetrics("bench", key),
+        )
+
+    def run(self, inputs: Arrays, deadline_s: float | None = None) -> "asyncio.Task[Arrays]":
+        return asyncio.create_task(self.batcher.run(inputs, deadline_s))
+
+    def alone(self, inputs: Arrays) -> Arrays:
+        return Engine.run(self.engine, inputs)
+
+
+def latents(rows: int, seed: int = 0) -> Arrays:
+    return {"latents": np.random.default_rng(seed).normal(size=(rows, 4)).astype(np.float32)}
+
+
+async def until(condition: Any, limit_s: float = 5) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.001)
+
+
+async def test_rows_are_bit_equal_alone_and_among_others(executor: ThreadPoolExecutor):
+    bench = Bench(executor, key="encode")
+    rng = np.random.default_rng(1)
+    requests = [{"images": rng.random((rows, 1, 8, 8), np.float32)} for rows in rng.integers(1, 80, 60)]
+    answers = await asyncio.gather(*(bench.run(request) for request in requests))
+    assert max(bench.engine.runs) == 32
+    assert len(bench.engine.runs) < sum(len(request["images"]) for request in requests) / 30
+    for request, answer in zip(requests, answers, strict=True):
+        rows = [bench.alone({"images": row[None]})["latents"] for row in request["images"]]
+        assert np.array_equal(answer["latents"], np.concatenate(rows))
+
+
+async def test_two_thousand_concurrent_answers_are_not_mixed_up(executor: ThreadPoolExecutor):
+    bench = Bench(executor)
+    requests = [latents(1 + seed % 3, seed) for seed in range(2000)]
+    answers = await asyncio.gather(*(bench.run(request) for request in requests))
+    for request, answer in zip(requests, answers, strict=True):
+        assert np.array_equal(answer["images"], bench.alone(request)["images"])
+
+
+async def test_requests_of_one_tick_form_one_batch(executor: ThreadPoolExecutor):
+    bench = Bench(executor)
+    await asyncio.gather(*(bench.run(latents(1)) for _ in range(20)))
+    assert bench.engine.runs == [20]
+
+
+async def test_lone_request_runs_at_once_in_place(executor: ThreadPoolExecutor):
+    bench = Bench(executor)
+    await bench.run(latents(1))
+    assert bench.engine.runs == [1]
+    assert bench.engine.threads == {threading.get_ident()}
+
+
+async def test_long_run_leaves_the_event_loop_free(executor: ThreadPoolExecutor):
+    bench = Bench(executor, slow_ms=100)
+    running = bench.run(latents(1))
+    ticks = 0
+    while not running.done():
+        await asyncio.sleep(0.001)
+        ticks += 1
+    assert ticks > 10
+    assert threading.get_ident() not in bench.engine.threads
+
+
+async def test_run_that_turns_out_long_moves_to_the_thread(executor: ThreadPoolExecutor):
+    bench = Bench(executor, slow_ms=3)
+    bench.batcher._run_time = RunTime(1e-5, 32, 1e-5)
+    await bench.run(latents(1))
+    assert bench.engine.threads == {threading.get_ident()}
+    for _ in range(100):
+        await bench.run(latents(1))
+    assert len(bench.engine.threads) == 2
+
+
+async def test_large_request_comes_back_whole_and_in_order(executor: ThreadPoolExecutor):
+    bench = Bench(executor)
+    request = latents(1000)
+    answer = await bench.run(request)
+    assert max(bench.engine.runs) == 32
+    expected = [bench.alone({"latents": row[None]})["images"] for row in request["latents"]]
+    assert np.array_equal(answer["images"], np.concatenate(expected))
+
+
+async def test_single_rows_pass_between_the_pieces_of_a_large_request(executor: ThreadPoolExecutor):
+    bench = Bench(executor, slow_ms=5)
+    large = bench.run(latents(1000))
+    await until(lambda: bench.engine.runs)
+    waits = []
+    for seed in range(5):
+        before = len(bench.engine.runs)
+        await bench.run(latents(1, seed))
+        waits.append(len(bench.engine.runs) - before)
+    assert not large.done()
+    assert max(waits) <= 3  # the run in progress, one that is just starting, and its own
+    assert len((await large)["images"]) == 1000
+
+
+async def test_two_large_requests_share_the_engine(executor: ThreadPoolExecutor):
+    bench = Bench(executor, slow_ms=2)
+    done: list[int] = []
+    tasks = [bench.run(latents(rows)) for rows in (640, 320)]
+    for rows, task in zip((640, 320), tasks, strict=True):
+        task.add_done_callback(lambda _, rows=rows: done.append(rows))
+    await asyncio.gather(*tasks)
+    assert done == [320, 640]
+
+
+async def test_request_beyond_the_capacity_is_refused_at_once(executor: ThreadPoolExecutor):
+    bench = Bench(executor, slow_ms=50, queue_rows=10)
+    running = bench.run(latents(4))
+    await until(lambda: bench.engine.runs)
+    fits = bench.run(latents(10))
+    await asyncio.sleep(0)
+    with pytest.raises(QueueFull) as refusal:
+        await bench.batcher.run(latents(1), None)
+    assert int(refusal.value.headers["Retry-After"]) >= 1
+    assert len((await running)["images"]) == 4
+    assert len((await fits)["images"]) == 10
+    assert len((await bench.run(latents(10)))["images"]) == 10
+    assert bench.batcher.waiting_rows == 0
+
+
+async def test_request_whose_deadline_has_passed_costs_no_run(executor: ThreadPoolExecutor):
+    bench = Bench(executor)
+    with pytest.raises(DeadlineExceeded):
+        await bench.run(latents(1), time.monotonic() - 0.001)
+    assert bench.engine.runs == []
+
+
+async def test_deadline_that_passes_in_the_queue_is_answered_then_and_costs_no_run(
+    executor: ThreadPoolExecutor,
+):
+    bench = Bench(executor, slow_ms=200)
+    running = bench.run(latents(4))
+    await until(lambda: bench.engine.runs)
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        await bench.run(latents(7), started + 0.02)
+    assert not running.done()
+    assert bench.batcher.waiting_rows == 0
+    await running
+    await bench.run(latents(2))
+    assert bench.engine.runs == [4, 2]
+
+
+async def test_cancelled_callers_harm_nobody(executor: ThreadPoolExecutor):
+    bench = Bench(executor, slow_ms=10)
+    tasks = [bench.run(latents(3, seed)) for seed in range(60)]
+    await until(lambda: bench.engine.runs)
+    for task in tasks[::2]:
+        task.cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(answer, asyncio.CancelledError) for answer in answers[::2])
+    for seed in range(1, 60, 2):
+        assert np.array_equal(answers[seed]["images"], bench.alone(latents(3, seed))["images"])
+    assert bench.batcher.waiting_rows == 0
+    assert sum(bench.engine.runs) < 60 * 3
+
+
+async def test_engine_serves_on_when_every_caller_is_cancelled(executor: ThreadPoolExecutor):
+    bench = Bench(executor, slow_ms=10)
+    tasks = [bench.run(latents(3)) for _ in range(5)]
+    await until(lambda: bench.engine.runs)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert len((await bench.run(latents(2)))["images"]) == 2
+
+
+async def test_row_that_is_not_finite_fails_alone(executor: ThreadPoolExecutor):
+    bench = Bench(executor)
+    requests = [latents(1, seed) for seed in range(32)]
+    requests[13]["latents"][:] = 1e20
+    for _ in range(20):
+        bench.engine.runs.clear()
+        answers = await asyncio.gather(*(bench.run(request) for request in requests), return_exceptions=True)
+        assert bench.engine.runs == [32]
+        assert [type(answer) for answer in answers] == [dict] * 13 + [InferenceFailed] + [dict] * 18
+        for seed in (0, 12, 14, 31):
+            assert np.array_equal(answers[seed]["images"], bench.alone(requests[seed])["images"])
+
+
+@pytest.mark.parametrize("slow_ms", [0, 5])
+async def test_row_that_makes_the_run_fail_fails_alone(executor: ThreadPoolExecutor, slow_ms: float):
+    bench = Bench(executor, key="generate", classes=("x", "y"), slow_ms=slow_ms)
+    requests = [latents(1, seed) | {"labels": np.array([seed % 2])} for seed in range(32)]
+    requests[13]["labels"][:] = 99
+    answers = await asyncio.gather(*(bench.run(request) for request in requests), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [dict] * 13 + [InferenceFailed] + [dict] * 18
+    assert np.array_equal(answers[31]["images"], bench.alone(requests[31])["images"])
+
+
+async def test_large_request_with_one_bad_row_fails_whole_and_stops(executor: ThreadPoolExecutor):
+    bench = Bench(executor)
+    request = latents(1000)
+    request["latents"][5] = 1e20
+    with pytest.raises(InferenceFailed):
+        await bench.run(request)
+    await bench.run(latents(1))
+    assert sum(bench.engine.runs) < 1000
+
+
+async def test_rows_of_different_shapes_are_never_joined(executor: ThreadPoolExecutor):
+    bench = Bench(executor, key="translate.b", operations=(), domains=("a", "b"), size=None)
+    requests = [{"images": np.full((1, 1, 4 + seed % 3, 4), 0.25, np.float32)} for seed in range(30)]
+    answers = await asyncio.gather(*(bench.run(request) for request in requests))
+    assert sorted(bench.engine.runs) == [10, 10, 10]
+    for request, answer in zip(requests, answers, strict=True):
+        assert np.array_equal(answer["translated"], 1 - request["images"])
+
+
+async def test_answers_survive_a_neighbour_with_the_wrong_type(executor: ThreadPoolExecutor):
+    bench = Bench(executor)
+    wrong = {"latents": np.zeros((1, 4))}
+    answers = await asyncio.gather(bench.run(latents(1)), bench.run(wrong), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [dict, InferenceFailed]
+
+
+def test_run_time_finds_the_line_through_its_runs():
+    run_time = RunTime(1e-3, 32, 1e-3)
+    rng = np.random.default_rng(0)
+    for rows in rng.integers(1, 33, 2000):
+        run_time.add(int(rows), 2e-3 + 1e-4 * int(rows))
+    assert run_time.seconds(1) == pytest.approx(2.1e-3, rel=0.02)
+    assert run_time.seconds(32) == pytest.approx(5.2e-3, rel=0.02)
+
+
+def test_run_time_stays_sensible_when_all_runs_have_one_size():
+    run_time = RunTime(1e-4, 32, 1e-3)
+    for _ in range(20_000):
+        run_time.add(1, 1e-4)
+    assert run_time.seconds(1) == pytest.approx(1e-4, rel=0.02)
+    assert run_time.seconds(32) == pytest.approx(1e-3, rel=0.2)
+
+
+def test_one_stall_does_not_send_short_runs_to_the_thread():
+    run_time = RunTime(6e-5, 32, 5e-4)
+    run_time.add(1, 2.0)
+    assert run_time.seconds(1) < 1e-3
