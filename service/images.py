@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -23,6 +25,8 @@ from service.checkpoint import ImageSpec
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PROFILES = 8
+MAX_SEGMENTS = 1 << 16
+JPEG_BARE_MARKERS = [bytes([marker]) for marker in (0x01, *range(0xD0, 0xDA))]
 IN_PLACE_BYTES = 1 << 14
 IN_PLACE_PIXELS = 1 << 18
 Format = Literal["png", "webp", "jpeg"]
@@ -148,12 +152,7 @@ def grid(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _open(raw: bytes, max_pixels: int) -> Image.Image:
     """Read the picture's header, without decoding."""
-    is_webp = (raw[:4], raw[8:12]) == (b"RIFF", b"WEBP")
-    if not is_webp and not raw.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
-        raise UnsupportedImage("the image is not a PNG, JPEG or WebP")
-    # Pillow bounds what the texts of a PNG inflate to, but not its colour profiles, of which it may have one.
-    if raw.count(b"iCCP") > MAX_PROFILES:
-        raise BrokenImage("the image has more than one colour profile")
+    _check_header(raw)
     try:
         image = Image.open(io.BytesIO(raw), formats=FORMATS)
     except Exception:  # noqa: BLE001 -- parsers raise whatever they stumble over
@@ -163,6 +162,42 @@ def _open(raw: bytes, max_pixels: int) -> Image.Image:
         image.close()
         raise ImageTooLarge(f"the image is {width} x {height}; at most {max_pixels} pixels are allowed")
     return image
+
+
+def _check_header(raw: bytes) -> None:
+    """Refuse other formats, and headers made to keep Pillow's parsers busy."""
+    if raw.startswith(b"\x89PNG\r\n\x1a\n"):
+        steps = _png_chunks(raw)
+    elif raw.startswith(b"\xff\xd8\xff"):
+        steps = _jpeg_markers(raw)
+    elif (raw[:4], raw[8:12]) == (b"RIFF", b"WEBP"):
+        return
+    else:
+        raise UnsupportedImage("the image is not a PNG, JPEG or WebP")
+    # Pillow bounds what a PNG's texts inflate to, but not its colour profiles, of which it may have one.
+    if any(islice(steps, MAX_SEGMENTS, None)) or raw.count(b"iCCP") > MAX_PROFILES:
+        raise BrokenImage("the image's header has too many parts")
+
+
+def _png_chunks(raw: bytes) -> Iterator[int]:
+    """Step through the chunks of a PNG by their offsets."""
+    at = 8
+    while at < len(raw):
+        yield at
+        at += 12 + int.from_bytes(raw[at : at + 4], "big")
+
+
+def _jpeg_markers(raw: bytes) -> Iterator[int]:
+    """Step through a JPEG up to its scan by the offsets of its markers, and of stray bytes between them."""
+    at = 2
+    while at < len(raw) and raw[at : at + 2] != b"\xff\xda":
+        yield at
+        if raw[at] != 0xFF or raw[at + 1 : at + 2] in (b"\x00", b"\xff"):
+            at += 1
+        elif raw[at + 1 : at + 2] in JPEG_BARE_MARKERS:
+            at += 2
+        else:
+            at += 2 + int.from_bytes(raw[at + 2 : at + 4], "big")
 
 
 def _flatten(image: Image.Image, spec: ImageSpec) -> Image.Image:
