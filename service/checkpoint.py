@@ -298,7 +298,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not expected or expected[0] != sha256(raw):
         raise CheckpointError(f"{MANIFEST} does not match {MANIFEST_HASH}")
     try:
-        manifest = Manifest.model_validate_json(raw)
+        manifest = Manifest.model_validate_json(raw, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or MANIFEST
