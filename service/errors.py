@@ -145,9 +145,15 @@ class InvalidField(ServiceError):
     default_detail = "The request breaks a rule; errors says where."
 
     @classmethod
+    def of(cls, fields: Sequence[FieldError]) -> InvalidField:
+        """Return the error of these fields, whose detail is about the first."""
+        first = fields[0]
+        return cls(f"{'.'.join(map(str, first.loc))}: {first.msg}", fields=fields)
+
+    @classmethod
     def at(cls, loc: Location, msg: str) -> InvalidField:
         """Return the error of a single field."""
-        return cls(f"{'.'.join(map(str, loc))}: {msg}", fields=[FieldError(loc, msg)])
+        return cls.of([FieldError(loc, msg)])
 
 
 class QueueFull(ServiceError):

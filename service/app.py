@@ -1,0 +1,75 @@
+"""The application: wires the parts together and holds no logic of its own.
+
+server -> create_app -> middleware -> routes
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from service.drain import Drain
+from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError, problem_response
+from service.middleware import Limit, Observe
+from service.repository import Repository
+from service.routes import docs, encode, generate, health, models, translate
+from service.settings import Settings
+from service.state import request_id
+
+VERSION = "0.1.0"
+
+DESCRIPTION = """
+Pictures in, latents out, and back: encode, decode, generate and translate with the served checkpoints.
+
+Pictures are sent as JSON (base64), as one raw image body, as multipart parts or as a NumPy array; `Accept`
+chooses the form of the answer. Refusals are `application/problem+json` (RFC 9457).
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application; its models are loaded when it starts."""
+    app = FastAPI(
+        title="latent-service",
+        summary="An HTTP API over the latent space of your images.",
+        description=DESCRIPTION,
+        version=VERSION,
+        lifespan=_lifespan,
+        openapi_url=None,
+        redirect_slashes=False,
+        exception_handlers={ServiceError: _answer_error, HTTPException: _answer_http_error},
+    )
+    app.state.settings = settings
+    app.state.drain = Drain()
+    app.state.repository = Repository(settings)
+    app.add_middleware(Limit, settings=settings)
+    app.add_middleware(Observe, drain=app.state.drain)
+    for part in (encode, generate, translate, models, health, docs):
+        app.include_router(part.router)
+    docs.mount_assets(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    await app.state.repository.start()
+    try:
+        yield
+    finally:
+        await app.state.repository.stop()
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, ServiceError):
+        raise error
+    return problem_response(error, request_id(request))
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    """Give the router's own refusals the shape of all others."""
+    if not isinstance(error, HTTPException) or error.status_code not in (404, 405):
+        raise error
+    refusal = MethodNotAllowed(headers=error.headers) if error.status_code == 405 else NoSuchRoute()
+    return problem_response(refusal, request_id(request))

@@ -1,0 +1,133 @@
+"""Reading requests: the Content-Type decides how, the schema decides what is allowed.
+
+    HTTP body -> bodies -> (options, pictures or latents) -> routes
+
+    application/json       everything in the body
+    image/png, jpeg, webp  the body is one picture; options in the query
+    multipart/form-data    pictures are the parts named `images`; options are parts, or in the query
+    application/x-npy      the body is one array, of pictures or of latents; options in the query
+
+Options obey the same schema wherever they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import Request
+
+from service import multipart, npy, state, uploads
+from service.errors import BadRequest, InvalidField, UnsupportedMediaType
+from service.latents import Rows
+from service.schemas import DecodeOptions, DecodeRequest, Options, PicturesRequest
+from service.uploads import Upload
+from service.validation import Schema, parse_json, parse_options
+
+JSON = "application/json"
+NPY = "application/x-npy"
+FORM = "multipart/form-data"
+PICTURES = ("image/png", "image/jpeg", "image/webp")
+
+Chosen = TypeVar("Chosen", bound=Options)
+
+
+async def read_json(request: Request, schema: type[Schema]) -> Schema:
+    """Return the JSON body as `schema`.
+
+    Raises:
+        UnsupportedMediaType, BadRequest, InvalidField: it is not JSON, or breaks the schema.
+    """
+    _media_type(request, (JSON,))
+    _refuse_query(request)
+    return parse_json(schema, await request.body())
+
+
+async def read_pictures(
+    request: Request, options: type[Chosen], body: type[PicturesRequest]
+) -> tuple[Chosen, Upload]:
+    """Return what is asked, and the pictures. `body` is `options` with the pictures, as JSON has both.
+
+    Raises:
+        UnsupportedMediaType, BadRequest, InvalidField: it cannot be read, or breaks the schema.
+    """
+    kind = _media_type(request, (JSON, *PICTURES, FORM, NPY))
+    query = request.query_params.multi_items()
+    limit = state.settings(request).max_images
+    if kind == JSON:
+        _refuse_query(request)
+        parsed = parse_json(body, await request.body())
+        _check_count(len(parsed.images), limit, "images")
+        return cast(Chosen, parsed), uploads.from_text(parsed.images)
+    if kind == FORM:
+        form = multipart.read(await request.body(), request.headers["content-type"], limit)
+        if not form.pictures:
+            raise InvalidField.at(("body", "images"), "the form needs at least one part named images")
+        return parse_options(options, [*query, *form.options], "form"), Upload(form.pictures)
+    chosen = parse_options(options, query, "query")
+    raw = await _read_some(request)
+    if kind == NPY:
+        pixels = cast(NDArray[np.uint8], npy.read(raw, np.uint8, dimensions=(3, 4)))
+        _check_count(len(pixels), limit, "images")
+        return chosen, Upload(pixels)
+    return chosen, Upload([raw])
+
+
+async def read_latents(request: Request) -> tuple[DecodeOptions, Rows]:
+    """Return what is asked, and the latents, whose length is not checked yet.
+
+    Raises:
+        UnsupportedMediaType, BadRequest, InvalidField: it cannot be read, or breaks the schema.
+    """
+    kind = _media_type(request, (JSON, NPY))
+    limit = state.settings(request).max_count
+    if kind == JSON:
+        _refuse_query(request)
+        body = parse_json(DecodeRequest, await request.body())
+        _check_count(len(body.latents), limit, "latents")
+        return body, body.latents
+    options = parse_options(DecodeOptions, request.query_params.multi_items(), "query")
+    rows = cast(NDArray[np.float32], npy.read(await _read_some(request), np.float32, dimensions=(2,)))
+    _check_count(len(rows), limit, "latents")
+    return options, rows
+
+
+def _media_type(request: Request, readable: Sequence[str]) -> str:
+    """Return the body's media type.
+
+    Raises:
+        UnsupportedMediaType: it is not one of `readable`; says what to send.
+    """
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("The body is compressed (Content-Encoding); send it plain.")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in readable:
+        return kind
+    offer = f"Send one of {', '.join(readable)}" if len(readable) > 1 else f"Send {readable[0]}"
+    if not kind:
+        raise UnsupportedMediaType(f"The Content-Type header is missing. {offer}.")
+    if kind == "application/x-www-form-urlencoded":
+        raise UnsupportedMediaType(
+            f"A form cannot be read here. {offer}. curl calls every body a form unless told otherwise: "
+            f"add -H 'content-type: {readable[0]}'."
+        )
+    raise UnsupportedMediaType(f"A body of this Content-Type cannot be read here. {offer}.")
+
+
+def _refuse_query(request: Request) -> None:
+    if request.url.query:
+        raise InvalidField.at(("query",), "with a JSON body all options belong into the body")
+
+
+async def _read_some(request: Request) -> bytes:
+    raw = await request.body()
+    if not raw:
+        raise BadRequest("The body is empty.")
+    return raw
+
+
+def _check_count(count: int, limit: int, field: str) -> None:
+    if count > limit:
+        raise InvalidField.at(("body", field), f"at most {limit} in one request")

@@ -1,0 +1,180 @@
+"""The OpenAPI document: what the routes say about themselves, plus the bodies that are read by hand.
+
+routes -> operation(...) -> FastAPI -> document(app) -> /openapi.json -> /docs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from service import answers, bodies, errors, examples, schemas
+from service.errors import PROBLEM_JSON, ServiceError
+
+REF = "#/components/schemas/{model}"
+
+Json = dict[str, Any]
+
+ALWAYS: tuple[type[ServiceError], ...] = (errors.ServiceError,)
+OF_POSTS: tuple[type[ServiceError], ...] = (
+    errors.BadRequest,
+    errors.UnknownModel,
+    errors.NotAcceptable,
+    errors.OperationNotOffered,
+    errors.BodyTooLarge,
+    errors.UnsupportedMediaType,
+    errors.InvalidField,
+    errors.QueueFull,
+    errors.InferenceFailed,
+    errors.NotReady,
+    errors.DeadlineExceeded,
+)
+
+
+def document(app: FastAPI) -> Json:
+    """Return the OpenAPI 3.1 document of `app`, made once."""
+    if app.openapi_schema is None:
+        made = get_openapi(
+            title=app.title,
+            version=app.version,
+            openapi_version="3.1.0",
+            summary=app.summary,
+            description=app.description,
+            routes=app.routes,
+            tags=app.openapi_tags,
+        )
+        made.setdefault("components", {})["schemas"] = _components()
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+def post(
+    body: type[BaseModel],
+    answer: type[BaseModel],
+    example: Json,
+    *,
+    pictures: type[schemas.Options] | None = None,
+    latents: type[schemas.Options] | None = None,
+) -> Json:
+    """Describe a POST route.
+
+    `body` is what JSON holds. With `pictures` or `latents` the other forms are read too, and that is the
+    schema of what they say in the query.
+    """
+    content: Json = {bodies.JSON: {"schema": _ref(body), "example": example}}
+    if pictures:
+        content |= {kind: _file(kind) for kind in bodies.PICTURES}
+        content[bodies.FORM] = {"schema": _form(pictures)}
+        content[bodies.NPY] = _file(bodies.NPY)
+    if latents:
+        content[bodies.NPY] = _file(bodies.NPY, examples.LATENTS)
+    options = pictures or latents
+    offered = answers.OF_LATENTS if answer is schemas.EncodeResponse else answers.OF_PICTURES
+    return {
+        "parameters": [_parameter(name, field) for name, field in _properties(options).items()],
+        "requestBody": {"required": True, "content": content},
+        "responses": _answers(answer, offered) | problems((*OF_POSTS, *ALWAYS)),
+    }
+
+
+def get(answer: type[BaseModel], *refusals: type[ServiceError]) -> Json:
+    """Describe a GET route that answers in JSON."""
+    return {"responses": _answers(answer, (answers.JSON,)) | problems((*refusals, *ALWAYS))}
+
+
+def problems(refusals: Sequence[type[ServiceError]]) -> Json:
+    """Return the documented answers of these errors, by status."""
+    by_status: dict[int, list[type[ServiceError]]] = {}
+    for error in refusals:
+        by_status.setdefault(error.status, []).append(error)
+    return {str(status): _problem(found) for status, found in sorted(by_status.items())}
+
+
+def _problem(found: Sequence[type[ServiceError]]) -> Json:
+    described: Json = {
+        "description": " ".join(f"`{error.code}`: {error.default_detail}" for error in found),
+        "content": {
+            PROBLEM_JSON: {"schema": _ref(schemas.Problem), "example": found[0]().problem("4f1c2a9be07d5c31")}
+        },
+    }
+    if errors.QueueFull in found:
+        described["headers"] = {
+            "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+        }
+    return described
+
+
+def _answers(answer: type[BaseModel], offered: Sequence[str]) -> Json:
+    content = {kind: {"schema": _binary(kind)} for kind in offered}
+    content[answers.JSON] = {"schema": _ref(answer)}
+    return {"200": {"description": answer.__doc__, "content": content}}
+
+
+def _file(kind: str, name: str | None = None) -> Json:
+    """Describe a body that is one file, with the address of one that can be sent."""
+    name = name or examples.FILES[kind]
+    return {
+        "schema": _binary(kind),
+        "examples": {name: {"externalValue": f"{examples.FOLDER}/{name}"}},
+    }
+
+
+def _form(options: type[schemas.Options]) -> Json:
+    pictures = {
+        "type": "array",
+        "items": {"type": "string", "format": "binary"},
+        "minItems": 1,
+        "description": "Picture files.",
+    }
+    return {
+        "type": "object",
+        "required": ["images"],
+        "properties": {"images": pictures, **_properties(options)},
+        "additionalProperties": False,
+    }
+
+
+def _parameter(name: str, field: Json) -> Json:
+    description = f"{field.pop('description')} For bodies that are not JSON, which has it in the body."
+    field.pop("default", None)  # a default that is filled in and sent would be refused next to JSON
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": field}
+
+
+def _properties(options: type[BaseModel] | None) -> dict[str, Json]:
+    return options.model_json_schema()["properties"] if options else {}
+
+
+def _binary(kind: str) -> Json:
+    return {"type": "string", "format": "binary", "contentMediaType": kind}
+
+
+def _ref(model: type[BaseModel]) -> Json:
+    return {"$ref": REF.format(model=model.__name__)}
+
+
+def _components() -> Json:
+    models = (
+        schemas.EncodeRequest,
+        schemas.DecodeRequest,
+        schemas.ReconstructRequest,
+        schemas.TranslateRequest,
+        schemas.GenerateRequest,
+        schemas.EncodeResponse,
+        schemas.DecodeResponse,
+        schemas.ReconstructResponse,
+        schemas.TranslateResponse,
+        schemas.GenerateResponse,
+        schemas.ModelsResponse,
+        schemas.ModelResponse,
+        schemas.LiveResponse,
+        schemas.ReadyResponse,
+        schemas.Problem,
+    )
+    _, made = models_json_schema([(model, "validation") for model in models], ref_template=REF)
+    definitions: Json = made["$defs"]
+    return definitions

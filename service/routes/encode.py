@@ -1,0 +1,112 @@
+"""Into the latent space and out of it: /encode, /decode, /reconstruct."""
+
+from __future__ import annotations
+
+from fastapi import Request, Response
+
+from service import (
+    answers,
+    bodies,
+    examples,
+    images,
+    latents,
+    openapi,
+    sampling,
+    schemas,
+    seeds,
+    similarity,
+    unit,
+)
+from service.answers import Pictures
+from service.errors import InvalidField
+from service.routes.plain import router as plain_router
+from service.state import deadline_s, repository, settings
+
+router = plain_router("latent space")
+
+
+@router.post(
+    "/encode",
+    summary="Find the latents of pictures",
+    openapi_extra=openapi.post(
+        schemas.EncodeRequest,
+        schemas.EncodeResponse,
+        {"images": [examples.boot_base64()]},
+        pictures=schemas.EncodeOptions,
+    ),
+)
+async def encode(request: Request) -> Response:
+    """Return one latent per picture: the posterior mean, or with `sample` a draw from the posterior.
+
+    Pictures of any size and colour are turned upright and fitted to the model.
+    """
+    kind = answers.media_type(request, answers.OF_LATENTS)
+    options, upload = await bodies.read_pictures(request, schemas.EncodeOptions, schemas.EncodeRequest)
+    model = repository(request).get(options.model, "encode")
+    pictures = await upload.tensor(model.manifest.image, settings(request).max_image_pixels)
+    outputs = await model.run("encode", {"images": pictures}, deadline_s(request))
+    codes, drawn = outputs["latents"], {}
+    if options.sample:
+        if "logvar" not in outputs:
+            raise InvalidField.at(
+                ("body", "sample"), f"{model.manifest.name} gives one latent, no distribution"
+            )
+        drawn["seeds"] = seeds.spread(options.seed, len(codes))
+        codes = sampling.posterior(drawn["seeds"], codes, outputs["logvar"])
+    members = {"latents": latents.flat(codes), "shape": list(codes.shape[1:]), **drawn}
+    return await answers.write(request, kind, model.manifest, members)
+
+
+@router.post(
+    "/decode",
+    summary="Make pictures of latents",
+    openapi_extra=openapi.post(
+        schemas.DecodeRequest,
+        schemas.DecodeResponse,
+        {"latents": examples.latents()},
+        latents=schemas.DecodeOptions,
+    ),
+)
+async def decode(request: Request) -> Response:
+    """Return one picture per latent, each latent a flat row of numbers."""
+    kind = answers.media_type(request, answers.OF_PICTURES)
+    options, rows = await bodies.read_latents(request)
+    model = repository(request).get(options.model, "decode")
+    codes = latents.tensor(rows, latents.spec(model.manifest))
+    outputs = await model.run("decode", {"latents": codes}, deadline_s(request))
+    pixels = images.to_pixels(outputs["images"], model.manifest.image)
+    return await answers.write(request, kind, model.manifest, {"images": Pictures(pixels)})
+
+
+@router.post(
+    "/reconstruct",
+    summary="Encode pictures and decode them again",
+    openapi_extra=openapi.post(
+        schemas.ReconstructRequest,
+        schemas.ReconstructResponse,
+        {"images": [examples.boot_base64()]},
+        pictures=schemas.ReconstructOptions,
+    ),
+)
+async def reconstruct(request: Request) -> Response:
+    """Return each picture as the model gives it back, and how far that is from the picture as it was fitted.
+
+    The distances are on the scale [0, 1], before the answer's pictures are rounded to 8 bits.
+    """
+    kind = answers.media_type(request, answers.OF_PICTURES)
+    options, upload = await bodies.read_pictures(
+        request, schemas.ReconstructOptions, schemas.ReconstructRequest
+    )
+    model = repository(request).get(options.model, "reconstruct")
+    spec = model.manifest.image
+    pictures = await upload.tensor(spec, settings(request).max_image_pixels)
+    encoded = await model.run("encode", {"images": pictures}, deadline_s(request))
+    decoded = await model.run("decode", {"latents": encoded["latents"]}, deadline_s(request))
+    given, returned = unit.scale(pictures, spec), unit.scale(decoded["images"], spec)
+    members = {
+        "images": Pictures(images.to_pixels(decoded["images"], spec)),
+        "mse": similarity.mse(given, returned),
+        "psnr": similarity.psnr(given, returned),
+        "ssim": similarity.ssim(given, returned),
+    }
+    return await answers.write(request, kind, model.manifest, members)

@@ -1,0 +1,74 @@
+"""Pictures out of nothing but seeds: /generate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from fastapi import Request, Response
+from numpy.typing import NDArray
+
+from service import answers, bodies, images, labels, latents, openapi, sampling, schemas, seeds
+from service.answers import Pictures
+from service.checkpoint import Manifest
+from service.errors import InvalidField
+from service.routes.plain import router as plain_router
+from service.schemas import GenerateRequest
+from service.state import deadline_s, repository, settings
+
+router = plain_router("latent space")
+
+
+@router.post(
+    "/generate",
+    summary="Draw pictures",
+    openapi_extra=openapi.post(
+        GenerateRequest,
+        schemas.GenerateResponse,
+        {"label": "Ankle boot", "count": 4, "seed": 7},
+    ),
+)
+async def generate(request: Request) -> Response:
+    """Return pictures drawn from the prior. Image i has the seed `seed + i` and can be drawn again from it.
+
+    A model with classes that is given no label draws labels from the seeds and reports them.
+    """
+    kind = answers.media_type(request, answers.OF_PICTURES)
+    body = await bodies.read_json(request, GenerateRequest)
+    _check_size(body, settings(request).max_count)
+    model = repository(request).get(body.model, "generate")
+    latent = latents.spec(model.manifest)
+    drawn = seeds.spread(body.seed, body.size)
+    codes = sampling.noise(drawn, latent, body.truncation)
+    classes = _class_indices(body, model.manifest, drawn)
+    inputs: dict[str, NDArray[Any]] = {"latents": codes}
+    members: dict[str, Any] = {"seeds": drawn}
+    if classes is not None and model.manifest.classes:
+        inputs["labels"] = classes
+        members["labels"] = [model.manifest.classes[i] for i in classes]
+    if body.return_latents:
+        members |= {"latents": latents.flat(codes), "shape": list(latent.shape)}
+    outputs = await model.run("generate", inputs, deadline_s(request))
+    pixels = images.to_pixels(outputs["images"], model.manifest.image)
+    return await answers.write(request, kind, model.manifest, {"images": Pictures(pixels), **members})
+
+
+def _check_size(body: GenerateRequest, max_count: int) -> None:
+    if body.size > max_count:
+        field = "count" if body.labels is None else "labels"
+        raise InvalidField.at(("body", field), f"at most {max_count} in one request")
+
+
+def _class_indices(body: GenerateRequest, model: Manifest, drawn: list[int]) -> NDArray[np.int64] | None:
+    """Return the class of each image, as asked for or else drawn; None for a model without classes."""
+    if model.classes is None:
+        if body.label is not None or body.labels is not None:
+            field = "label" if body.labels is None else "labels"
+            raise InvalidField.at(("body", field), f"{model.name} has no classes; leave it out")
+        return None
+    if body.labels is not None:
+        found = [labels.index(one, model.classes, ("body", "labels", i)) for i, one in enumerate(body.labels)]
+        return np.array(found, np.int64)
+    if body.label is not None:
+        return np.full(body.size, labels.index(body.label, model.classes, ("body", "label")), np.int64)
+    return sampling.labels(drawn, len(model.classes))

@@ -1,0 +1,326 @@
+"""Request and response bodies: what may be sent, what comes back, and the sentences the docs show.
+
+    bodies -> validation -> a request below -> routes; the responses document what `answers` writes
+
+Requests are strict: unknown fields, null, coercions, NaN and infinity are refused. The `*Options` are what
+a request says besides its pictures, which is all that a query string or a form can carry.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, model_validator
+from pydantic.functional_validators import PlainValidator
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from service.sampling import MAX_SEED
+
+MAX_TRUNCATION = 2.0
+MAX_TEXT = 256
+"""Characters of a name of a model, class or domain."""
+
+
+class NotNull:
+    """Marks an `X | None` field that may be left out, but not be null."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of X alone; a default is not validated."""
+        nullable = handler(source)
+        if nullable["type"] != "nullable":
+            raise TypeError("NotNull marks fields of type X | None")
+        inner: CoreSchema = nullable["schema"]
+        return inner
+
+
+def _check_label(value: object) -> str | int:
+    if isinstance(value, str) and len(value) <= MAX_TEXT:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise PydanticCustomError("label", "Input should be a class name or a class index")
+
+
+def _drop_null_defaults(schema: dict[str, Any]) -> None:
+    for field in schema.get("properties", {}).values():
+        if field.get("default", ...) is None:
+            del field["default"]
+
+
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Label = Annotated[str | int, PlainValidator(_check_label, json_schema_input_type=str | int)]
+Images = Annotated[
+    list[str],
+    Field(
+        min_length=1,
+        description="Pictures of any size, each a base64 PNG, JPEG or WebP file, or a data URL of one.",
+        fail_fast=True,
+    ),
+]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        json_schema_extra=_drop_null_defaults,
+    )
+
+
+class Options(_Body):
+    """What every request may say."""
+
+    model: Annotated[str | None, NotNull()] = Field(
+        None,
+        max_length=MAX_TEXT,
+        description="`name` or `name@version`; left out, the default model for the operation answers.",
+    )
+
+
+class PicturesRequest(_Body):
+    """The pictures of a JSON request."""
+
+    images: Images
+
+
+class EncodeOptions(Options):
+    """What a request to encode says besides its pictures."""
+
+    sample: bool = Field(False, description="Draw from the posterior instead of returning its mean.")
+    seed: Annotated[Seed | None, NotNull()] = Field(
+        None, description="Image i is drawn with seed + i; left out, one is drawn and returned."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> EncodeOptions:
+        if self.seed is not None and not self.sample:
+            raise PydanticCustomError("seed", "seed needs sample to be true: the mean is not random")
+        return self
+
+
+class EncodeRequest(EncodeOptions, PicturesRequest):
+    """Pictures to find the latents of."""
+
+
+class DecodeOptions(Options):
+    """What a request to decode says besides its latents."""
+
+
+class DecodeRequest(DecodeOptions):
+    """Latents to make pictures of."""
+
+    latents: Annotated[
+        list[Annotated[list[float], Field(min_length=1, fail_fast=True)]],
+        Field(min_length=1, description="One flat row of numbers per image.", fail_fast=True),
+    ]
+
+
+class ReconstructOptions(Options):
+    """What a request to reconstruct says besides its pictures."""
+
+
+class ReconstructRequest(ReconstructOptions, PicturesRequest):
+    """Pictures to encode and decode again."""
+
+
+class TranslateOptions(Options):
+    """What a request to translate says besides its pictures."""
+
+    to: Annotated[str | None, NotNull()] = Field(
+        None,
+        max_length=MAX_TEXT,
+        description="The domain to translate to; may be left out where the model has just one.",
+    )
+    cycle: bool = Field(False, description="Also translate back, and say how far that is from the input.")
+
+
+class TranslateRequest(TranslateOptions, PicturesRequest):
+    """Pictures to carry over to another domain."""
+
+
+class GenerateRequest(Options):
+    """How many pictures to draw, of what."""
+
+    label: Annotated[Label | None, NotNull()] = Field(
+        None, description="Class of all images: its name in any case, or its index."
+    )
+    labels: Annotated[
+        Annotated[list[Label], Field(min_length=1, fail_fast=True)] | None,
+        NotNull(),
+    ] = Field(None, description="Classes, one per image; instead of label and count.")
+    count: Annotated[Annotated[int, Field(ge=1)] | None, NotNull()] = Field(
+        None, description="How many images; 1 if neither count nor labels is given."
+    )
+    seed: Annotated[Seed | None, NotNull()] = Field(
+        None, description="Image i is drawn with seed + i; left out, one is drawn and returned."
+    )
+    truncation: Annotated[float, Field(gt=0, le=MAX_TRUNCATION)] = Field(
+        1.0, description="Scales the distance from the prior's mean: below 1 safer, above 1 wilder."
+    )
+    return_latents: bool = Field(False, description="Also return the latents the images were made from.")
+
+    @model_validator(mode="after")
+    def _check(self) -> GenerateRequest:
+        if self.labels is None:
+            return self
+        if self.label is not None:
+            raise PydanticCustomError("labels", "label and labels exclude each other")
+        if self.count not in (None, len(self.labels)):
+            raise PydanticCustomError("labels", "count differs from the number of labels")
+        return self
+
+    @property
+    def size(self) -> int:
+        """How many images are asked for."""
+        return len(self.labels) if self.labels is not None else self.count or 1
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    model: str = Field(description="Name of the model that answered.")
+    version: int = Field(description="Version of that model.")
+    request_id: str = Field(description="The id of this request, as in the header X-Request-Id and the log.")
+
+
+PngImages = Annotated[list[str], Field(description="One base64 PNG per image.")]
+Latents = Annotated[list[list[float]], Field(description="One flat row per image.")]
+Shape = Annotated[list[int], Field(description="The shape of one latent.")]
+
+
+class EncodeResponse(_Answer):
+    """The latents of the pictures."""
+
+    latents: Latents
+    shape: Shape
+    seeds: list[int] | None = Field(None, description="With sample: the seed each latent was drawn with.")
+
+
+class DecodeResponse(_Answer):
+    """The pictures of the latents."""
+
+    images: PngImages
+
+
+class ReconstructResponse(_Answer):
+    """The pictures as the model gives them back, and how far off each is, on the [0, 1] scale."""
+
+    images: PngImages
+    mse: list[float] = Field(description="Mean squared error.")
+    psnr: list[float | None] = Field(description="Peak signal-to-noise ratio in dB; null where mse is 0.")
+    ssim: list[float] = Field(description="Structural similarity, 1 for equal pictures.")
+
+
+class GenerateResponse(_Answer):
+    """The drawn pictures; each can be drawn again alone, from its seed and label."""
+
+    images: PngImages
+    seeds: list[int] = Field(description="The seed of each image.")
+    labels: list[str] | None = Field(None, description="The class of each image, if the model has classes.")
+    latents: Latents | None = None
+    shape: Shape | None = None
+
+
+class Cycle(BaseModel):
+    """The pictures translated there and back."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    images: PngImages
+    l1: list[float] = Field(description="Mean absolute difference from the input, on the [0, 1] scale.")
+
+
+class TranslateResponse(_Answer):
+    """The pictures in the other domain."""
+
+    images: PngImages
+    source: str = Field(alias="from", description="The domain translated from.")
+    to: str = Field(description="The domain translated to.")
+    cycle: Cycle | None = None
+
+
+class LatentInfo(BaseModel):
+    """One latent of a model."""
+
+    shape: list[int]
+    prior: str = Field(description="What generate draws from: `normal` is N(0, I).")
+
+
+class ImageInfo(BaseModel):
+    """The images of a model; pictures of other sizes are fitted."""
+
+    channels: int
+    height: int | None = Field(description="null where any multiple of stride is accepted.")
+    width: int | None
+    stride: int
+
+
+class ModelInfo(BaseModel):
+    """A checkpoint: what it offers, or why it is refused."""
+
+    name: str
+    version: int | None = Field(description="The version that serves, else the highest found.")
+    versions: list[int]
+    state: Literal["serving", "refused"]
+    reason: str | None = Field(description="Why the highest version does not serve.")
+    default_for: list[str] = Field(description="Operations it answers when a request names no model.")
+    title: str | None = None
+    family: str | None = None
+    licence: str | None = None
+    operations: list[str] | None = None
+    image: ImageInfo | None = None
+    latent: LatentInfo | None = None
+    classes: list[str] | None = None
+    domains: list[str] | None = None
+    translations: dict[str, str] | None = Field(None, description="Source domain by target domain.")
+    metrics: dict[str, JsonValue] | None = None
+
+
+class ModelsResponse(BaseModel):
+    """All checkpoints that were found."""
+
+    models: list[ModelInfo]
+    request_id: str
+
+
+class ModelResponse(ModelInfo):
+    """One checkpoint."""
+
+    request_id: str
+
+
+class LiveResponse(BaseModel):
+    """The process answers."""
+
+    status: Literal["live"]
+    request_id: str
+
+
+class ReadyResponse(BaseModel):
+    """The process has models to answer with."""
+
+    status: Literal["ready"]
+    serving: list[str]
+    refused: list[str] = Field(description="Checkpoints that are not served; GET /models says why.")
+    request_id: str
+
+
+class ProblemField(BaseModel):
+    """What is wrong with one field."""
+
+    loc: list[str | int] = Field(description="Where it is in the request.")
+    msg: str = Field(description="What is allowed there.")
+
+
+class Problem(BaseModel):
+    """Any refusal or failure (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[ProblemField] | None = None

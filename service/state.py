@@ -1,0 +1,41 @@
+"""Typed access to what the application and its middlewares keep for a route.
+
+create_app -> app.state -> here; middleware -> scope["state"] -> here -> routes
+
+Routes take what they need by name; `Any` ends here.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from starlette.requests import Request
+
+from service.drain import Drain
+from service.repository import Repository
+from service.settings import Settings
+
+
+def settings(request: Request) -> Settings:
+    """Return the settings the application was made with."""
+    return cast(Settings, request.app.state.settings)
+
+
+def repository(request: Request) -> Repository:
+    """Return the served models."""
+    return cast(Repository, request.app.state.repository)
+
+
+def drain(request: Request) -> Drain:
+    """Return the switch that says whether the process is on its way out."""
+    return cast(Drain, request.app.state.drain)
+
+
+def request_id(request: Request) -> str:
+    """Return the id under which this request is logged."""
+    return cast(str, request.state.request_id)
+
+
+def deadline_s(request: Request) -> float:
+    """Return when the answer has to be there, on the scale of `time.monotonic()`."""
+    return cast(float, request.state.deadline)

@@ -1,0 +1,98 @@
+"""The pictures of one request, in whichever form they came, on their way to the model's tensor.
+
+bodies -> Upload -> tensor, (N, C, H, W) float32 -> Model.run
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service import images
+from service.checkpoint import ImageSpec
+from service.errors import BodyTooLarge, InvalidField, ServiceError, UnsupportedMediaType
+from service.images import BrokenImage, ImageError, ImageTooLarge
+
+IN_PLACE_BYTES = 1 << 16
+"""Pixels of an array that are fitted on the event loop; more belong in a thread."""
+
+
+class Upload:
+    """One or more pictures: image files, or one uint8 array of shape (N, H, W) or (N, H, W, C)."""
+
+    def __init__(self, pictures: Sequence[bytes] | NDArray[np.uint8]) -> None:
+        """Keep the pictures as they came; nothing is decoded yet."""
+        self._pictures = pictures
+
+    async def tensor(self, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
+        """Return the pictures fitted to a model, (N, C, H, W); large ones are decoded in a thread.
+
+        Raises:
+            UnsupportedMediaType, BodyTooLarge, InvalidField: a picture cannot be used; says which and why.
+        """
+        if isinstance(self._pictures, np.ndarray):
+            return await self._fit_array(self._pictures, spec, max_pixels)
+        fitted = [await _decode(raw, i, spec, max_pixels) for i, raw in enumerate(self._pictures)]
+        if len({one.shape for one in fitted}) > 1:
+            raise InvalidField.at(
+                ("body", "images"), "for this model all images of a request must be of one size"
+            )
+        return np.stack(fitted)
+
+    @staticmethod
+    async def _fit_array(array: NDArray[np.uint8], spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
+        if array.shape[1] * array.shape[2] > max_pixels:
+            raise BodyTooLarge(f"An image may have {max_pixels} pixels at most.")
+        try:
+            if array.size <= IN_PLACE_BYTES:
+                return images.from_array(array, spec)
+            return await asyncio.to_thread(images.from_array, array, spec)
+        except ImageError as error:
+            raise InvalidField.at(("body",), str(error)) from None
+
+
+def from_text(texts: Sequence[str]) -> Upload:
+    """Return pictures that came as base64 or as data URLs.
+
+    Raises:
+        InvalidField: one is not base64.
+    """
+    return Upload([_from_base64(text, i) for i, text in enumerate(texts)])
+
+
+def _from_base64(text: str, position: int) -> bytes:
+    if text.startswith("data:"):
+        head, comma, text = text.partition(",")
+        if not comma or not head.endswith(";base64"):
+            raise InvalidField.at(
+                ("body", "images", position), "a data URL must be data:image/...;base64,..."
+            )
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidField.at(
+            ("body", "images", position), "Input should be base64 (no line breaks) or a data URL"
+        ) from None
+
+
+async def _decode(raw: bytes, position: int, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
+    try:
+        if images.is_large(raw):
+            return await asyncio.to_thread(images.decode, raw, spec, max_pixels)
+        return images.decode(raw, spec, max_pixels)
+    except ImageError as error:
+        raise _refusal(error, position) from None
+
+
+def _refusal(error: ImageError, position: int) -> ServiceError:
+    """Return the answer to a picture that cannot be used."""
+    if isinstance(error, ImageTooLarge):
+        return BodyTooLarge(f"Image {position}: {error}.")
+    if isinstance(error, BrokenImage):
+        return InvalidField.at(("body", "images", position), str(error))
+    return UnsupportedMediaType(f"Image {position}: {error}.")

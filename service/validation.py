@@ -1,0 +1,82 @@
+"""Validating what was sent against a schema, and saying what is wrong without repeating it.
+
+bodies -> here -> a request of `schemas`, or BadRequest, or InvalidField
+
+What comes back names the fields and the rules, never the value that was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from service.errors import BadRequest, FieldError, InvalidField, ServiceError
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+MAX_REPORTED = 8
+"""Field errors in one answer; an answer stays small whatever was sent."""
+
+
+def parse_json(schema: type[Schema], raw: bytes) -> Schema:
+    """Return the body as `schema`.
+
+    Raises:
+        BadRequest: it is not JSON.
+        InvalidField: it breaks the schema.
+    """
+    try:
+        return schema.model_validate_json(raw)
+    except ValidationError as error:
+        raise _refusal(error, "body", schema) from None
+
+
+def parse_options(schema: type[Schema], pairs: Iterable[tuple[str, str]], where: str) -> Schema:
+    """Return options that came as text, from a query string or a form, as `schema`.
+
+    Text is kept for fields that hold text and read as JSON for others (`sample=true`, `label=9`); then the
+    same rules hold as for a JSON body.
+
+    Raises:
+        InvalidField: they break the schema, or one is given twice; `where` says where they were.
+    """
+    values: dict[str, Any] = {}
+    for name, text in pairs:
+        if name in values:
+            raise InvalidField.at((where,), "an option is given more than once")
+        values[name] = text if _holds_only_text(schema, name) else _literal(text)
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise _refusal(error, where, schema) from None
+
+
+def _holds_only_text(schema: type[BaseModel], name: str) -> bool:
+    field = schema.model_fields.get(name)
+    return field is not None and set(get_args(field.annotation)) == {str, type(None)}
+
+
+def _literal(text: str) -> Any:
+    """Read a JSON literal; what is none stays text, which the schema then refuses or takes as a name."""
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError:
+        return text
+
+
+def _refusal(error: ValidationError, where: str, schema: type[BaseModel]) -> ServiceError:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    if found[0]["type"] == "json_invalid":
+        return BadRequest(f"The body is not valid JSON. {found[0]['msg']}.")
+    fields = []
+    for item in found[:MAX_REPORTED]:
+        loc, msg = item["loc"], item["msg"]
+        if item["type"] == "extra_forbidden":  # its name is the caller's text: not repeated
+            loc, msg = loc[:-1], f"Unknown field; known are {', '.join(schema.model_fields)}"
+        elif item["type"] == "model_type":
+            msg = "Input should be a JSON object"
+        fields.append(FieldError((where, *loc), msg))
+    return InvalidField.of(fields)
