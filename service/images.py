@@ -33,7 +33,7 @@ Format = Literal["png", "webp", "jpeg"]
 SAVE_OPTIONS: dict[Format, dict[str, int | bool]] = {
     "png": {"compress_level": 1},
     "webp": {"lossless": True, "quality": 0, "method": 0},
-    "jpeg": {"quality": 95},
+    "jpeg": {"quality": 95, "subsampling": 0},
 }
 
 # Pillow's own limit only warns up to twice its size; `_open` checks every header against `max_pixels`.
