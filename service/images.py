@@ -26,6 +26,8 @@ from service.checkpoint import ImageSpec
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PROFILES = 8
 MAX_SEGMENTS = 1 << 16
+MAX_SCANS = 100
+BAND_PIXELS = 1 << 20
 JPEG_BARE_MARKERS = [bytes([marker]) for marker in (0x01, *range(0xD0, 0xDA))]
 IN_PLACE_BYTES = 1 << 14
 IN_PLACE_PIXELS = 1 << 18
@@ -66,8 +68,8 @@ def decode(raw: bytes, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
     """
     with _open(raw, max_pixels) as image:
         try:
-            image.load()
-            pixels = np.asarray(_fit(_flatten(ImageOps.exif_transpose(image), spec), spec))
+            ImageOps.exif_transpose(image, in_place=True)
+            pixels = np.asarray(_fit(_flatten(image, spec), spec))
         except Exception:  # noqa: BLE001 -- decoders raise whatever they stumble over
             raise BrokenImage("the image is truncated or damaged") from None
     floats: NDArray[np.float32] = _to_floats(pixels[None], spec)[0]
@@ -165,7 +167,7 @@ def _open(raw: bytes, max_pixels: int) -> Image.Image:
 
 
 def _check_header(raw: bytes) -> None:
-    """Refuse other formats, and headers made to keep Pillow's parsers busy."""
+    """Refuse other formats, and files made to keep Pillow busy."""
     if raw.startswith(b"\x89PNG\r\n\x1a\n"):
         steps = _png_chunks(raw)
     elif raw.startswith(b"\xff\xd8\xff"):
@@ -174,9 +176,14 @@ def _check_header(raw: bytes) -> None:
         return
     else:
         raise UnsupportedImage("the image is not a PNG, JPEG or WebP")
-    # Pillow bounds what a PNG's texts inflate to, but not its colour profiles, of which it may have one.
-    if any(islice(steps, MAX_SEGMENTS, None)) or raw.count(b"iCCP") > MAX_PROFILES:
-        raise BrokenImage("the image's header has too many parts")
+    # Pillow bounds what a PNG's texts inflate to, but not its colour profiles, of which it may have one;
+    # every scan of a progressive JPEG, about ten of them, passes over the whole picture.
+    if (
+        any(islice(steps, MAX_SEGMENTS, None))
+        or raw.count(b"iCCP") > MAX_PROFILES
+        or (raw.startswith(b"\xff") and raw.count(b"\xff\xda") > MAX_SCANS)
+    ):
+        raise BrokenImage("the image has too many parts")
 
 
 def _png_chunks(raw: bytes) -> Iterator[int]:
@@ -201,7 +208,21 @@ def _jpeg_markers(raw: bytes) -> Iterator[int]:
 
 
 def _flatten(image: Image.Image, spec: ImageSpec) -> Image.Image:
-    """Return the picture as 8-bit grey or RGB, laid over `spec.fill` where it is transparent."""
+    """Return the picture as 8-bit grey or RGB, laid over `spec.fill` where it is transparent.
+
+    It goes band by band, since the layers of a 50-megapixel picture would take a gigabyte.
+    """
+    rows = max(1, BAND_PIXELS // image.width)
+    if image.height <= rows:
+        return _flatten_band(image, spec)
+    flat = Image.new("L" if spec.channels == 1 else "RGB", image.size)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        flat.paste(_flatten_band(band, spec), (0, top))
+    return flat
+
+
+def _flatten_band(image: Image.Image, spec: ImageSpec) -> Image.Image:
     if image.mode.startswith("I"):  # 16-bit grey, which `convert` would clip instead of scale
         image = _from_16_bit(image, spec)
     if image.mode in ("P", "PA", "LA", "RGBA") or "transparency" in image.info:

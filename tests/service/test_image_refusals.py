@@ -64,6 +64,7 @@ def bombs():
     text, profile = (kind + b"\0\0" + zlib.compress(bytes(100_000_000), 9) for kind in (b"k", b"p"))
     million = zlib.compress(bytes(1_000_000), 9)
     jpeg = file(photo(28, 28), "JPEG")
+    scans = file(Image.new("L", (2000, 2000)), "JPEG", progressive=True)
     return {
         "text": png(chunk(b"zTXt", text), PIXELS),
         "text after the pixels": png(PIXELS, chunk(b"zTXt", text)),
@@ -73,6 +74,7 @@ def bombs():
         "many comments": jpeg[:2] + b"\xff\xfe\0\2" * 2_500_000 + jpeg[2:],
         "padding": jpeg[:2] + b"\xff" * 10_000_000 + jpeg[2:],
         "junk": jpeg[:4] + b"\0\2" + b"a" * 10_000_000 + jpeg[2:],
+        "many scans": scans[:-2] + scans[scans.rfind(b"\xff\xda") : -2] * 1000 + scans[-2:],
         "pixels": huge(),
     }
 

@@ -54,6 +54,17 @@ def test_pictures_are_fitted_as_training_fits_them(spec, mode, size):
     assert (decode(raw, spec) == expected).all()
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "I;16", "P"])
+def test_a_large_picture_is_fitted_as_training_fits_it(mode):
+    picture = sixteen_bit(1500, 1001) if mode == "I;16" else photo(1500, 1001, mode)
+    if mode == "RGBA":
+        picture.putalpha(photo(1500, 1001, "L"))
+    raw = file(picture, compress_level=1)
+    with Image.open(io.BytesIO(raw)) as opened:
+        expected = fit(opened, 28, 3)
+    assert (images.decode(raw, COLOUR, 2_000_000) == expected).all()
+
+
 def test_a_wide_picture_is_centred_on_the_fill():
     spec = GREY.model_copy(update={"fill": 200})
     pixels = decode(file(Image.new("L", (280, 70), 90)), spec)[0]
