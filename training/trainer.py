@@ -106,13 +106,7 @@ class Trainer:
         self._sheet("final")
 
     def save(self) -> None:
-        """Write the state, after a check that the losses so far are finite."""
-        for name, value in self._sums.items():
-            if not math.isfinite(value):
-                raise RunError(
-                    f"loss {name} stopped being a number by update {self.update}; the last good state is in "
-                    f"{self.run.folder}. A smaller --learning-rate usually helps"
-                )
+        """Write the state."""
         parts: dict[str, Any] = {
             kind: {name: part.state_dict() for name, part in getattr(self.recipe, kind).items()}
             for kind in ("networks", "averaged", "optimizers")
@@ -141,7 +135,13 @@ class Trainer:
         for name, average in recipe.averaged.items():
             follow(average, recipe.networks[name], decay)
         for name, loss in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + loss.item()
+            value = loss.item()
+            if not math.isfinite(value):
+                raise RunError(
+                    f"loss {name} stopped being a number at update {self.update}; the last good state is in "
+                    f"{self.run.folder}. A smaller --learning-rate usually helps"
+                )
+            self._sums[name] = self._sums.get(name, 0.0) + value
         self._sums["updates"] = self._sums.get("updates", 0) + 1
         self._progress.tick(self.update, self.total, self.epoch, self._means())
 

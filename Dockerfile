@@ -1,0 +1,20 @@
+# The service and its checkpoints, nothing else: no torch, no compiler, no shell needed at run time.
+FROM python:3.11-slim AS build
+WORKDIR /build
+COPY pyproject.toml constraints.txt README.md ./
+COPY service service
+RUN python -m venv /opt/latent \
+ && /opt/latent/bin/python -m pip install --no-cache-dir --no-compile --constraint constraints.txt . \
+ && /opt/latent/bin/python -m pip uninstall --yes pip setuptools
+
+FROM python:3.11-slim
+COPY --from=build /opt/latent /opt/latent
+COPY checkpoints /srv/checkpoints
+WORKDIR /srv
+USER 10001:10001
+ENV LATENT_HOST=0.0.0.0 LATENT_CHECKPOINTS=/srv/checkpoints PYTHONDONTWRITEBYTECODE=1
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+  CMD ["/opt/latent/bin/python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/health/ready', timeout=2)"]
+STOPSIGNAL SIGTERM
+CMD ["/opt/latent/bin/python", "-m", "service"]

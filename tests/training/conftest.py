@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.data import Dataset, fashion_mnist
+
+FASHION = Path(__file__).parents[1] / "data" / "fashion-mnist"
+
+
+@pytest.fixture(scope="session")
+def fashion() -> Dataset:
+    """The first images of Fashion-MNIST, 512 for training and 256 for testing."""
+    return fashion_mnist(FASHION)
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> None:
+    torch.set_num_threads(2)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder: runs/ and checkpoints/ are made in it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

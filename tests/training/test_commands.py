@@ -1,0 +1,181 @@
+"""The command line as a person uses it: real processes where signals matter, `main` elsewhere."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from service import checkpoint, sampling
+from service.checkpoint import LatentSpec
+from training.commands import main
+from training.data import Dataset
+from training.recipes import RECIPES
+
+from .conftest import FASHION
+
+SMALL = ["--updates", "3", "--batch-size", "16", "--path", str(FASHION)]
+ROOT = Path(__file__).parents[2]
+
+
+def fit(recipe: str, *options: str) -> int:
+    pair = ["--pair", "bags-boots"] if RECIPES[recipe].translates else []
+    return main(["fit", recipe, *SMALL, *pair, *options])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "operation"),
+    [("vae", "encode"), ("cgan", "generate"), ("cyclegan", "translate"), ("discogan", "translate")],
+)
+def test_fit_leaves_a_checkpoint_the_service_can_read(recipe: str, operation: str, workplace: Path):
+    assert fit(recipe, "--name", "tried", "--default-for", operation) == 0
+    found = checkpoint.read(workplace / "checkpoints" / "tried" / "1")
+    assert found.manifest.training.steps == 3
+    assert found.manifest.default_for == (operation,)
+    assert all(value <= 1e-4 for value in found.manifest.parity.values())
+    assert all(graph.preferred_batch >= 8 for graph in found.manifest.graphs().values())
+    assert {"README.md", "preview.png", "weights.safetensors"} <= set(found.manifest.files)
+    assert (workplace / "runs" / "tried" / "sheets" / "final.png").is_file()
+
+
+def test_the_preview_of_a_generator_is_seeds_0_to_63_as_the_service_draws_them(workplace: Path):
+    assert fit("cgan", "--name", "tried") == 0
+    folder = workplace / "checkpoints" / "tried" / "1"
+
+    session = onnxruntime.InferenceSession(folder / "generate.onnx")
+    seeds = range(64)
+    (images,) = session.run(
+        None,
+        {
+            "latents": sampling.noise(seeds, LatentSpec(shape=(64,)), 1.0),
+            "labels": sampling.labels(seeds, 10),
+        },
+    )
+    preview = np.asarray(Image.open(folder / "preview.png"))[::2, ::2].astype(float)
+    tiles = preview.reshape(8, 28, 8, 28).transpose(0, 2, 1, 3).reshape(64, 28, 28)
+    assert np.abs(tiles - (images[:, 0] + 1) * 127.5).max() <= 1
+
+
+def test_evaluate_prints_the_figures_of_the_checkpoint_again(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert fit("vae", "--name", "tried") == 0
+    folder = workplace / "checkpoints" / "tried" / "1"
+    capsys.readouterr()
+    assert main(["evaluate", str(folder)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    stored = checkpoint.read_manifest(folder).metrics
+    assert printed == pytest.approx(stored, rel=1e-5)
+
+
+def test_packaging_again_makes_the_next_version(workplace: Path):
+    assert fit("vae", "--name", "tried") == 0
+    assert main(["package", "tried", "--default-for", "encode"]) == 0
+    assert checkpoint.versions(workplace / "checkpoints", "tried") == [2, 1]
+
+
+def test_a_folder_of_ones_own_becomes_a_checkpoint(workplace: Path, fashion: Dataset):
+    for index, pixels in enumerate(fashion.train.pixels[:30, 0].numpy()):
+        path = workplace / "My Shoes" / ("left" if index % 2 else "right") / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).convert("RGB").resize((50, 40)).save(path)
+    assert (
+        main(["fit", "vae", "--data", "My Shoes", "--size", "36", "--updates", "2", "--batch-size", "8"]) == 0
+    )
+    manifest = checkpoint.read_manifest(workplace / "checkpoints" / "my-shoes-vae" / "1")
+    assert (manifest.image.channels, manifest.image.height, manifest.image.width) == (3, 36, 36)
+    assert main(["fit", "discogan", "--data", "My Shoes", "--updates", "2", "--batch-size", "8"]) == 0
+    assert checkpoint.read_manifest(workplace / "checkpoints" / "my-shoes" / "1").domains == ("left", "right")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["fit", "vae", "--data", "nowhere"], "'nowhere' is neither a folder nor one of fashion-mnist"),
+        (["fit", "vae", "--path", "."], "lacks Fashion-MNIST's four files"),
+        (["fit", "vae", "--latent-dim", "0"], "--latent-dim 0: input should be greater than or equal to 1"),
+        (["fit", "vae", "--learning-rate", "fast"], "--learning-rate fast: input should be a valid number"),
+        (["fit", "vae", "--size", "64"], "--size and --channels are for folders"),
+        (["fit", "cyclegan", "--path", str(FASHION)], "give --pair edges-photos"),
+        (["fit", "vae", "--path", str(FASHION), "--resume", "--name", "none"], "there is no run in"),
+        (["evaluate", "nothing"], "neither a run in runs nor a checkpoint folder"),
+    ],
+)
+def test_a_wrong_call_gets_one_line(
+    arguments: list[str], reason: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert reason in said
+    assert "Traceback" not in said
+
+
+def test_a_conditional_recipe_refuses_a_folder_of_one_class(
+    workplace: Path, fashion: Dataset, capsys: pytest.CaptureFixture[str]
+):
+    (workplace / "shoes").mkdir()
+    for index, pixels in enumerate(fashion.train.pixels[:12, 0].numpy()):
+        Image.fromarray(pixels).save(workplace / "shoes" / f"{index}.png")
+    assert main(["fit", "cgan", "--data", "shoes"]) == 1
+    assert "learns from classes and shoes has only one" in capsys.readouterr().err
+
+
+def test_resuming_with_another_config_names_what_differs(workplace: Path, capsys: pytest.CaptureFixture[str]):
+    assert fit("vae", "--name", "tried") == 0
+    assert fit("vae", "--name", "tried", "--resume", "--latent-dim", "8") == 1
+    assert "cannot resume tried with another config: latent_dim was 16, is 8" in capsys.readouterr().err
+
+
+def test_resuming_over_changed_data_is_refused(workplace: Path, capsys: pytest.CaptureFixture[str]):
+    assert fit("vae", "--name", "tried") == 0
+    record = json.loads((workplace / "runs/tried/run.json").read_bytes()) | {"data_sha256": "0" * 64}
+    (workplace / "runs/tried/run.json").write_text(json.dumps(record))
+    assert fit("vae", "--name", "tried", "--resume") == 1
+    assert "the data has changed since" in capsys.readouterr().err
+
+
+def test_ctrl_c_saves_and_resume_ends_where_the_unbroken_run_does(workplace: Path):
+    command = [
+        sys.executable,
+        "-m",
+        "training",
+        "fit",
+        "vae",
+        "--path",
+        str(FASHION),
+        "--updates",
+        "40",
+        "--batch-size",
+        "64",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [*command, "--name", "broken"], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    state, deadline = workplace / "runs/broken/state.pt", time.monotonic() + 60
+    while not state.exists():
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command with --resume goes on" in said
+    assert "Traceback" not in said
+    for options in (["--name", "broken", "--resume"], ["--name", "unbroken"]):
+        subprocess.run([*command, *options], env=environment, check=True, timeout=120)
+    resumed, unbroken = (
+        torch.load(workplace / "runs" / name / "state.pt", weights_only=True)
+        for name in ("broken", "unbroken")
+    )
+    for kind in ("networks", "averaged"):
+        for name, weights in unbroken[kind].items():
+            assert all(torch.equal(value, resumed[kind][name][key]) for key, value in weights.items())

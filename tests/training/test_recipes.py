@@ -1,0 +1,112 @@
+import pytest
+import torch
+from torch import Tensor
+
+from training.randomness import Randomness
+from training.recipes import RECIPES
+from training.recipes.recipe import ImageShape, Recipe
+
+CPU = torch.device("cpu")
+CLASSES = ("a", "b", "c")
+
+
+def made(name: str, channels: int = 1, size: int = 28, **settings: object) -> Recipe:
+    kind = RECIPES[name]
+    torch.manual_seed(0)
+    domains = ("a", "b") if kind.translates else None
+    return kind(kind.config_type.model_validate(settings), ImageShape(channels, size, CLASSES, domains), CPU)
+
+
+def batch(recipe: Recipe, count: int = 8) -> tuple[Tensor, Tensor]:
+    shape = (count, recipe.shape.channels, recipe.shape.size, recipe.shape.size)
+    random = torch.Generator().manual_seed(1)
+    images = torch.rand(shape, generator=random)
+    return images, torch.rand(shape, generator=random) if recipe.translates else torch.arange(count) % 3
+
+
+def inputs_of(recipe: Recipe, key: str) -> list[Tensor]:
+    if key == "encode" or key.startswith("translate."):
+        return [batch(recipe, 5)[0]]
+    latents = torch.randn(5, recipe.latent_dim or 0)
+    return [latents, torch.arange(5) % 3] if recipe.conditional else [latents]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 45), (1, 64), (3, 128)])
+def test_every_size_trains_and_comes_out_at_its_own_size(name: str, channels: int, size: int):
+    recipe = made(name, channels, size)
+    losses = recipe.update(*batch(recipe, 4), Randomness(0, 0, CPU))
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    for key, module in recipe.operations().items():
+        with torch.no_grad():
+            returned = module(*inputs_of(recipe, key))
+        shape = (returned[0] if isinstance(returned, tuple) else returned).shape
+        expected = (5, recipe.latent_dim) if key == "encode" else (5, channels, size, size)
+        assert shape == expected
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_images_stay_in_the_declared_range(name: str):
+    recipe = made(name)
+    for key, module in recipe.operations().items():
+        if key == "encode":
+            continue
+        with torch.no_grad():
+            images = module(
+                *[10 * value if value.is_floating_point() else value for value in inputs_of(recipe, key)]
+            )
+        assert recipe.value_range[0] <= images.min()
+        assert images.max() <= recipe.value_range[1]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_an_update_changes_every_network(name: str):
+    recipe = made(name)
+    before = {key: [p.clone() for p in network.parameters()] for key, network in recipe.networks.items()}
+    for update in range(2):
+        recipe.update(*batch(recipe), Randomness(0, update, CPU))
+    for key, network in recipe.networks.items():
+        unmoved = [
+            a.shape for a, b in zip(before[key], network.parameters(), strict=True) if torch.equal(a, b)
+        ]
+        # A bias in front of a normalisation has no effect and no gradient; whole weights must all move.
+        assert not [shape for shape in unmoved if len(shape) > 1], key
+
+
+def test_the_vaes_loss_is_the_negative_evidence_lower_bound():
+    recipe = made("vae", latent_dim=4)
+    x, _ = batch(recipe)
+    random = Randomness(0, 0, CPU)
+    with torch.no_grad():
+        recipe.networks["encoder"].train()
+        mu, logvar = recipe.networks["encoder"](x).chunk(2, dim=1)
+        posterior = torch.distributions.Normal(mu, (0.5 * logvar).exp())
+        z = mu + (0.5 * logvar).exp() * random.normal("posterior", *mu.shape)
+        sigma = recipe.networks["noise"].log_sigma.exp()
+        likelihood = (
+            torch.distributions.Normal(recipe.networks["decoder"](z), sigma).log_prob(x).flatten(1).sum(1)
+        )
+        kl = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).sum(1)
+        expected = (kl - likelihood).mean()
+    assert recipe.update(x, torch.zeros(len(x)), random)["loss"].item() == pytest.approx(
+        expected.item(), rel=1e-4
+    )
+
+
+def test_the_conditional_generator_minds_its_label():
+    recipe = made("cgan")
+    for update in range(3):
+        recipe.update(*batch(recipe, 16), Randomness(0, update, CPU))
+    generator = recipe.networks["generator"].eval()
+    z = torch.randn(4, recipe.latent_dim or 0)
+    with torch.no_grad():
+        first, second = (generator(z, torch.full((4,), label)) for label in (0, 1))
+    assert (first - second).abs().mean() > 1e-4
+
+
+def test_the_fake_buffer_hands_back_earlier_fakes():
+    recipe = made("cyclegan", buffer=8)
+    for update in range(4):
+        recipe.update(*batch(recipe, 8), Randomness(0, update, CPU))
+    memory = recipe.memory()
+    assert memory["a"].shape == memory["b"].shape == (8, 1, 28, 28)
