@@ -54,7 +54,7 @@ def media_type(request: Request, offered: Sequence[str]) -> str:
     Raises:
         NotAcceptable: the caller takes none of `offered`.
     """
-    return choose(request.headers.get("accept"), offered)
+    return choose(",".join(request.headers.getlist("accept")), offered)
 
 
 async def write(request: Request, kind: str, model: Manifest, members: dict[str, Any]) -> Response:

@@ -32,6 +32,11 @@ def read(raw: bytes, content_type: str, max_pictures: int) -> Form:
         InvalidField: it has more pictures than `max_pictures`.
     """
     form = Form([], [])
+    ended = False
+
+    def end() -> None:
+        nonlocal ended
+        ended = True
 
     def add(name: bytes | None, value: bytes) -> None:
         if name == PICTURES.encode():
@@ -57,9 +62,13 @@ def read(raw: bytes, content_type: str, max_pictures: int) -> Form:
     if not boundary:
         raise BadRequest("The Content-Type multipart/form-data lacks its boundary; let the client set it.")
     try:
-        parser = FormParser("multipart/form-data", add_field, add_file, boundary=boundary, config=_IN_MEMORY)
+        parser = FormParser(
+            "multipart/form-data", add_field, add_file, end, boundary=boundary, config=_IN_MEMORY
+        )
         parser.write(raw)
         parser.finalize()
     except FormParserError:
-        raise BadRequest("The body is not a whole multipart/form-data form.") from None
+        raise BadRequest("The body is not a multipart/form-data form.") from None
+    if not ended:
+        raise BadRequest("The multipart/form-data form is cut off.")
     return form

@@ -30,13 +30,13 @@ class _Range(NamedTuple):
         return int(self.pattern == "*/*")
 
 
-def choose(accept: str | None, offered: Sequence[str]) -> str:
+def choose(accept: str, offered: Sequence[str]) -> str:
     """Return the media type to answer in: the best liked, then the one named closest, then the first.
 
     Raises:
         NotAcceptable: none of `offered` will do; lists them.
     """
-    if accept is None or accept == "*/*":
+    if accept in {"", "*/*"}:
         return offered[0]
     chosen = _best(accept[:MAX_ACCEPT], tuple(offered))
     if chosen is None:
@@ -46,9 +46,7 @@ def choose(accept: str | None, offered: Sequence[str]) -> str:
 
 @lru_cache(maxsize=256)
 def _best(accept: str, offered: tuple[str, ...]) -> str | None:
-    ranges = [_range(item) for item in accept.split(",") if item.strip()]
-    if not ranges:
-        return offered[0]
+    ranges = [_range(item) for item in accept.split(",")]
     best: tuple[float, int] = (0.0, 0)
     chosen = None
     for media_type in offered:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -14,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from service.errors import BadRequest, InvalidField
 
+HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
 NOT_NPY = "The body is not an .npy file; numpy.save writes one."
 
 
@@ -27,16 +29,7 @@ def read(raw: bytes, dtype: DTypeLike, dimensions: tuple[int, ...]) -> NDArray[n
         InvalidField: it holds another type, or another number of axes than `dimensions` allows.
     """
     file = io.BytesIO(raw)
-    try:
-        version = npy_format.read_magic(file)
-        if version == (1, 0):
-            shape, _, found = npy_format.read_array_header_1_0(file)
-        elif version == (2, 0):
-            shape, _, found = npy_format.read_array_header_2_0(file)
-        else:
-            raise BadRequest(NOT_NPY)
-    except (ValueError, EOFError, MemoryError, RecursionError, TypeError):
-        raise BadRequest(NOT_NPY) from None
+    shape, found = _read_header(file)
     wanted = np.dtype(dtype)
     if found != wanted or len(shape) not in dimensions or 0 in shape:
         axes = " or ".join(map(str, dimensions))
@@ -45,6 +38,16 @@ def read(raw: bytes, dtype: DTypeLike, dimensions: tuple[int, ...]) -> NDArray[n
         raise BadRequest("The body is not as long as its .npy header says.")
     array: NDArray[np.generic] = np.load(io.BytesIO(raw), allow_pickle=False)
     return np.ascontiguousarray(array)
+
+
+def _read_header(file: io.BytesIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and type as the header has them, and leave `file` where the numbers begin."""
+    try:
+        read_header = HEADERS[npy_format.read_magic(file)]
+        shape, _, dtype = read_header(file)
+    except Exception:  # noqa: BLE001 -- parsers raise whatever they stumble over
+        raise BadRequest(NOT_NPY) from None
+    return shape, dtype
 
 
 def write(array: NDArray[np.generic]) -> bytes:
