@@ -218,6 +218,13 @@ def test_a_small_picture_is_not_large_and_a_photograph_is():
     assert images.is_large(file(photo(1000, 800), "JPEG"))
 
 
+def test_a_long_file_of_few_pixels_is_large():
+    comment = b"\xff\xfe" + (20_002).to_bytes(2, "big") + bytes(20_000)
+    raw = file(photo(28, 28), "JPEG")
+    assert images.is_large(raw[:2] + comment + raw[2:])
+    assert not images.is_large(raw)
+
+
 def test_a_small_file_of_many_pixels_is_large():
     raw = file(Image.new("L", (1100, 1000)))
     assert len(raw) < images.IN_PLACE_BYTES
