@@ -2,10 +2,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from fashion import FASHION
 
 from training.data import Dataset, fashion_mnist
-
-FASHION = Path(__file__).parents[1] / "data" / "fashion-mnist"
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from training.commands import main
 from training.data import Dataset
 from training.recipes import RECIPES
 
-from .conftest import FASHION
+from fashion import FASHION
 
 SMALL = ["--updates", "3", "--batch-size", "16", "--path", str(FASHION)]
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import torch
 
 from training.data import DataError, Dataset, digits, fashion_mnist, mnist, to_range, to_unit
 
-from .conftest import FASHION
+from fashion import FASHION
 
 
 def test_fashion_mnist_is_read_as_it_is_published(fashion: Dataset):

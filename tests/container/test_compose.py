@@ -1,0 +1,149 @@
+"""The compose file with a real engine: built, brought up, asked through its port, stopped under load."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+URL = "http://127.0.0.1:8000"
+IMAGE = "latent-service"
+MAX_ADDED_BYTES = 300_000_000
+
+
+def engine() -> tuple[str, list[str]] | None:
+    """The engine's command and its compose, whichever is there."""
+    if shutil.which("podman") and shutil.which("podman-compose"):
+        return "podman", ["podman-compose"]
+    if shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True).returncode == 0:
+        return "docker", ["docker", "compose"]
+    return None
+
+
+ENGINE = engine()
+pytestmark = pytest.mark.skipif(
+    ENGINE is None and not os.environ.get("CI"), reason="needs podman with podman-compose, or docker"
+)
+
+
+def compose(*words: str) -> subprocess.CompletedProcess[str]:
+    assert ENGINE is not None, "no container engine"
+    done = subprocess.run([*ENGINE[1], *words], cwd=ROOT, capture_output=True, text=True, timeout=420)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def ask(*words: str) -> str:
+    assert ENGINE is not None
+    return subprocess.run(
+        [ENGINE[0], *words], capture_output=True, text=True, check=True, timeout=60
+    ).stdout.strip()
+
+
+def container() -> str:
+    return ask("ps", "--quiet", "--filter", f"ancestor={IMAGE}")
+
+
+def wait_until_ready() -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            if httpx.get(f"{URL}/health/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        assert time.monotonic() < deadline, ask("logs", container())
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def image() -> None:
+    compose("build")
+
+
+@pytest.fixture
+def running(image: None) -> Iterator[str]:
+    compose("up", "-d")
+    try:
+        wait_until_ready()
+        yield container()
+    finally:
+        compose("down")
+
+
+def test_the_image_adds_less_than_300_mb_to_its_base(image: None):
+    sizes = [
+        int(ask("image", "inspect", "--format", "{{.Size}}", name)) for name in (IMAGE, "python:3.11-slim")
+    ]
+    added = sizes[0] - sizes[1]
+    print(f"the image adds {added / 1e6:.0f} MB to its base of {sizes[1] / 1e6:.0f} MB")
+    assert 0 < added < MAX_ADDED_BYTES
+
+
+def test_a_request_through_the_published_port_is_answered(running: str):
+    answer = httpx.post(f"{URL}/generate", json={"label": "Ankle boot", "count": 2, "seed": 7})
+    assert answer.status_code == 200
+    assert answer.json()["labels"] == ["Ankle boot", "Ankle boot"]
+
+
+def test_the_process_is_nobody_in_particular_and_can_write_nothing(running: str):
+    status = ask("exec", running, "/opt/latent/bin/python", "-c", "print(open('/proc/1/status').read())")
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert set(fields["Uid"].split()) == {"10001"}
+    assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
+    assert fields["NoNewPrivs"] == "1"
+    write = "open('/srv/written', 'w')"
+    assert ENGINE is not None
+    tried = subprocess.run(
+        [ENGINE[0], "exec", "--user", "0", running, "/opt/latent/bin/python", "-c", write],
+        capture_output=True,
+        text=True,
+    )
+    assert "Read-only file system" in tried.stderr
+
+
+def test_the_health_check_passes(running: str):
+    if ENGINE is not None and ENGINE[0] == "podman":
+        ask("healthcheck", "run", running)
+        return
+    deadline = time.monotonic() + 60
+    while json.loads(ask("inspect", running))[0]["State"]["Health"]["Status"] != "healthy":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_a_stop_under_load_loses_nothing(running: str):
+    """Every request that got a connection gets its answer; after the stop nothing is listening."""
+    ok, failed = [], []
+    body = {"count": 32, "truncation": 1.0}
+
+    def load() -> None:
+        with httpx.Client(timeout=30) as client:
+            while True:
+                try:
+                    answer = client.post(f"{URL}/generate", json=body)
+                except httpx.ConnectError:
+                    return  # the port is closed: nothing was accepted
+                except httpx.TransportError as error:
+                    failed.append(repr(error))
+                    return
+                (ok if answer.status_code == 200 else failed).append(answer.status_code)
+
+    with ThreadPoolExecutor(8) as pool:
+        loads = [pool.submit(load) for _ in range(8)]
+        deadline = time.monotonic() + 20
+        while len(ok) < 40:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        compose("stop")
+        for one in loads:
+            one.result(timeout=30)
+    assert not failed
+    assert ask("inspect", "--format", "{{.State.ExitCode}}", running) == "0"

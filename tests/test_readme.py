@@ -1,0 +1,126 @@
+"""The README's commands do what it says; its figures and pictures are those of the shipped checkpoints."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fashion import FASHION
+from PIL import Image
+from process import ROOT, ServiceProcess
+
+from service import checkpoint
+from training.data import fashion_mnist
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^```sh\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+RUN_ELSEWHERE = {
+    "make serve": "tests/contract/test_clone.py",
+    "make train": "Makefile",
+    "make test": ".ci/run",
+    "make lint": ".ci/run",
+    "docker compose up": "tests/container/test_compose.py",
+}
+CURLS = [command for command in COMMANDS if command.startswith("curl ")]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    with ServiceProcess(ROOT / "checkpoints", tmp_path_factory.mktemp("log") / "service.log") as running:
+        yield running
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the README's commands expect to find beside them."""
+    for name in ("docs", "checkpoints"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(command: str, here: Path) -> str:
+    done = subprocess.run(["bash", "-euc", command], cwd=here, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_command_is_run_by_a_test():
+    known = {*RUN_ELSEWHERE, *(command.strip() for command in CURLS)}
+    training = [command for command in COMMANDS if "python -m training" in command]
+    assert [command for command in COMMANDS if command.strip() not in known and command not in training] == []
+    assert len(CURLS) == 5
+    assert len(training) == 2
+
+
+@pytest.mark.parametrize("command", CURLS)
+def test_a_curl_command_is_answered(command: str, service: ServiceProcess, here: Path):
+    answer = run(command.replace("curl ", "curl --fail ").replace("localhost:8000", service.url), here)
+    for written in re.findall(r"> (\S+\.png)", command):
+        shown = np.asarray(Image.open(ROOT / "docs" / written)).astype(int)
+        fresh = np.asarray(Image.open(here / written)).astype(int)
+        assert shown.shape == fresh.shape
+        assert np.abs(shown - fresh).max() <= 1, f"docs/{written} is not what the command draws"
+    assert answer or ">" in command
+
+
+def test_the_figures_are_printed_again_by_the_command(here: Path):
+    (command,) = (command for command in COMMANDS if "training evaluate" in command)
+    printed = run(f"PYTHONPATH={ROOT} " + command.replace(".venv/bin/python", sys.executable), here)
+    stored = checkpoint.read_manifest(ROOT / "checkpoints" / "fashion-vae" / "1").metrics
+    assert (
+        f"{stored['mse_over_pca']:.4f}" == f"{float(re.findall(r'mse_over_pca.: ([0-9.]+)', printed)[0]):.4f}"
+    )
+
+
+def test_a_folder_of_pictures_becomes_a_checkpoint(here: Path):
+    pictures = here / "path" / "to" / "images"
+    pictures.mkdir(parents=True)
+    for index, pixels in enumerate(fashion_mnist(FASHION).train.pixels[:24, 0].numpy()):
+        Image.fromarray(pixels).resize((80, 60)).save(pictures / f"{index}.jpg")
+    (command,) = (command for command in COMMANDS if "training fit" in command)
+    short = command.strip().replace(".venv/bin/python", sys.executable) + " --updates 2 --checkpoints made"
+    run(f"PYTHONPATH={ROOT} {short}", here)
+    assert checkpoint.read(here / "made" / "images-vae" / "1").manifest.image.height == 64
+
+
+def test_commands_run_elsewhere_are_run_there():
+    for command, place in RUN_ELSEWHERE.items():
+        words = command.removeprefix("docker ").removesuffix(" up").removeprefix("make ")
+        assert re.search(rf"\b{words}\b", (ROOT / place).read_text()), f"{place} does not run {command}"
+
+
+def test_every_picture_and_link_is_there():
+    links = re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", README)
+    local = [first or second for first, second in links if not (first or second).startswith("http")]
+    assert len(local) >= 8
+    assert [link for link in local if not (ROOT / link).exists()] == []
+
+
+def test_figures_in_the_table_are_the_manifests():
+    rows = {
+        match[1]: match[2]
+        for match in re.finditer(
+            r"^\| \[([a-z-]+)\]\(checkpoints/.*?\) \|.*\| (.*) \|$", README, flags=re.MULTILINE
+        )
+    }
+    assert set(rows) == {path.name for path in (ROOT / "checkpoints").iterdir()}
+    for name, text in rows.items():
+        version = checkpoint.versions(ROOT / "checkpoints", name)[0]
+        known = set(figures(checkpoint.read_manifest(ROOT / "checkpoints" / name / str(version)).metrics))
+        printed = re.findall(r"\b\d+\.\d+\b", text)
+        assert printed, name
+        for figure in printed:
+            digits = len(figure.split(".")[1])
+            assert figure in {f"{value:.{digits}f}" for value in known}, f"{name}: {figure}"
+
+
+def figures(metrics: object) -> Iterator[float]:
+    if isinstance(metrics, dict):
+        for value in metrics.values():
+            yield from figures(value)
+    elif isinstance(metrics, float):
+        yield metrics
