@@ -39,6 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
         openapi_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         exception_handlers={ServiceError: _answer_error, HTTPException: _answer_http_error},
     )
     app.state.settings = settings

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
+import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
@@ -34,6 +36,14 @@ OF_POSTS: tuple[type[ServiceError], ...] = (
     errors.NotReady,
     errors.DeadlineExceeded,
 )
+
+TIMEOUT: Json = {
+    "name": "X-Request-Timeout-S",
+    "in": "header",
+    "required": False,
+    "description": "Seconds the answer is worth waiting for; it can only shorten the service's own limit.",
+    "schema": {"type": "number", "exclusiveMinimum": 0},
+}
 
 
 def document(app: FastAPI) -> Json:
@@ -69,15 +79,16 @@ def post(
     content: Json = {bodies.JSON: {"schema": _ref(body), "example": example}}
     if pictures:
         content |= {kind: _file(kind) for kind in bodies.PICTURES}
-        content[bodies.FORM] = {"schema": _form(pictures)}
+        kinds = ", ".join(bodies.PICTURES)
+        content[bodies.FORM] = {"schema": _form(pictures), "encoding": {"images": {"contentType": kinds}}}
         content[bodies.NPY] = _file(bodies.NPY)
     if latents:
         content[bodies.NPY] = _file(bodies.NPY, examples.LATENTS)
     options = pictures or latents
     offered = answers.OF_LATENTS if answer is schemas.EncodeResponse else answers.OF_PICTURES
     return {
-        "parameters": [_parameter(name, field) for name, field in _properties(options).items()],
-        "requestBody": {"required": True, "content": content},
+        "parameters": [*(_option(name, field) for name, field in _properties(options).items()), TIMEOUT],
+        "requestBody": {"required": True, "content": content, **_explanation(options, example)},
         "responses": _answers(answer, offered) | problems((*OF_POSTS, *ALWAYS)),
     }
 
@@ -139,8 +150,20 @@ def _form(options: type[schemas.Options]) -> Json:
     }
 
 
-def _parameter(name: str, field: Json) -> Json:
-    description = f"{field.pop('description')} For bodies that are not JSON, which has it in the body."
+def _explanation(options: type[BaseModel] | None, example: Json) -> Json:
+    """Say where bodies other than JSON have their options: those of the example, as a query."""
+    if options is None:
+        return {}
+    said = {name: value for name, value in example.items() if name in options.model_fields}
+    query = urlencode({name: orjson.dumps(value).decode().strip('"') for name, value in said.items()})
+    return {
+        "description": "Bodies other than JSON have their options in the query"
+        + (f", such as `?{query}`." if query else ".")
+    }
+
+
+def _option(name: str, field: Json) -> Json:
+    description = f"{field.pop('description')} Only for bodies other than JSON."
     field.pop("default", None)  # a default that is filled in and sent would be refused next to JSON
     return {"name": name, "in": "query", "required": False, "description": description, "schema": field}
 

@@ -34,7 +34,14 @@ async def list_models(request: Request) -> Response:
     openapi_extra=openapi.get(schemas.ModelResponse, UnknownModel)
     | {
         "parameters": [
-            {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}},
+            {
+                "name": "name",
+                "in": "path",
+                "required": True,
+                "description": "Name of the model.",
+                "schema": {"type": "string"},
+                "example": "fashion-vae",
+            },
         ]
     },
 )

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fashion import CLASSES
 from httpx import Client, Response
 from PIL import Image
+
+from fashion import CLASSES
 from problems import check_problem
 from process import ServiceProcess
-
 from service import schemas
 from service.sampling import MAX_SEED
 
