@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from service.settings import BadSetting, read_settings
@@ -20,16 +21,15 @@ def main(arguments: list[str]) -> int:
         listener = listen(settings.host, settings.port)
     except CannotListen as error:
         return _fail(str(error), 1)
-    try:
-        if settings.workers > 1:
-            from service.workers import supervise  # noqa: PLC0415
+    # Until something is served there is nothing to finish, and Ctrl-C just ends the process.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if settings.workers > 1:
+        from service.workers import supervise  # noqa: PLC0415
 
-            return supervise(settings, listener)
-        from service.server import serve  # noqa: PLC0415
+        return supervise(settings, listener)
+    from service.server import serve  # noqa: PLC0415
 
-        serve(settings, listener)
-    except KeyboardInterrupt:
-        return 130
+    serve(settings, listener)
     return 0
 
 

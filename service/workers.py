@@ -102,8 +102,8 @@ class _Supervisor:
 def _work(settings: Settings, listener: socket.socket, announce: bool, pause_s: float) -> None:
     """Be a worker."""
     os.setpgid(0, 0)  # Ctrl-C in a terminal reaches the supervisor alone, which passes it on once
-    with suppress(KeyboardInterrupt):
-        time.sleep(pause_s)
-        from service.server import serve  # noqa: PLC0415 - the supervisor has no need of what it imports
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    time.sleep(pause_s)
+    from service.server import serve  # noqa: PLC0415 - the supervisor has no need of what it imports
 
-        serve(settings, listener, announce=announce)
+    serve(settings, listener, announce=announce)

@@ -1,0 +1,127 @@
+"""The process: how it starts, what it says, and how it refuses to start."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from conftest import StartService
+from process import ROOT, wait_until
+from tiny import write_tiny
+
+
+def run_service(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "service", *arguments]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+def test_start_says_where_and_what_in_one_line(tmp_path: Path, start_service: StartService):
+    write_tiny(tmp_path / "checkpoints", "tiny", 3)
+    write_tiny(tmp_path / "checkpoints", "other")
+    service = start_service()
+    assert f"{service.url} serves other@1, tiny@3\n" in service.log()
+    assert service.get("/health/ready").status_code == 200
+
+
+def test_it_is_ready_within_two_seconds(tmp_path: Path, start_service: StartService):
+    write_tiny(tmp_path / "checkpoints")
+    started = time.monotonic()
+    service = start_service()
+    assert service.get("/health/ready").status_code == 200
+    assert time.monotonic() - started < 2
+
+
+def test_it_takes_less_than_150_megabytes(tmp_path: Path, start_service: StartService):
+    write_tiny(tmp_path / "checkpoints")
+    service = start_service()
+    service.get("/models")
+    status = Path(f"/proc/{service.process.pid}/status").read_text()
+    resident_kb = int(status.split("VmRSS:")[1].split()[0])
+    assert resident_kb < 150_000
+
+
+def test_service_without_checkpoints_lives_but_is_not_ready(start_service: StartService):
+    service = start_service()
+    assert "serves no checkpoints yet" in service.log()
+    assert service.get("/health/live").status_code == 200
+    assert service.get("/health/ready").status_code == 503
+
+
+def test_corrupt_checkpoint_is_refused_by_name_while_the_others_serve(
+    tmp_path: Path, start_service: StartService
+):
+    write_tiny(tmp_path / "checkpoints", "good")
+    (write_tiny(tmp_path / "checkpoints", "bad") / "decode.onnx").write_bytes(b"")
+    service = start_service()
+    models = {model["name"]: model for model in service.get("/models").json()["models"]}
+    assert (models["good"]["state"], models["bad"]["state"]) == ("serving", "refused")
+    assert "decode.onnx" in models["bad"]["reason"]
+    assert service.get("/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_port_in_use_is_one_clear_line(workers: str):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = run_service("--port", port, "--workers", workers)
+    assert ended.returncode == 1
+    assert ended.stderr == f"cannot listen on 127.0.0.1 port {port}: Address already in use\n"
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [(["--port", "x"], "--port"), (["--host", "0.0.0.0"], "host"), (["--nonsense"], "--nonsense")],
+)
+def test_bad_setting_is_one_clear_line(arguments: list[str], name: str):
+    ended = run_service(*arguments)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert name in ended.stderr
+
+
+def test_bad_variable_is_one_clear_line():
+    ended = run_service(LATENT_WORKERS="many")
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "LATENT_WORKERS" in ended.stderr
+
+
+def test_help_explains_every_flag():
+    ended = run_service("--help")
+    assert ended.returncode == 0
+    assert "--reload-interval-s" in ended.stdout
+    assert "Seconds between looks at the checkpoint folder" in " ".join(ended.stdout.split())
+
+
+def test_interrupt_while_starting_leaves_no_traceback(tmp_path: Path):
+    write_tiny(tmp_path, slow_ms=300)
+    command = [sys.executable, "-m", "service", "--port=0", f"--checkpoints={tmp_path}"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    maps = Path(f"/proc/{process.pid}/maps")
+    wait_until(lambda: "onnxruntime" in maps.read_text(), "it loads")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert "Traceback" not in errors
+    assert process.returncode in (0, -signal.SIGINT)
+
+
+def test_connection_survives_many_requests(tmp_path: Path, start_service: StartService):
+    write_tiny(tmp_path / "checkpoints", default_for=("decode",))
+    with start_service().client() as client:
+        for _ in range(100):
+            assert client.post("/decode", json={"latents": [[0, 0, 0, 0]]}).status_code == httpx.codes.OK

@@ -1,0 +1,107 @@
+"""A real `python -m service` process, for tests that talk to it over HTTP."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+START_LIMIT_S = 20.0
+STOP_LIMIT_S = 20.0
+
+
+def wait_until(condition: Callable[[], object], what: str, limit_s: float = 10) -> None:
+    """Return as soon as the condition holds; fail if it does not in time."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
+        time.sleep(0.01)
+
+
+class ServiceProcess:
+    """Starts the service on a free port, waits until all of its workers serve, and stops it in the end."""
+
+    def __init__(self, checkpoints: Path, log: Path, workers: int = 1, **settings: Any) -> None:
+        """Start with these settings; `log` receives what it prints."""
+        settings = {"port": 0, "drain_delay_s": 0.2, "reload_interval_s": 0.1, **settings}
+        flags = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+        command = [
+            sys.executable,
+            "-m",
+            "service",
+            f"--checkpoints={checkpoints}",
+            f"--workers={workers}",
+            *flags,
+        ]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("LATENT_")}
+        self._log = log
+        self._workers = workers
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
+
+    def __enter__(self) -> "ServiceProcess":
+        try:
+            wait_until(self._serves, "it serves", START_LIMIT_S)
+        except AssertionError:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"it does not serve:\n{self.log()}") from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+    def _serves(self) -> bool:
+        assert self.process.poll() is None, self.log()
+        return (
+            bool(re.search(r"^http://\S+ serves", self.log(), re.M)) and len(self.workers()) >= self._workers
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a slash at the end."""
+        found = re.search(r"^(http://\S+) serves", self.log(), re.M)
+        assert found, self.log()
+        return found[1]
+
+    def log(self) -> str:
+        """Return everything it has printed so far."""
+        return self._log.read_text()
+
+    def workers(self) -> list[int]:
+        """Return the process ids of those that have begun to serve, first one first."""
+        lines = re.findall(r"(\d+) service.repository (?:serving|no checkpoints)", self.log())
+        return list(dict.fromkeys(map(int, lines)))
+
+    def client(self, **options: Any) -> httpx.Client:
+        """Return a client for it."""
+        return httpx.Client(base_url=self.url, timeout=20, **options)
+
+    def get(self, path: str) -> httpx.Response:
+        """Ask once, on a connection of its own, which any of the workers may take."""
+        with self.client() as client:
+            return client.get(path)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit code."""
+        return self.process.wait(STOP_LIMIT_S)
