@@ -11,58 +11,45 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from training.data import DATASETS, DataError, Dataset
+from training.data import DataError, Dataset
 from training.domains import DomainPair
 from training.evaluate import evaluate
-from training.experiment import (
-    build,
-    config_of,
-    dataset_of,
-    feed_of,
-    load_averages,
-    load_data,
-    progress_of,
-    read_record,
-)
+from training.experiment import build, config_of, dataset_of, feed_of, load_averages, load_data
 from training.export import ExportError
-from training.options import add_options, read_config
-from training.package import OPERATIONS, Trained, package
+from training.package import Trained, package
+from training.parser import parser, read_config
 from training.progress import Progress
 from training.recipes import RECIPES
+from training.recipes.recipe import Recipe
 from training.run import RUNS, Run, RunError, RunRecord
 from training.sheets import sheet
 from training.trainer import Interrupted, Trainer
 
-CHECKPOINTS = Path("checkpoints")
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return the process's exit code: 0, 1 for a failure, 2 for a wrong call."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
+    command = {"fit": fit, "evaluate": evaluate_folder, "package": package_run}[options.command]
     console = Console(stderr=True, soft_wrap=True)
     torch.set_num_threads(options.threads)
     try:
-        code: int = options.command(options, console)
+        return command(options, console)
     except (DataError, RunError, ExportError, ValueError) as error:
-        console.print(f"training: {error}", style="bold", highlight=False, markup=False)
-        return 1
+        failure = str(error)
     except OSError as error:
-        console.print(
-            f"training: {error.filename or 'disk'}: {error.strerror}",
-            style="bold",
-            highlight=False,
-            markup=False,
-        )
-        return 1
-    return code
+        failure = f"{error.filename or 'disk'}: {error.strerror}"
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    console.print(f"training: {failure}", style="bold", highlight=False, markup=False)
+    return 1
 
 
 def fit(options: argparse.Namespace, console: Console) -> int:
     """Train a recipe from the start or from its last save, then package it."""
-    kind = RECIPES[options.recipe]
-    config = read_config(kind.config_type, options)
+    config = read_config(RECIPES[options.recipe].config_type, options)
     say = _say(console)
     draft = RunRecord(
         name=options.name or _default_name(options),
@@ -78,8 +65,8 @@ def fit(options: argparse.Namespace, console: Console) -> int:
     data = load_data(draft, config, say)
     record = draft.model_copy(update={"data_sha256": dataset_of(data).sha256})
     run = Run(RUNS / record.name)
-    device = torch.device(options.device)
-    recipe = build(record, config, data, device)
+    recipe = build(record, config, data, torch.device(options.device))
+    _check_claims(options.default_for, recipe)
 
     def save_sheet(name: str) -> None:
         sheet(recipe, data).save(run.sheets / f"{name}.png")
@@ -91,7 +78,10 @@ def fit(options: argparse.Namespace, console: Console) -> int:
             trainer.resume()
         else:
             run.start(record)
-        say(f"{record.name}: {_described(data)}; updates {trainer.update} to {trainer.total} on {device}")
+        say(
+            f"{record.name}: {_described(data)}; "
+            f"updates {trainer.update} to {trainer.total} on {recipe.device}"
+        )
         try:
             trainer.train()
         except Interrupted:
@@ -110,31 +100,48 @@ def package_run(options: argparse.Namespace, console: Console) -> int:
 
 def evaluate_folder(options: argparse.Namespace, console: Console) -> int:
     """Print the figures of a checkpoint or a run as JSON."""
-    folder = _folder(options.run)
-    record = read_record(folder)
+    recipe, data = _restored(_folder(options.run), console)
+    print(json.dumps(evaluate(recipe, data, console), indent=2))  # noqa: T201 - this is the command's output
+    return 0
+
+
+def _package(folder: Path, options: argparse.Namespace, console: Console) -> int:
+    """Evaluate and package what a run folder holds."""
+    progress = Run(folder).progress()
+    if progress is None:
+        raise RunError(f"the run in {folder} has not saved anything yet")
+    recipe, data = _restored(folder, console)
+    _check_claims(options.default_for, recipe)
+    metrics = evaluate(recipe, data, console)
+    trained = Trained(Run(folder).record(), recipe, data, metrics, progress)
+    target = package(trained, options.checkpoints, options.default_for)
+    console.print(f"packaged {target}; `make serve` answers with it", highlight=False)
+    return 0
+
+
+def _restored(folder: Path, console: Console) -> tuple[Recipe, Dataset | DomainPair]:
+    """Return the recipe of a run or checkpoint folder with its averaged weights, on the CPU, and its data.
+
+    Raises:
+        DataError: the data cannot be had, or has changed since.
+        RunError: there are no such weights.
+    """
+    record = Run(folder).record()
     config = config_of(record)
     data = load_data(record, config, _say(console))
     if dataset_of(data).sha256 != record.data_sha256:
         raise DataError(f"the data of {record.name} has changed since it was trained")
     recipe = build(record, config, data, torch.device("cpu"))
     load_averages(folder, recipe)
-    print(json.dumps(evaluate(recipe, data, console), indent=2))  # noqa: T201 - this is the command's output
-    return 0
+    return recipe, data
 
 
-def _package(folder: Path, options: argparse.Namespace, console: Console) -> int:
-    """Evaluate and package what a run folder holds, on the CPU."""
-    record = read_record(folder)
-    config = config_of(record)
-    data = load_data(record, config, lambda _: None)
-    recipe = build(record, config, data, torch.device("cpu"))
-    load_averages(folder, recipe)
-    metrics = evaluate(recipe, data, console)
-    updates, seconds = progress_of(folder)
-    trained = Trained(record, recipe, data, metrics, updates, seconds, options.device)
-    target = package(trained, options.checkpoints, options.default_for)
-    console.print(f"packaged {target}; `make serve` answers with it", highlight=False)
-    return 0
+def _check_claims(default_for: Sequence[str], recipe: Recipe) -> None:
+    """Refuse before training what the checkpoint could not claim after it."""
+    offered = {key.split(".")[0] for key in recipe.operations()}
+    for operation in default_for:
+        if operation not in offered:
+            raise ValueError(f"--default-for {operation}: this recipe offers {', '.join(sorted(offered))}")
 
 
 def _same(old: RunRecord, new: RunRecord) -> None:
@@ -190,87 +197,3 @@ def _described(data: Dataset | DomainPair) -> str:
 
 def _say(console: Console) -> Callable[[str], None]:
     return lambda line: console.print(line, highlight=False, markup=False)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="command")
-    fitting = commands.add_parser("fit", help="train a recipe, then evaluate and package it")
-    recipes = fitting.add_subparsers(required=True, metavar="recipe", dest="recipe")
-    for name, kind in RECIPES.items():
-        one = recipes.add_parser(name, help=kind.title, description=kind.title)
-        one.set_defaults(command=fit)
-        _add_data_options(one, kind.translates)
-        _add_common_options(one)
-        _add_package_options(one)
-        add_options(one, kind.config_type)
-    for command, function, text in (
-        ("evaluate", evaluate_folder, "print the figures of a checkpoint or a run"),
-        ("package", package_run, "evaluate and package the last save of a run"),
-    ):
-        one = commands.add_parser(command, help=text, description=text)
-        one.add_argument("run", help="a run's name, or the path of a run or checkpoint folder")
-        one.set_defaults(command=function)
-        _add_common_options(one)
-        if command == "package":
-            _add_package_options(one)
-    return parser
-
-
-def _add_data_options(parser: argparse.ArgumentParser, translates: bool) -> None:
-    group = parser.add_argument_group("data")
-    group.add_argument(
-        "--data",
-        default="fashion-mnist",
-        metavar="DATA",
-        help=f"{', '.join(DATASETS)}, or a folder of pictures whose sub-folders are classes "
-        "(default: fashion-mnist)",
-    )
-    group.add_argument("--path", help="folder that holds the files of a named data set")
-    group.add_argument(
-        "--size", type=_size, metavar="N", help="side of a folder's images in pixels, 28 to 128 (default: 28)"
-    )
-    group.add_argument(
-        "--channels", type=int, choices=(1, 3), help="read a folder as grey or as colour (default: as it is)"
-    )
-    group.add_argument(
-        "--pair",
-        help="the two domains, such as edges-photos or bags-boots" if translates else argparse.SUPPRESS,
-    )
-
-
-def _add_common_options(parser: argparse.ArgumentParser) -> None:
-    default = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument(
-        "--device", default=default, choices=("cpu", "cuda"), help=f"where to train (default: {default})"
-    )
-    parser.add_argument("--threads", type=int, default=2, metavar="N", help="processor threads (default: 2)")
-
-
-def _add_package_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--name", help="name of the run and of the checkpoint (default: from the data and the recipe)"
-    )
-    parser.add_argument("--resume", action="store_true", help="go on from the last save")
-    parser.add_argument(
-        "--checkpoints",
-        type=Path,
-        default=CHECKPOINTS,
-        metavar="DIR",
-        help="where checkpoints go (default: checkpoints)",
-    )
-    parser.add_argument(
-        "--default-for",
-        nargs="+",
-        default=[],
-        choices=OPERATIONS,
-        metavar="OPERATION",
-        help="operations that this checkpoint answers when a request names no model",
-    )
-
-
-def _size(text: str) -> int:
-    size = int(text)
-    if not 28 <= size <= 128:
-        raise argparse.ArgumentTypeError(f"{size} is not in 28 to 128")
-    return size

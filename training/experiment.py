@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,21 +111,3 @@ def load_averages(folder: Path, recipe: Recipe) -> None:
             network.load_state_dict(weights[name])
     except (KeyError, RuntimeError):
         raise RunError(f"the weights in {folder} belong to other networks") from None
-
-
-def read_record(folder: Path) -> RunRecord:
-    """Return what the run of a run folder or checkpoint folder was asked to do."""
-    return Run(folder).record()
-
-
-def progress_of(folder: Path) -> tuple[int, float]:
-    """Return updates made and seconds spent by a run, from its history.
-
-    Raises:
-        RunError: the run has not finished a pass yet.
-    """
-    path = folder / "history.json"
-    rows = json.loads(path.read_bytes()) if path.is_file() else []
-    if not rows:
-        raise RunError(f"the run in {folder} has not finished a pass over its data yet")
-    return int(rows[-1]["update"]), float(rows[-1]["seconds"])

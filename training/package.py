@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import platform
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from training.evaluate import Metrics, batched
 from training.experiment import dataset_of
 from training.export import ExportedGraph, export
 from training.recipes.recipe import Recipe
-from training.run import RunRecord
+from training.run import RunProgress, RunRecord
 from training.sheets import COLUMNS, SHEET_IMAGES, grid, reconstructions, translations
 
 OPERATIONS = get_args(checkpoint.Operation)
@@ -53,9 +54,7 @@ class Trained:
     recipe: Recipe
     data: Dataset | DomainPair
     metrics: Metrics
-    updates: int
-    seconds: float
-    device: str
+    progress: RunProgress
 
 
 def package(trained: Trained, root: Path, default_for: Sequence[str]) -> Path:
@@ -131,7 +130,9 @@ def _graph_files(
     names: dict[str, str] = {}
     stored: dict[int, str] = {}
     for key, module in operations.items():
-        names[key] = stored.setdefault(id(module), f"{key.replace(' ', '-').replace('/', '-')}.onnx")
+        plain = re.sub(r"[^A-Za-z0-9._-]", "-", key)
+        name = f"{plain}.onnx" if f"{plain}.onnx" not in files else f"{plain}-{len(files)}.onnx"
+        names[key] = stored.setdefault(id(module), name)
         files.setdefault(names[key], graphs[key].model)
     return files, names
 
@@ -193,10 +194,10 @@ def _description(
             "recipe": record.recipe,
             "config": record.config,
             "seed": int(str(record.config["seed"])),
-            "steps": trained.updates,
-            "images_seen": trained.updates * int(str(record.config["batch_size"])),
-            "seconds": round(trained.seconds, 1),
-            "device": trained.device,
+            "steps": trained.progress.update,
+            "images_seen": trained.progress.update * int(str(record.config["batch_size"])),
+            "seconds": round(trained.progress.seconds, 1),
+            "device": trained.progress.device,
             "libraries": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
             "commit": _commit(),
         },

@@ -2,13 +2,12 @@
 
 run.json       recipe, data and config, so that --resume and package need no options
 state.pt       networks, averages and optimisers, replaced whole at every save
-history.json   losses per epoch
+progress.json  how far it has come, and the losses of every epoch
 sheets/        pictures made on the way
 """
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -39,6 +38,21 @@ class RunRecord(BaseModel):
     config: dict[str, JsonValue]
 
 
+class RunProgress(BaseModel):
+    """How far a run has come."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    update: int
+    total: int
+    """Updates in the whole run."""
+    seconds: float
+    """Spent in training, over all sittings."""
+    device: str
+    epochs: list[dict[str, float]]
+    """Mean losses of every pass over the data."""
+
+
 class Run:
     """Reads and writes the files of one run."""
 
@@ -51,9 +65,19 @@ class Run:
         return self.folder / "sheets"
 
     def start(self, record: RunRecord) -> None:
-        """Begin a new run in this folder, in place of an earlier one."""
+        """Begin a new run in this folder, in place of an earlier one that was finished.
+
+        Raises:
+            RunError: the earlier one was not.
+        """
+        earlier = self.progress()
+        if earlier and earlier.update < earlier.total:
+            raise RunError(
+                f"{self.folder} holds a run that stopped after update {earlier.update} of {earlier.total}: "
+                "add --resume to go on with it, or remove the folder"
+            )
         self.sheets.mkdir(parents=True, exist_ok=True)
-        for old in [self.folder / "state.pt", self.folder / "history.json", *self.sheets.glob("*.png")]:
+        for old in [self.folder / "state.pt", self.folder / "progress.json", *self.sheets.glob("*.png")]:
             old.unlink(missing_ok=True)
         replace(self.folder / "run.json", record.model_dump_json(indent=2).encode())
 
@@ -68,7 +92,12 @@ class Run:
             raise RunError(f"there is no run in {self.folder}")
         return RunRecord.model_validate_json(path.read_bytes())
 
-    def save(self, state: dict[str, Any], history: list[dict[str, float]]) -> None:
+    def progress(self) -> RunProgress | None:
+        """Return how far the run has come, None before the first save."""
+        path = self.folder / "progress.json"
+        return RunProgress.model_validate_json(path.read_bytes()) if path.is_file() else None
+
+    def save(self, state: dict[str, Any], progress: RunProgress) -> None:
         """Replace the saved state: after a crash at any moment the old or the new one is there, whole."""
         building = self.folder / "state.pt.new"
         with building.open("wb") as file:
@@ -76,7 +105,7 @@ class Run:
             file.flush()
             os.fsync(file.fileno())
         building.replace(self.folder / "state.pt")
-        replace(self.folder / "history.json", json.dumps(history, indent=1).encode())
+        replace(self.folder / "progress.json", progress.model_dump_json(indent=1).encode())
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """Return the saved state, or None before the first save.

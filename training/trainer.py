@@ -22,7 +22,7 @@ from training.feed import Feed
 from training.progress import Progress
 from training.randomness import Randomness
 from training.recipes.recipe import Recipe
-from training.run import Run, RunError
+from training.run import Run, RunError, RunProgress
 
 SAVE_EVERY_S = 60.0
 
@@ -118,7 +118,16 @@ class Trainer:
             "sums": self._sums,
             "memory": self.recipe.memory(),
         }
-        self.run.save(state, self.history)
+        self.run.save(state, self._run_progress())
+
+    def _run_progress(self) -> RunProgress:
+        return RunProgress(
+            update=self.update,
+            total=self.total,
+            seconds=self.seconds,
+            device=self.recipe.device.type,
+            epochs=self.history,
+        )
 
     def _one_update(self) -> None:
         recipe = self.recipe

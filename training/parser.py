@@ -1,0 +1,150 @@
+"""The command line of `python -m training`; a config's fields become options, each written down once."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import torch
+from pydantic import ValidationError
+
+from training.config import Config
+from training.data import DATASETS
+from training.package import OPERATIONS
+from training.recipes import RECIPES
+
+CHECKPOINTS = Path("checkpoints")
+NAME = r"[a-z0-9][a-z0-9-]{0,63}"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; what it returns has `command` set to fit, evaluate or package."""
+    top = argparse.ArgumentParser(
+        prog="python -m training", description="From images to a checkpoint that serves."
+    )
+    commands = top.add_subparsers(required=True, metavar="command", dest="command")
+    fit = commands.add_parser("fit", help="train a recipe, then evaluate and package it")
+    recipes = fit.add_subparsers(required=True, metavar="recipe", dest="recipe")
+    for name, kind in RECIPES.items():
+        one = recipes.add_parser(name, help=kind.title, description=kind.title)
+        _add_data_options(one, kind.translates)
+        _add_run_options(one)
+        _add_checkpoint_options(one)
+        _add_config_options(one, kind.config_type)
+    for command, text in (
+        ("evaluate", "print the figures of a checkpoint or a run as JSON"),
+        ("package", "evaluate and package the last save of a run"),
+    ):
+        one = commands.add_parser(command, help=text, description=text)
+        one.add_argument("run", help="a run's name, or the path of a run or checkpoint folder")
+        _add_threads(one)
+        if command == "package":
+            _add_checkpoint_options(one)
+    return top
+
+
+def read_config(kind: type[Config], options: argparse.Namespace) -> Config:
+    """Return the typed config from parsed options.
+
+    Raises:
+        ValueError: an option is out of range; the message names it.
+    """
+    given = {name: getattr(options, name) for name in kind.model_fields if getattr(options, name) is not None}
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name, message = str(first["loc"][0]), first["msg"]
+        raise ValueError(
+            f"--{name.replace('_', '-')} {given[name]}: {message[0].lower()}{message[1:]}"
+        ) from None
+
+
+def _add_data_options(one: argparse.ArgumentParser, translates: bool) -> None:
+    group = one.add_argument_group("data")
+    group.add_argument(
+        "--data",
+        default="fashion-mnist",
+        metavar="DATA",
+        help=f"{', '.join(DATASETS)}, or a folder of pictures whose sub-folders are classes "
+        "(default: fashion-mnist)",
+    )
+    group.add_argument("--path", help="folder that holds the files of a named data set")
+    group.add_argument(
+        "--size", type=_size, metavar="N", help="side of a folder's images in pixels, 28 to 128 (default: 28)"
+    )
+    group.add_argument(
+        "--channels", type=int, choices=(1, 3), help="read a folder as grey or as colour (default: as it is)"
+    )
+    one.set_defaults(pair=None)
+    if translates:
+        group.add_argument("--pair", help="the two domains, such as edges-photos or bags-boots")
+
+
+def _add_run_options(one: argparse.ArgumentParser) -> None:
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    group = one.add_argument_group("run")
+    group.add_argument(
+        "--name", type=_name, help="name of the run and of the checkpoint (default: from data and recipe)"
+    )
+    group.add_argument("--resume", action="store_true", help="go on from the last save")
+    group.add_argument(
+        "--device", default=default, choices=("cpu", "cuda"), help=f"where to train (default: {default})"
+    )
+    _add_threads(group)
+
+
+def _add_threads(one: argparse._ActionsContainer) -> None:
+    one.add_argument("--threads", type=int, default=2, metavar="N", help="processor threads (default: 2)")
+
+
+def _add_checkpoint_options(one: argparse.ArgumentParser) -> None:
+    group = one.add_argument_group("checkpoint")
+    group.add_argument(
+        "--checkpoints",
+        type=Path,
+        default=CHECKPOINTS,
+        metavar="DIR",
+        help=f"where checkpoints go (default: {CHECKPOINTS})",
+    )
+    group.add_argument(
+        "--default-for",
+        nargs="+",
+        default=[],
+        choices=OPERATIONS,
+        metavar="OPERATION",
+        help="operations that this checkpoint answers when a request names no model",
+    )
+
+
+def _add_config_options(one: argparse.ArgumentParser, kind: type[Config]) -> None:
+    group = one.add_argument_group("settings of this recipe")
+    for name, field in kind.model_fields.items():
+        shown = "" if field.default is None else f" (default: {field.default})"
+        choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else None
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            default=None,
+            choices=choices,
+            metavar=None if choices else _metavar(field.annotation),
+            help=f"{field.description}{shown}",
+        )
+
+
+def _metavar(annotation: Any) -> str:
+    kinds = [part for part in (annotation, *get_args(annotation)) if part in (int, float)]
+    return "N" if kinds and kinds[0] is int else "X"
+
+
+def _size(text: str) -> int:
+    if not text.isdecimal() or not 28 <= int(text) <= 128:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 28 to 128")
+    return int(text)
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(NAME, text):
+        raise argparse.ArgumentTypeError(f"{text!r}: lower-case letters, digits and hyphens, at most 64")
+    return text
