@@ -45,7 +45,8 @@ def posterior(
 ) -> NDArray[np.float32]:
     """Draw one latent per seed from N(mean, exp(logvar)); both are (N, *shape), and so is the draw."""
     z = normal(seeds, POSTERIOR_STREAM, mean[0].size).reshape(mean.shape)
-    return mean + np.exp(np.float32(0.5) * logvar) * z
+    drawn: NDArray[np.float32] = mean + np.exp(np.float32(0.5) * logvar) * z
+    return drawn
 
 
 def normal(seeds: Sequence[int], stream: int, count: int) -> NDArray[np.float32]:

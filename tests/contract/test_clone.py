@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import httpx
+
 from process import ROOT
 
 MAX_INSTALLED_MB = 400

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from fashion import FASHION
 
+from fashion import FASHION
 from training.data import Dataset, fashion_mnist
 
 

@@ -14,13 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
+from fashion import FASHION
 from service import checkpoint, sampling
 from service.checkpoint import LatentSpec
 from training.commands import main
 from training.data import Dataset
 from training.recipes import RECIPES
-
-from fashion import FASHION
 
 SMALL = ["--updates", "3", "--batch-size", "16", "--path", str(FASHION)]
 ROOT = Path(__file__).parents[2]

@@ -4,9 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.data import DataError, Dataset, digits, fashion_mnist, mnist, to_range, to_unit
-
 from fashion import FASHION
+from training.data import DataError, Dataset, digits, fashion_mnist, mnist, to_range, to_unit
 
 
 def test_fashion_mnist_is_read_as_it_is_published(fashion: Dataset):
