@@ -1,0 +1,145 @@
+"""New versions take over under load, without a failure and without a mixture."""
+
+import asyncio
+import base64
+import io
+import shutil
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import StartService
+from process import ServiceProcess, wait_until
+from tiny import write_tiny
+
+DECODE = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
+SWAPS = 20
+
+
+def colour_of(version: int) -> float:
+    return version / 64
+
+
+def write_version(tmp_path: Path, version: int) -> Path:
+    options = {"operations": ("decode",), "default_for": ("decode",), "colour": colour_of(version)}
+    return write_tiny(tmp_path / "checkpoints", "tiny", version, **options)
+
+
+class Load:
+    """Clients that ask all the time, and what they were told."""
+
+    def __init__(self, service: ServiceProcess) -> None:
+        self.service = service
+        self.sent = self.wrong = 0
+        self.failures: list[str] = []
+        self.versions: set[int] = set()
+        self.going = True
+
+    async def run(self, clients: int) -> None:
+        async with httpx.AsyncClient(base_url=self.service.url, timeout=20) as client:
+            await asyncio.gather(*(self._ask(client) for _ in range(clients)))
+
+    async def _ask(self, client: httpx.AsyncClient) -> None:
+        while self.going:
+            self.sent += 1
+            answer = await client.post("/decode", json=DECODE)
+            if answer.status_code != 200:
+                self.failures.append(answer.text)
+                continue
+            version = answer.json()["version"]
+            self.versions.add(version)
+            if painted(answer.json()["images"][0]) != round(colour_of(version) * 255):
+                self.wrong += 1
+            await asyncio.sleep(0.01)
+
+
+def painted(image: str) -> int:
+    """Return the one colour of a base64 PNG."""
+    with Image.open(io.BytesIO(base64.b64decode(image))) as picture:
+        pixels = np.asarray(picture)
+    assert pixels.min() == pixels.max()
+    return int(pixels.max())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_each_answer_has_the_colour_of_its_version(
+    tmp_path: Path, start_service: StartService, workers: int
+):
+    write_version(tmp_path, 1)
+    service = start_service(workers=workers, reload_interval_s=0.05)
+    load = Load(service)
+    running = asyncio.create_task(load.run(4))
+    for version in range(2, SWAPS + 2):
+        await asyncio.to_thread(write_version, tmp_path, version)
+        async with asyncio.timeout(10):
+            while version not in load.versions and not load.failures:
+                await asyncio.sleep(0.005)
+    load.going = False
+    await running
+    assert load.failures == []
+    assert load.wrong == 0
+    assert load.versions == set(range(1, SWAPS + 2))
+    assert load.sent > 2 * SWAPS
+
+
+def test_bad_version_leaves_the_old_one_and_says_why(tmp_path: Path, start_service: StartService):
+    write_version(tmp_path, 1)
+    service = start_service()
+    folder = write_version(tmp_path / "elsewhere", 2)
+    (folder / "decode.onnx").write_bytes(b"broken")
+    shutil.move(folder, tmp_path / "checkpoints" / "tiny" / "2")
+
+    def model() -> dict[str, object]:
+        return service.get("/models/tiny").json()
+
+    wait_until(lambda: model()["reason"], "it is refused")
+    assert "version 2: decode.onnx does not match" in str(model()["reason"])
+    assert (model()["version"], model()["state"]) == (1, "serving")
+    assert service.get("/health/ready").status_code == 200
+    with service.client() as client:
+        assert client.post("/decode", json=DECODE).json()["version"] == 1
+
+
+def test_added_and_removed_names_come_and_go(tmp_path: Path, start_service: StartService):
+    write_version(tmp_path, 1)
+    service = start_service()
+
+    def names() -> list[str]:
+        return [model["name"] for model in service.get("/models").json()["models"]]
+
+    folder = write_tiny(tmp_path / "checkpoints", "other")
+    wait_until(lambda: names() == ["other", "tiny"], "the new name serves")
+    shutil.rmtree(folder.parent)
+    wait_until(lambda: names() == ["tiny"], "the removed name is gone")
+
+
+def test_reloading_does_not_grow_the_process(tmp_path: Path, start_service: StartService):
+    write_version(tmp_path, 1)
+    service = start_service(reload_interval_s=0.02)
+
+    def resident_kb() -> int:
+        status = Path(f"/proc/{service.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0])
+
+    def swap_to(version: int) -> None:
+        write_version(tmp_path, version)
+        wait_until(lambda: service.get("/models/tiny").json()["version"] == version, "it serves")
+
+    for version in range(2, 12):
+        swap_to(version)
+    before = resident_kb()
+    for version in range(12, 42):
+        swap_to(version)
+    assert resident_kb() - before < 8_000
+
+
+def test_reload_interval_of_zero_loads_once(tmp_path: Path, start_service: StartService):
+    write_version(tmp_path, 1)
+    service = start_service(reload_interval_s=0)
+    other = start_service(reload_interval_s=0.05)
+    write_version(tmp_path, 2)
+    wait_until(lambda: other.get("/models/tiny").json()["version"] == 2, "the one that polls has seen it")
+    assert service.get("/models/tiny").json()["version"] == 1

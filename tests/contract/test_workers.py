@@ -1,0 +1,130 @@
+"""Several workers behave as one, and are replaced when they die."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from conftest import StartService
+from process import ServiceProcess, wait_until
+from tiny import write_tiny
+
+DECODE = {"latents": [[0.1, 0.2, 0.3, 0.4]]}
+
+
+@pytest.fixture
+def service(tmp_path: Path, start_service: StartService) -> ServiceProcess:
+    write_tiny(tmp_path / "checkpoints", default_for=("decode", "generate"), classes=("x", "y"))
+    (write_tiny(tmp_path / "checkpoints", "bad") / "decode.onnx").write_bytes(b"")
+    return start_service(workers=2)
+
+
+@contextmanager
+def only(service: ServiceProcess, worker: int) -> Iterator[httpx.Client]:
+    """Let one worker answer everything, by halting the others."""
+    others = [pid for pid in service.workers() if pid != worker and is_alive(pid)]
+    for pid in others:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with service.client() as client:
+            yield client
+    finally:
+        for pid in others:
+            os.kill(pid, signal.SIGCONT)
+
+
+def total(metrics: str, name: str, **labels: str) -> float:
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(metrics)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def decoded(metrics: str) -> float:
+    return total(metrics, "latent_requests_total", route="/decode", status="200")
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_models_are_the_same_on_every_worker(service: ServiceProcess):
+    answers = []
+    for worker in service.workers():
+        with only(service, worker) as client:
+            answers.append(client.get("/models").json()["models"])
+    assert len(answers) == 2
+    assert answers[0] == answers[1]
+    assert {model["name"]: model["state"] for model in answers[0]} == {"tiny": "serving", "bad": "refused"}
+
+
+def test_a_seed_gives_the_same_bytes_on_every_worker(service: ServiceProcess):
+    pictures = set()
+    for worker in service.workers():
+        with only(service, worker) as client:
+            body, headers = {"count": 3, "seed": 7}, {"Accept": "application/x-npy"}
+            answer = client.post("/generate", json=body, headers=headers)
+            assert answer.status_code == 200
+            pictures.add(answer.content)
+    assert len(pictures) == 1
+
+
+def test_metrics_are_summed_over_the_workers(service: ServiceProcess):
+    for worker, requests in zip(service.workers(), (3, 5), strict=True):
+        with only(service, worker) as client:
+            for _ in range(requests):
+                assert client.post("/decode", json=DECODE).status_code == 200
+    for worker in service.workers():
+        with only(service, worker) as client:
+            metrics = client.get("/metrics").text
+        assert decoded(metrics) == 8
+        assert total(metrics, "latent_request_seconds_count", route="/decode") == 8
+        assert total(metrics, "latent_batch_rows_sum", model="tiny", graph="decode") == 8
+        assert total(metrics, "latent_models", state="serving") == 1
+        assert total(metrics, "latent_queue_rows") == 0
+
+
+def test_killed_worker_is_replaced_while_the_other_serves(service: ServiceProcess):
+    first, second = service.workers()
+    with only(service, first) as client:
+        assert client.post("/decode", json=DECODE).status_code == 200
+        wait_until(lambda: decoded(client.get("/metrics").text) == 1, "it is counted")
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: not is_alive(first), "it is dead")
+    for _ in range(20):
+        with service.client() as client:
+            assert client.post("/decode", json=DECODE).status_code == 200
+    wait_until(lambda: len(service.workers()) == 3, "another takes its place", 15)
+    with only(service, second) as client:
+        metrics = client.get("/metrics").text
+    assert decoded(metrics) == 21
+    assert total(metrics, "latent_models", state="serving") == 1
+    service.stop()
+    assert service.wait() == 0
+
+
+def test_workers_end_with_their_supervisor(service: ServiceProcess):
+    workers = service.workers()
+    service.process.kill()
+    wait_until(lambda: not any(is_alive(pid) for pid in workers), "the workers are gone")
+
+
+def test_nothing_is_left_behind(service: ServiceProcess):
+    environment = Path(f"/proc/{service.workers()[0]}/environ").read_text().split("\0")
+    folder = dict(entry.split("=", 1) for entry in environment if entry)["PROMETHEUS_MULTIPROC_DIR"]
+    assert Path(folder).is_dir()
+    workers = service.workers()
+    service.stop()
+    assert service.wait() == 0
+    assert not Path(folder).exists()
+    assert not any(is_alive(pid) for pid in workers)

@@ -1,0 +1,56 @@
+"""Who may import whom: service/ nothing of training/ or torch; of training/ only package.py service/."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SERVICE = sorted((ROOT / "service").rglob("*.py"))
+TRAINING = sorted((ROOT / "training").rglob("*.py"))
+
+IMPORT_ALL = """
+import importlib, pkgutil, sys, service
+for module in pkgutil.walk_packages(service.__path__, "service."):
+    importlib.import_module(module.name)
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Yield the top-level packages that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            yield (node.module or "").partition(".")[0]
+
+
+def test_service_runs_without_torch_and_without_training():
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    packages = set(ended.stdout.split())
+    assert {"service", "onnxruntime", "fastapi", "PIL"} <= packages
+    assert not packages & {"torch", "torchvision", "onnx", "sklearn", "training"}
+
+
+@pytest.mark.parametrize("file", SERVICE, ids=lambda file: str(file.relative_to(ROOT)))
+def test_service_file_imports_nothing_of_training(file: Path):
+    assert not {"training", "torch", "onnx", "tests"} & set(imported(file))
+
+
+@pytest.mark.parametrize("file", TRAINING, ids=lambda file: str(file.relative_to(ROOT)))
+def test_only_package_imports_service(file: Path):
+    if file == ROOT / "training" / "package.py":
+        assert "service" in set(imported(file))
+    else:
+        assert "service" not in set(imported(file))
+
+
+def test_only_images_imports_pil():
+    assert [file.name for file in SERVICE if "PIL" in set(imported(file))] == ["images.py"]
