@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import images, npy, state
-from service.checkpoint import Manifest
+from service.checkpoint import ImageSpec, Manifest
 from service.images import Format
 from service.negotiation import choose
 
@@ -37,15 +37,20 @@ MAX_HEADER_BYTES = 4096
 
 DUMP = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATACLASS
 
-IN_PLACE_BYTES = 1 << 16
-"""Pixels that are encoded on the event loop (about 3 ms); more go to a thread."""
+IN_PLACE_VALUES = 1 << 16
+"""Image values that are encoded on the event loop (about 3 ms); more go to a thread."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pixels to be shown, uint8 (N, H, W) or (N, H, W, 3); in JSON a list of base64 PNG."""
+    """A graph's images, (N, C, H, W) in the range of `spec`; in JSON a list of base64 PNG."""
 
-    pixels: NDArray[np.uint8]
+    images: NDArray[np.float32]
+    spec: ImageSpec
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """Return what is shown, (N, H, W) or (N, H, W, 3)."""
+        return images.to_pixels(self.images, self.spec)
 
 
 def media_type(request: Request, offered: Sequence[str]) -> str:
@@ -76,7 +81,7 @@ def json(request: Request, members: dict[str, Any]) -> Response:
 
 async def _off_loop_if_large(kind: str, members: dict[str, Any]) -> bytes:
     shown = members.get("images")
-    if shown is None or shown.pixels.size <= IN_PLACE_BYTES:
+    if shown is None or shown.images.size <= IN_PLACE_VALUES:
         return _content(kind, members)
     return await asyncio.to_thread(_content, kind, members)
 
@@ -85,8 +90,8 @@ def _content(kind: str, members: dict[str, Any]) -> bytes:
     if kind == JSON:
         return _dump(members)
     if kind == NPY:
-        return npy.write(members["images"].pixels if "images" in members else members["latents"])
-    return images.encode(images.grid(members["images"].pixels), FORMATS[kind])
+        return npy.write(members["images"].pixels() if "images" in members else members["latents"])
+    return images.encode(images.grid(members["images"].pixels()), FORMATS[kind])
 
 
 def _dump(members: dict[str, Any]) -> bytes:
@@ -96,7 +101,7 @@ def _dump(members: dict[str, Any]) -> bytes:
 
 def _base64(value: object) -> list[str]:
     if isinstance(value, Pictures):
-        return [base64.b64encode(images.encode(one, "png")).decode() for one in value.pixels]
+        return [base64.b64encode(images.encode(one, "png")).decode() for one in value.pixels()]
     raise TypeError(f"{type(value).__name__} has no place in an answer")
 
 

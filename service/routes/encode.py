@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+import numpy as np
 from fastapi import Request, Response
+from numpy.typing import NDArray
 
 from service import (
     answers,
     bodies,
     examples,
-    images,
     latents,
     openapi,
     sampling,
@@ -18,7 +22,8 @@ from service import (
     unit,
 )
 from service.answers import Pictures
-from service.errors import InvalidField
+from service.checkpoint import ImageSpec, Manifest
+from service.errors import InferenceFailed, InvalidField
 from service.routes.plain import router as plain_router
 from service.state import deadline_s, repository, settings
 
@@ -47,14 +52,25 @@ async def encode(request: Request) -> Response:
     outputs = await model.run("encode", {"images": pictures}, deadline_s(request))
     codes, drawn = outputs["latents"], {}
     if options.sample:
-        if "logvar" not in outputs:
-            raise InvalidField.at(
-                ("body", "sample"), f"{model.manifest.name} gives one latent, no distribution"
-            )
         drawn["seeds"] = seeds.spread(options.seed, len(codes))
-        codes = sampling.posterior(drawn["seeds"], codes, outputs["logvar"])
+        codes = _draw(outputs, drawn["seeds"], model.manifest)
     members = {"latents": latents.flat(codes), "shape": list(codes.shape[1:]), **drawn}
     return await answers.write(request, kind, model.manifest, members)
+
+
+def _draw(outputs: dict[str, NDArray[Any]], drawn: list[int], model: Manifest) -> NDArray[np.float32]:
+    """Return a draw from each posterior.
+
+    Raises:
+        InvalidField: the model has none.
+        InferenceFailed: its width is beyond float32, though its logarithm was not.
+    """
+    if "logvar" not in outputs:
+        raise InvalidField.at(("body", "sample"), f"{model.name} gives one latent, not a distribution")
+    codes = sampling.posterior(drawn, outputs["latents"], outputs["logvar"])
+    if not np.isfinite(codes).all():
+        raise InferenceFailed
+    return codes
 
 
 @router.post(
@@ -74,8 +90,8 @@ async def decode(request: Request) -> Response:
     model = repository(request).get(options.model, "decode")
     codes = latents.tensor(rows, latents.spec(model.manifest))
     outputs = await model.run("decode", {"latents": codes}, deadline_s(request))
-    pixels = images.to_pixels(outputs["images"], model.manifest.image)
-    return await answers.write(request, kind, model.manifest, {"images": Pictures(pixels)})
+    members = {"images": Pictures(outputs["images"], model.manifest.image)}
+    return await answers.write(request, kind, model.manifest, members)
 
 
 @router.post(
@@ -102,11 +118,15 @@ async def reconstruct(request: Request) -> Response:
     pictures = await upload.tensor(spec, settings(request).max_image_pixels)
     encoded = await model.run("encode", {"images": pictures}, deadline_s(request))
     decoded = await model.run("decode", {"latents": encoded["latents"]}, deadline_s(request))
-    given, returned = unit.scale(pictures, spec), unit.scale(decoded["images"], spec)
-    members = {
-        "images": Pictures(images.to_pixels(decoded["images"], spec)),
+    distances = await asyncio.to_thread(_compare, pictures, decoded["images"], spec)
+    members = {"images": Pictures(decoded["images"], spec), **distances}
+    return await answers.write(request, kind, model.manifest, members)
+
+
+def _compare(given: NDArray[np.float32], returned: NDArray[np.float32], spec: ImageSpec) -> dict[str, Any]:
+    given, returned = unit.scale(given, spec), unit.scale(returned, spec)
+    return {
         "mse": similarity.mse(given, returned),
         "psnr": similarity.psnr(given, returned),
         "ssim": similarity.ssim(given, returned),
     }
-    return await answers.write(request, kind, model.manifest, members)

@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, images, labels, latents, openapi, sampling, schemas, seeds
+from service import answers, bodies, labels, latents, openapi, sampling, schemas, seeds
 from service.answers import Pictures
 from service.checkpoint import Manifest
 from service.errors import InvalidField
@@ -49,8 +49,8 @@ async def generate(request: Request) -> Response:
     if body.return_latents:
         members |= {"latents": latents.flat(codes), "shape": list(latent.shape)}
     outputs = await model.run("generate", inputs, deadline_s(request))
-    pixels = images.to_pixels(outputs["images"], model.manifest.image)
-    return await answers.write(request, kind, model.manifest, {"images": Pictures(pixels), **members})
+    pictures = Pictures(outputs["images"], model.manifest.image)
+    return await answers.write(request, kind, model.manifest, {"images": pictures, **members})
 
 
 def _check_size(body: GenerateRequest, max_count: int) -> None:

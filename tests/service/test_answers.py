@@ -101,3 +101,11 @@ def test_what_is_not_offered_is_406_before_the_body_is_read(client: Client) -> N
 def test_several_accept_headers_are_one(client: Client) -> None:
     response = client.post("/generate", json={}, headers=[("accept", "text/html"), ("accept", "image/png")])
     assert response.headers["content-type"] == "image/png"
+
+
+def test_a_model_without_a_distribution_cannot_be_sampled(client: Client) -> None:
+    file = io.BytesIO()
+    np.save(file, np.zeros((1, 16, 16, 3), np.uint8))
+    headers = {"content-type": "application/x-npy"}
+    response = client.post("/encode?model=colour&sample=true", content=file.getvalue(), headers=headers)
+    assert "distribution" in check_problem(response, 422, "invalid-field")["detail"]

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from service.errors import BadRequest, InvalidField, ServiceError
+from service.errors import BadRequest, BodyTooLarge, InvalidField, ServiceError
 from service.sampling import MAX_SEED
 from service.schemas import DecodeRequest, EncodeRequest, GenerateRequest, Problem, TranslateRequest
-from service.validation import parse_json
+from service.validation import MAX_JSON_SIGNS, parse_json
 
 
 def refuse(schema: type[BaseModel], raw: str | bytes) -> ServiceError:
@@ -78,6 +78,22 @@ def test_what_is_no_json_is_400(raw: bytes) -> None:
     error = refuse(GenerateRequest, raw)
     assert isinstance(error, BadRequest)
     assert len(error.detail) < 200
+
+
+@pytest.mark.parametrize(
+    ("item", "signs"),
+    [("1", 1), ('"k":1', 2), ("[]", 2), ("{}", 2)],
+    ids=["numbers", "keys", "lists", "objects"],
+)
+def test_more_values_than_validate_quickly_are_413(item: str, signs: int) -> None:
+    count = MAX_JSON_SIGNS // signs - 1
+    opening, closing = ("{", "}") if ":" in item else ("[", "]")
+
+    def body(values: int) -> str:
+        return opening + ",".join([item] * values) + closing
+
+    assert refuse(DecodeRequest, body(count)).status == 422
+    assert isinstance(refuse(DecodeRequest, body(count + 2)), BodyTooLarge)
 
 
 def test_the_last_of_duplicate_keys_counts() -> None:
