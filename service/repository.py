@@ -13,7 +13,6 @@ import gc
 import logging
 import os
 import re
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -168,6 +167,11 @@ class Repository:
         """Say whether any checkpoint is being served."""
         return any(entry.model for entry in self._entries.values())
 
+    def __str__(self) -> str:
+        """Name what is being served, for a line of log."""
+        names = [f"{name}@{model.manifest.version}" for name, model in self._serving().items()]
+        return ", ".join(names) or "no checkpoints yet"
+
     def _serving(self) -> dict[str, Model]:
         return {name: entry.model for name, entry in sorted(self._entries.items()) if entry.model}
 
@@ -272,12 +276,7 @@ class Repository:
         serving = self._serving()
         telemetry.MODELS.labels("serving").set(len(serving))
         telemetry.MODELS.labels("refused").set(len(self._entries) - len(serving))
-        logger.info("serving %s", ", ".join(describe(serving.values())) or "nothing")
-
-
-def describe(models: Iterable[Model]) -> list[str]:
-    """Return `name@version` of each model."""
-    return [f"{model.manifest.name}@{model.manifest.version}" for model in models]
+        logger.info("serving %s", self)
 
 
 def _offers(model: Model, offers: Offer, to: str | None) -> bool:

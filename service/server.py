@@ -23,7 +23,6 @@ from fastapi import FastAPI
 from service import telemetry
 from service.app import create_app
 from service.drain import Drain
-from service.repository import Repository
 from service.settings import Settings
 
 SETTLE_S = 0.1
@@ -71,7 +70,7 @@ class Server(uvicorn.Server):
         """Start the application and listen, then say so in one line."""
         await super().startup(sockets)
         if self._announce and sockets:
-            sys.stdout.write(f"{_address(sockets[0])} serves {_models(self._app.state.repository)}\n")
+            sys.stdout.write(f"{_address(sockets[0])} serves {self._app.state.repository}\n")
             sys.stdout.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -101,8 +100,3 @@ class Server(uvicorn.Server):
 def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _models(repository: Repository) -> str:
-    serving = [status for status in repository.listing() if status.state == "serving"]
-    return ", ".join(f"{status.name}@{status.version}" for status in serving) or "no checkpoints yet"
