@@ -62,6 +62,11 @@ def media_type(request: Request, offered: Sequence[str]) -> str:
     return choose(",".join(request.headers.getlist("accept")), offered)
 
 
+def header_name(member: str) -> str:
+    """Return the header that carries a member of the JSON answer in other formats."""
+    return f"X-Latent-{member.title()}"
+
+
 async def write(request: Request, kind: str, model: Manifest, members: dict[str, Any]) -> Response:
     """Return the answer of a model as `kind`, one of those that were offered."""
     named = {
@@ -113,7 +118,7 @@ def _headers(members: dict[str, Any]) -> dict[str, str]:
             value = members[name]
             text = ",".join(_header_text(one) for one in (value if isinstance(value, list) else [value]))
             if len(text) <= MAX_HEADER_BYTES:
-                headers[f"X-Latent-{name.title()}"] = text
+                headers[header_name(name)] = text
     return headers
 
 

@@ -15,7 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service import answers, bodies, errors, examples, schemas
+from service import answers, bodies, errors, examples, responses, schemas
 from service.errors import PROBLEM_JSON, ServiceError
 
 REF = "#/components/schemas/{model}"
@@ -85,7 +85,7 @@ def post(
     if latents:
         content[bodies.NPY] = _file(bodies.NPY, examples.LATENTS)
     options = pictures or latents
-    offered = answers.OF_LATENTS if answer is schemas.EncodeResponse else answers.OF_PICTURES
+    offered = answers.OF_LATENTS if answer is responses.EncodeResponse else answers.OF_PICTURES
     return {
         "parameters": [*(_option(name, field) for name, field in _properties(options).items()), TIMEOUT],
         "requestBody": {"required": True, "content": content, **_explanation(options, example)},
@@ -110,7 +110,10 @@ def _problem(found: Sequence[type[ServiceError]]) -> Json:
     described: Json = {
         "description": " ".join(f"`{error.code}`: {error.default_detail}" for error in found),
         "content": {
-            PROBLEM_JSON: {"schema": _ref(schemas.Problem), "example": found[0]().problem("4f1c2a9be07d5c31")}
+            PROBLEM_JSON: {
+                "schema": _ref(responses.Problem),
+                "example": found[0]().problem("4f1c2a9be07d5c31"),
+            }
         },
     }
     if errors.QueueFull in found:
@@ -123,7 +126,19 @@ def _problem(found: Sequence[type[ServiceError]]) -> Json:
 def _answers(answer: type[BaseModel], offered: Sequence[str]) -> Json:
     content = {kind: {"schema": _binary(kind)} for kind in offered}
     content[answers.JSON] = {"schema": _ref(answer)}
-    return {"200": {"description": answer.__doc__, "content": content}}
+    described: Json = {"description": answer.__doc__, "content": content}
+    members = [field.alias or name for name, field in answer.model_fields.items()]
+    carried = [name for name in answers.HEADER_MEMBERS if name in members and len(offered) > 1]
+    if carried:
+        described["headers"] = {answers.header_name(name): _header(name) for name in carried}
+    return {"200": described}
+
+
+def _header(member: str) -> Json:
+    return {
+        "description": f"`{member}`, in answers that are not JSON; text is percent-encoded.",
+        "schema": {"type": "string"},
+    }
 
 
 def _file(kind: str, name: str | None = None) -> Json:
@@ -187,16 +202,16 @@ def _components() -> Json:
         schemas.ReconstructRequest,
         schemas.TranslateRequest,
         schemas.GenerateRequest,
-        schemas.EncodeResponse,
-        schemas.DecodeResponse,
-        schemas.ReconstructResponse,
-        schemas.TranslateResponse,
-        schemas.GenerateResponse,
-        schemas.ModelsResponse,
-        schemas.ModelResponse,
-        schemas.LiveResponse,
-        schemas.ReadyResponse,
-        schemas.Problem,
+        responses.EncodeResponse,
+        responses.DecodeResponse,
+        responses.ReconstructResponse,
+        responses.TranslateResponse,
+        responses.GenerateResponse,
+        responses.ModelsResponse,
+        responses.ModelResponse,
+        responses.LiveResponse,
+        responses.ReadyResponse,
+        responses.Problem,
     )
     _, made = models_json_schema([(model, "validation") for model in models], ref_template=REF)
     definitions: Json = made["$defs"]

@@ -1,6 +1,6 @@
-"""Request and response bodies: what may be sent, what comes back, and the sentences the docs show.
+"""Request bodies: what may be sent, and the sentences that the docs show.
 
-    bodies -> validation -> a request below -> routes; the responses document what `answers` writes
+    bodies -> validation -> a request below -> routes
 
 Requests are strict: unknown fields, null, coercions, NaN and infinity are refused. The `*Options` are what
 a request says besides its pictures, which is all that a query string or a form can carry.
@@ -8,9 +8,9 @@ a request says besides its pictures, which is all that a query string or a form 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic.functional_validators import PlainValidator
 from pydantic_core import CoreSchema, PydanticCustomError
 
@@ -175,152 +175,3 @@ class GenerateRequest(Options):
     def size(self) -> int:
         """How many images are asked for."""
         return len(self.labels) if self.labels is not None else self.count or 1
-
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    model: str = Field(description="Name of the model that answered.")
-    version: int = Field(description="Version of that model.")
-    request_id: str = Field(description="The id of this request, as in the header X-Request-Id and the log.")
-
-
-PngImages = Annotated[list[str], Field(description="One base64 PNG per image.")]
-Latents = Annotated[list[list[float]], Field(description="One flat row per image.")]
-Shape = Annotated[list[int], Field(description="The shape of one latent.")]
-
-
-class EncodeResponse(_Answer):
-    """The latents of the pictures."""
-
-    latents: Latents
-    shape: Shape
-    seeds: list[int] | None = Field(None, description="With sample: the seed each latent was drawn with.")
-
-
-class DecodeResponse(_Answer):
-    """The pictures of the latents."""
-
-    images: PngImages
-
-
-class ReconstructResponse(_Answer):
-    """The pictures as the model gives them back, and how far off each is, on the [0, 1] scale."""
-
-    images: PngImages
-    mse: list[float] = Field(description="Mean squared error.")
-    psnr: list[float | None] = Field(description="Peak signal-to-noise ratio in dB; null where mse is 0.")
-    ssim: list[float] = Field(description="Structural similarity, 1 for equal pictures.")
-
-
-class GenerateResponse(_Answer):
-    """The drawn pictures; each can be drawn again alone, from its seed and label."""
-
-    images: PngImages
-    seeds: list[int] = Field(description="The seed of each image.")
-    labels: list[str] | None = Field(None, description="The class of each image, if the model has classes.")
-    latents: Latents | None = None
-    shape: Shape | None = None
-
-
-class Cycle(BaseModel):
-    """The pictures translated there and back."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    images: PngImages
-    l1: list[float] = Field(description="Mean absolute difference from the input, on the [0, 1] scale.")
-
-
-class TranslateResponse(_Answer):
-    """The pictures in the other domain."""
-
-    images: PngImages
-    source: str = Field(alias="from", description="The domain translated from.")
-    to: str = Field(description="The domain translated to.")
-    cycle: Cycle | None = None
-
-
-class LatentInfo(BaseModel):
-    """One latent of a model."""
-
-    shape: list[int]
-    prior: str = Field(description="What generate draws from: `normal` is N(0, I).")
-
-
-class ImageInfo(BaseModel):
-    """The images of a model; pictures of other sizes are fitted."""
-
-    channels: int
-    height: int | None = Field(description="null where any multiple of stride is accepted.")
-    width: int | None
-    stride: int
-
-
-class ModelInfo(BaseModel):
-    """A checkpoint: what it offers, or why it is refused."""
-
-    name: str
-    version: int | None = Field(description="The version that serves, else the highest found.")
-    versions: list[int]
-    state: Literal["serving", "refused"]
-    reason: str | None = Field(description="Why the highest version does not serve.")
-    default_for: list[str] = Field(description="Operations it answers when a request names no model.")
-    title: str | None = None
-    family: str | None = None
-    licence: str | None = None
-    operations: list[str] | None = None
-    image: ImageInfo | None = None
-    latent: LatentInfo | None = None
-    classes: list[str] | None = None
-    domains: list[str] | None = None
-    translations: dict[str, str] | None = Field(None, description="Source domain by target domain.")
-    metrics: dict[str, JsonValue] | None = None
-
-
-class ModelsResponse(BaseModel):
-    """All checkpoints that were found."""
-
-    models: list[ModelInfo]
-    request_id: str
-
-
-class ModelResponse(ModelInfo):
-    """One checkpoint."""
-
-    request_id: str
-
-
-class LiveResponse(BaseModel):
-    """The process answers."""
-
-    status: Literal["live"]
-    request_id: str
-
-
-class ReadyResponse(BaseModel):
-    """The process has models to answer with."""
-
-    status: Literal["ready"]
-    serving: list[str]
-    refused: list[str] = Field(description="Checkpoints that are not served; GET /models says why.")
-    request_id: str
-
-
-class ProblemField(BaseModel):
-    """What is wrong with one field."""
-
-    loc: list[str | int] = Field(description="Where it is in the request.")
-    msg: str = Field(description="What is allowed there.")
-
-
-class Problem(BaseModel):
-    """Any refusal or failure (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
-    errors: list[ProblemField] | None = None

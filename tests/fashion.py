@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from tiny import describe_tiny, write_tiny
-
 from service import checkpoint
+from tiny import describe_tiny, write_tiny
 
 CLASSES = (
     "T-shirt/top",

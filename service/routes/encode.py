@@ -15,6 +15,7 @@ from service import (
     examples,
     latents,
     openapi,
+    responses,
     sampling,
     schemas,
     seeds,
@@ -35,7 +36,7 @@ router = plain_router("latent space")
     summary="Find the latents of pictures",
     openapi_extra=openapi.post(
         schemas.EncodeRequest,
-        schemas.EncodeResponse,
+        responses.EncodeResponse,
         {"images": [examples.boot_base64()]},
         pictures=schemas.EncodeOptions,
     ),
@@ -78,7 +79,7 @@ def _draw(outputs: dict[str, NDArray[Any]], drawn: list[int], model: Manifest) -
     summary="Make pictures of latents",
     openapi_extra=openapi.post(
         schemas.DecodeRequest,
-        schemas.DecodeResponse,
+        responses.DecodeResponse,
         {"latents": examples.latents()},
         latents=schemas.DecodeOptions,
     ),
@@ -99,7 +100,7 @@ async def decode(request: Request) -> Response:
     summary="Encode pictures and decode them again",
     openapi_extra=openapi.post(
         schemas.ReconstructRequest,
-        schemas.ReconstructResponse,
+        responses.ReconstructResponse,
         {"images": [examples.boot_base64()]},
         pictures=schemas.ReconstructOptions,
     ),

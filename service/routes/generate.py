@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, labels, latents, openapi, sampling, schemas, seeds
+from service import answers, bodies, labels, latents, openapi, responses, sampling, seeds
 from service.answers import Pictures
 from service.checkpoint import Manifest
 from service.errors import InvalidField
@@ -24,7 +24,7 @@ router = plain_router("latent space")
     summary="Draw pictures",
     openapi_extra=openapi.post(
         GenerateRequest,
-        schemas.GenerateResponse,
+        responses.GenerateResponse,
         {"label": "Ankle boot", "count": 4, "seed": 7},
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 
-from service import answers, openapi, schemas, telemetry
+from service import answers, openapi, responses, telemetry
 from service.errors import NotReady
 from service.routes.plain import router as plain_router
 from service.state import drain, repository
@@ -15,7 +15,7 @@ router = plain_router("health")
 @router.get(
     "/health/live",
     summary="Is the process alive?",
-    openapi_extra=openapi.get(schemas.LiveResponse),
+    openapi_extra=openapi.get(responses.LiveResponse),
 )
 async def live(request: Request) -> Response:
     """Answer as long as the event loop turns; restart the process when this stays silent."""
@@ -25,7 +25,7 @@ async def live(request: Request) -> Response:
 @router.get(
     "/health/ready",
     summary="Should requests be sent here?",
-    openapi_extra=openapi.get(schemas.ReadyResponse, NotReady),
+    openapi_extra=openapi.get(responses.ReadyResponse, NotReady),
 )
 async def ready(request: Request) -> Response:
     """Answer 200 while a model is served and the process is not on its way out, else 503."""

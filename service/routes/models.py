@@ -6,12 +6,12 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from service import answers, openapi, schemas
+from service import answers, openapi, responses
 from service.checkpoint import Manifest
 from service.errors import UnknownModel
 from service.repository import ModelStatus
+from service.responses import ImageInfo, LatentInfo, ModelInfo
 from service.routes.plain import router as plain_router
-from service.schemas import ImageInfo, LatentInfo, ModelInfo
 from service.state import repository
 
 router = plain_router("models")
@@ -20,7 +20,7 @@ router = plain_router("models")
 @router.get(
     "/models",
     summary="List the models",
-    openapi_extra=openapi.get(schemas.ModelsResponse),
+    openapi_extra=openapi.get(responses.ModelsResponse),
 )
 async def list_models(request: Request) -> Response:
     """Return every checkpoint that was found, those that are refused with the reason."""
@@ -31,7 +31,7 @@ async def list_models(request: Request) -> Response:
 @router.get(
     "/models/{name}",
     summary="Show one model",
-    openapi_extra=openapi.get(schemas.ModelResponse, UnknownModel)
+    openapi_extra=openapi.get(responses.ModelResponse, UnknownModel)
     | {
         "parameters": [
             {

@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, examples, openapi, schemas, unit
+from service import answers, bodies, examples, openapi, responses, unit
 from service.answers import Pictures
 from service.checkpoint import ImageSpec, Manifest, Translation
 from service.errors import InvalidField
@@ -25,7 +25,7 @@ router = plain_router("translation")
     summary="Carry pictures over to another domain",
     openapi_extra=openapi.post(
         TranslateRequest,
-        schemas.TranslateResponse,
+        responses.TranslateResponse,
         {"images": [examples.boot_base64()], "to": "bags", "cycle": True},
         pictures=TranslateOptions,
     ),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from fashion import write_fashion
 from process import ServiceProcess
 

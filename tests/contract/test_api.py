@@ -16,7 +16,7 @@ from PIL import Image
 from fashion import CLASSES
 from problems import check_problem
 from process import ServiceProcess
-from service import schemas
+from service import responses
 from service.sampling import MAX_SEED
 
 SHOE = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
@@ -55,7 +55,7 @@ def refuse(client: Client, path: str, status: int, code: str, **body: Any) -> st
 class TestGenerate:
     def test_the_answer_says_what_was_drawn(self, client: Client) -> None:
         answer = ask(client, "/generate", label="Ankle boot", count=3, seed=7, return_latents=True)
-        schemas.GenerateResponse.model_validate(answer)
+        responses.GenerateResponse.model_validate(answer)
         assert answer["model"] == "fashion-cgan"
         assert answer["version"] == 1
         assert answer["seeds"] == [7, 8, 9]
@@ -122,7 +122,7 @@ class TestGenerate:
 class TestEncode:
     def test_the_answer_is_the_mean_and_the_same_every_time(self, client: Client) -> None:
         answer = ask(client, "/encode", images=[text(SHOE)])
-        schemas.EncodeResponse.model_validate(answer)
+        responses.EncodeResponse.model_validate(answer)
         assert (answer["model"], answer["shape"]) == ("fashion-vae", [16])
         assert ask(client, "/encode", images=[text(SHOE)])["latents"] == answer["latents"]
 
@@ -147,13 +147,13 @@ class TestDecodeAndReconstruct:
     def test_latents_become_pictures(self, client: Client) -> None:
         rows = np.random.default_rng(0).normal(size=(3, 16)).tolist()
         answer = ask(client, "/decode", latents=rows)
-        schemas.DecodeResponse.model_validate(answer)
+        responses.DecodeResponse.model_validate(answer)
         assert pictures(answer["images"]).shape == (3, 28, 28)
         assert ask(client, "/decode", latents=rows[1:2])["images"] == answer["images"][1:2]
 
     def test_a_reconstruction_is_the_decoded_latent_and_says_how_far_off(self, client: Client) -> None:
         answer = ask(client, "/reconstruct", images=[text(SHOE), text(255 - SHOE)])
-        schemas.ReconstructResponse.model_validate(answer)
+        responses.ReconstructResponse.model_validate(answer)
         latents = ask(client, "/encode", images=[text(SHOE), text(255 - SHOE)])["latents"]
         assert answer["images"] == ask(client, "/decode", latents=latents)["images"]
         given = np.stack([SHOE, 255 - SHOE]) / 255
@@ -166,7 +166,7 @@ class TestDecodeAndReconstruct:
 class TestTranslate:
     def test_there_and_back_again(self, client: Client) -> None:
         answer = ask(client, "/translate", images=[text(SHOE)], to="boots", cycle=True)
-        schemas.TranslateResponse.model_validate(answer)
+        responses.TranslateResponse.model_validate(answer)
         assert (answer["model"], answer["from"], answer["to"]) == ("bags-boots", "bags", "boots")
         np.testing.assert_array_equal(pictures(answer["images"])[0], 255 - SHOE)
         np.testing.assert_array_equal(pictures(answer["cycle"]["images"])[0], SHOE)
@@ -219,7 +219,7 @@ class TestModels:
 
     def test_the_listing_says_all_that_a_client_needs(self, client: Client) -> None:
         listing = client.get("/models").json()
-        schemas.ModelsResponse.model_validate(listing)
+        responses.ModelsResponse.model_validate(listing)
         models = {model["name"]: model for model in listing["models"]}
         assert list(models) == sorted(models)
         assert models["fashion-cgan"]["classes"] == list(CLASSES)
@@ -228,13 +228,13 @@ class TestModels:
         assert models["fashion-vae"]["latent"] == {"shape": [16], "prior": "normal"}
         assert models["bags-boots"]["translations"] == {"bags": "boots", "boots": "bags"}
         one = client.get("/models/bags-boots").json()
-        schemas.ModelResponse.model_validate(one)
+        responses.ModelResponse.model_validate(one)
         assert one | {"request_id": ""} == models["bags-boots"] | {"request_id": ""}
         assert "bags-boots" in check_problem(client.get("/models/nope"), 404, "unknown-model")["detail"]
 
     def test_health_and_metrics_answer(self, client: Client) -> None:
-        schemas.LiveResponse.model_validate(client.get("/health/live").json())
-        ready = schemas.ReadyResponse.model_validate(client.get("/health/ready").json())
+        responses.LiveResponse.model_validate(client.get("/health/live").json())
+        ready = responses.ReadyResponse.model_validate(client.get("/health/ready").json())
         assert "fashion-vae" in ready.serving
         assert "latent_requests_total" in client.get("/metrics").text
 
@@ -257,7 +257,7 @@ class TestCurl:
         shoe = tmp_path / "shoe.png"
         shoe.write_bytes(png(SHOE))
         sent = ["--data-binary", f"@{shoe}", "-H", "content-type: image/png"]
-        answer = schemas.EncodeResponse.model_validate_json(self.run(*sent, f"{fashion.url}/encode"))
+        answer = responses.EncodeResponse.model_validate_json(self.run(*sent, f"{fashion.url}/encode"))
         assert len(answer.latents[0]) == 16
 
 

@@ -11,7 +11,7 @@ from httpx import Client, Response
 from PIL import Image
 
 from process import ServiceProcess
-from service import bodies, schemas
+from service import bodies, responses
 
 METHODS = {"get", "post"}
 PROBLEM = "application/problem+json"
@@ -62,7 +62,7 @@ def test_every_route_says_what_it_does_and_how_it_fails(document: Any) -> None:
         for status, response in operation["responses"].items():
             if status != "200":
                 assert response["content"][PROBLEM]["schema"] == {"$ref": "#/components/schemas/Problem"}
-                schemas.Problem.model_validate(response["content"][PROBLEM]["example"])
+                responses.Problem.model_validate(response["content"][PROBLEM]["example"])
     assert len(set(ids)) == len(ids)
 
 

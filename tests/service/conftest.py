@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from httpx import Client
-from process import ServiceProcess
-from tiny import describe_tiny, write_tiny
 
+from process import ServiceProcess
 from service import checkpoint
+from tiny import describe_tiny, write_tiny
 
 CLASSES = ("T-shirt/top", "Bag", "Ankle boot")
 

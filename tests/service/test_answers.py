@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from httpx import Client, Response
 from PIL import Image
+
 from problems import check_problem
 
 NINE = {"label": "Ankle boot", "count": 9, "seed": 7}

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request, Response
 from httpx import Client
-from problems import check_problem
 
+from problems import check_problem
 from service.app import create_app
 from service.settings import Settings
 
@@ -71,6 +71,7 @@ async def test_without_checkpoints_it_is_not_ready(tmp_path: Path) -> None:
         check_problem(await ask(app, "/health/ready"), 503, "not-ready")
         assert (await ask(app, "/health/live")).status_code == 200
         assert (await ask(app, "/models")).json()["models"] == []
+        check_problem(await ask(app, "/generate", json={}), 503, "not-ready")
 
 
 async def test_while_it_drains_it_is_not_ready_but_works(checkpoints: Path) -> None:
@@ -83,7 +84,7 @@ async def test_while_it_drains_it_is_not_ready_but_works(checkpoints: Path) -> N
         assert (await ask(app, "/models")).status_code == 200
 
 
-async def ask(app: FastAPI, path: str) -> httpx.Response:
+async def ask(app: FastAPI, path: str, json: object = None) -> httpx.Response:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        return await client.get(path)
+        return await (client.get(path) if json is None else client.post(path, json=json))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from httpx import Client, Response
 from PIL import Image
+
 from problems import check_problem
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
