@@ -141,11 +141,11 @@ def test_interrupt_does_not_wait_for_the_delay(tmp_path: Path, start_service: St
 def test_second_interrupt_cuts_off_what_is_in_flight(
     tmp_path: Path, start_service: StartService, workers: int
 ):
-    write_slow(tmp_path, slow_ms=400)
+    write_slow(tmp_path, slow_ms=100)
     service = start_service(workers=workers)
 
     async def scenario() -> list[int]:
-        sent = [await RawRequest.send(service, "/decode", DECODE) for _ in range(60)]
+        sent = [await RawRequest.send(service, "/decode", DECODE) for _ in range(200)]
         service.stop(signal.SIGINT)
         await asyncio.to_thread(wait_until, lambda: not listens(service), "it stops to listen")
         service.stop(signal.SIGINT)

@@ -269,7 +269,7 @@ async def test_folder_that_vanishes_leaves_what_is_loaded(tmp_path: Path):
 async def test_request_in_flight_finishes_on_the_version_it_began_with(
     tmp_path: Path, repository: Repository
 ):
-    write_tiny(tmp_path, version=1, colour=0.125, slow_ms=100)
+    write_tiny(tmp_path, version=1, colour=0.125, slow_ms=100, operations=("decode",))
     await repository.refresh()
     running = asyncio.create_task(colour(repository))
     await asyncio.sleep(0)
