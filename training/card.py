@@ -39,7 +39,7 @@ def model_card(manifest: dict[str, Any]) -> str:
         "On test images, with the averaged weights that are in the graphs. Printed again by",
         f"`python -m training evaluate checkpoints/{manifest['name']}/{manifest['version']}`.",
         "",
-        *_table(manifest["metrics"]),
+        *_tables(manifest["metrics"]),
         "",
         "Largest difference between the graphs and the networks they were exported from, as a share of the "
         "output's range: "
@@ -61,8 +61,9 @@ def fit_command(manifest: dict[str, Any]) -> str:
     if manifest["domains"]:
         words += ["--pair", "-".join(manifest["domains"])]
     words += ["--name", manifest["name"]]
-    for name, value in training["config"].items():
-        if value is not None:
+    config = training["config"]
+    for name, value in config.items():
+        if value is not None and not (name == "updates" and config["epochs"]):
             words += [f"--{name.replace('_', '-')}", str(value)]
     if manifest["default_for"]:
         words += ["--default-for", *manifest["default_for"]]
@@ -77,19 +78,27 @@ def _preview_note(manifest: dict[str, Any]) -> str:
     return "The first 32 test images, each followed by its reconstruction."
 
 
-def _table(metrics: dict[str, Any], prefix: str = "") -> list[str]:
-    """Return the metrics as Markdown rows; nested ones carry their path."""
-    rows = [] if prefix else ["| figure | value |", "|---|---|"]
-    for name, value in metrics.items():
-        if isinstance(value, dict):
-            rows += _table(value, f"{prefix}{name}: ")
-        else:
-            shown = (
-                f"{value:.4g}"
-                if isinstance(value, float)
-                else f"`{value[:16]}`"
-                if isinstance(value, str)
-                else f"{value:,}"
-            )
-            rows.append(f"| {prefix}{name.replace('_', ' ')} | {shown} |")
-    return rows
+def _tables(metrics: dict[str, Any]) -> list[str]:
+    """Return the metrics as Markdown: single figures first, then a table for every group of them."""
+    single = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
+    lines = ["| figure | value |", "|---|---|"] if single else []
+    lines += [f"| {_words(name)} | {_shown(value)} |" for name, value in single.items()]
+    groups = {name: value for name, value in metrics.items() if isinstance(value, dict)}
+    if len(groups) == 1 and all(isinstance(row, dict) for row in next(iter(groups.values())).values()):
+        (groups,) = groups.values()  # rows by class
+    if groups:
+        columns = list(dict.fromkeys(name for row in groups.values() for name in row))
+        lines += ["", f"| | {' | '.join(map(_words, columns))} |", "|---" * (len(columns) + 1) + "|"]
+        for name, row in groups.items():
+            lines.append(f"| {name} | {' | '.join(_shown(row[column]) for column in columns)} |")
+    return lines
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"`{value[:16]}`" if isinstance(value, str) else f"{value:,}"

@@ -33,7 +33,7 @@ def evaluate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Me
     operations, value_range = recipe.operations(), recipe.value_range
     if isinstance(data, DomainPair):
         return evaluate_translation(operations, value_range, data, console)
-    found: Metrics = {"images": len(data.test)}
+    found: Metrics = {}
     latent_dim = recipe.latent_dim or 0
     if {"encode", "decode"} <= set(operations):
         found |= _reconstruction(operations, latent_dim, value_range, data)
@@ -57,6 +57,7 @@ def _reconstruction(
     error = metrics.mse(rebuilt, test)
     pca = metrics.pca_mse(to_range(dataset.train.pixels, (0.0, 1.0)), test, min(latent_dim, test[0].numel()))
     return {
+        "images": len(test),
         "mse": error,
         "psnr_db": metrics.psnr(rebuilt, test),
         "ssim": metrics.ssim(rebuilt, test),
