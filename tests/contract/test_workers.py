@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,6 +52,15 @@ def decoded(metrics: str) -> float:
     return total(metrics, "latent_requests_total", route="/decode", status="200")
 
 
+def post(service: ServiceProcess, body: object) -> int:
+    """Return the status of an answer, 0 if the connection ends before it."""
+    with service.client() as client:
+        try:
+            return client.post("/decode", json=body).status_code
+        except httpx.TransportError:
+            return 0
+
+
 def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -84,6 +94,7 @@ def test_metrics_are_summed_over_the_workers(service: ServiceProcess):
         with only(service, worker) as client:
             for _ in range(requests):
                 assert client.post("/decode", json=DECODE).status_code == 200
+            client.get("/health/live")  # an answer is counted once it is sent, before the next is begun
     for worker in service.workers():
         with only(service, worker) as client:
             metrics = client.get("/metrics").text
@@ -111,6 +122,26 @@ def test_killed_worker_is_replaced_while_the_other_serves(service: ServiceProces
     assert total(metrics, "latent_models", state="serving") == 1
     service.stop()
     assert service.wait() == 0
+
+
+def test_rows_that_waited_in_a_killed_worker_are_not_counted_for_ever(
+    tmp_path: Path, start_service: StartService
+):
+    write_tiny(tmp_path / "checkpoints", operations=("decode",), default_for=("decode",), slow_ms=100)
+    service = start_service(workers=2)
+    first, second = service.workers()
+
+    def queue_rows() -> float:
+        return total(service.get("/metrics").text, "latent_queue_rows")
+
+    with only(service, first), ThreadPoolExecutor(4) as callers:
+        body = {"latents": DECODE["latents"] * 256}
+        answers = [callers.submit(post, service, body) for _ in range(4)]
+        wait_until(queue_rows, "rows wait")
+        os.kill(first, signal.SIGKILL)
+        assert 0 in [answer.result() for answer in answers]
+    wait_until(lambda: queue_rows() == 0, "nothing waits any more")
+    assert is_alive(second)
 
 
 def test_workers_end_with_their_supervisor(service: ServiceProcess):

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tiny import Arrays, describe_tiny
 
 from service.batcher import Batcher, RunTime
 from service.checkpoint import Graph
 from service.engine import Engine
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
 from service.telemetry import GraphMetrics
+from tiny import Arrays, describe_tiny
 
 
 class RecordingEngine(Engine):
@@ -155,6 +155,18 @@ async def test_single_rows_pass_between_the_pieces_of_a_large_request(executor: 
     assert len((await large)["images"]) == 1000
 
 
+async def test_single_row_waits_for_a_turn_of_each_large_request_not_for_a_batch(
+    executor: ThreadPoolExecutor,
+):
+    bench = Bench(executor, slow_ms=5)
+    large = [bench.run(latents(320)) for _ in range(8)]
+    await until(lambda: bench.engine.runs)
+    before = len(bench.engine.runs)
+    await bench.run(latents(1))
+    assert len(bench.engine.runs) - before <= 4  # eight turns of 8 rows are two runs of 32
+    await asyncio.gather(*large)
+
+
 async def test_two_large_requests_share_the_engine(executor: ThreadPoolExecutor):
     bench = Bench(executor, slow_ms=2)
     done: list[int] = []
@@ -215,6 +227,42 @@ async def test_cancelled_callers_harm_nobody(executor: ThreadPoolExecutor):
         assert np.array_equal(answers[seed]["images"], bench.alone(latents(3, seed))["images"])
     assert bench.batcher.waiting_rows == 0
     assert sum(bench.engine.runs) < 60 * 3
+
+
+async def test_request_cancelled_in_the_tick_it_came_costs_no_run(executor: ThreadPoolExecutor):
+    bench = Bench(executor)
+    task = bench.run(latents(1))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await bench.run(latents(2))
+    assert bench.engine.runs == [2]
+
+
+async def test_cancelled_requests_are_forgotten_while_a_run_goes_on(executor: ThreadPoolExecutor):
+    bench = Bench(executor, slow_ms=200)
+    running = bench.run(latents(1))
+    await until(lambda: bench.engine.runs)
+    tasks = [bench.run(latents(100)) for _ in range(100)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(bench.batcher._queue) == 0
+    assert not running.done()
+    await running
+
+
+async def test_cancelled_caller_of_a_bad_row_harms_nobody(executor: ThreadPoolExecutor):
+    bench = Bench(executor, slow_ms=20)
+    requests = [latents(1, seed) for seed in range(8)]
+    requests[3]["latents"][:] = 1e20
+    tasks = [bench.run(request) for request in requests]
+    await until(lambda: bench.engine.runs)
+    tasks[3].cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [dict] * 3 + [asyncio.CancelledError] + [dict] * 4
 
 
 async def test_engine_serves_on_when_every_caller_is_cancelled(executor: ThreadPoolExecutor):

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from tiny import describe_tiny, to_npz, write_tiny
 
 from service import checkpoint
 from service.checkpoint import CheckpointError
+from tiny import describe_tiny, to_npz, write_tiny
 
 
 def reseal(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
-from tiny import describe_tiny, run_onnx
 
 from service.checkpoint import CheckpointError, Graph, Translation
 from service.engine import Engine
+from tiny import describe_tiny, run_onnx
 
 TINY, FILES = describe_tiny(domains=("a", "b"), logvar=True)
 

@@ -228,6 +228,18 @@ async def test_body_that_never_ends_is_504_at_the_deadline():
     assert sent[0]["status"] == 504
 
 
+async def test_body_that_announces_too_much_is_refused_before_it_is_read():
+    scope = http_scope("POST", "/size", [(b"content-length", str(LIMIT + 1).encode())])
+    connection = Connection(Site())
+    running = asyncio.create_task(connection.run(scope, [], finish_body=False))
+    async with asyncio.timeout(1):
+        while len(connection.sent) < 2:
+            await asyncio.sleep(0.001)
+    assert connection.sent[0]["status"] == 413
+    connection.hung_up.set()
+    await running
+
+
 class Connection:
     """A server's side of one request, to hang up on it."""
 

@@ -12,12 +12,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from tiny import describe_tiny, to_npz, write_tiny
 
 from service import checkpoint
 from service.errors import NotReady, OperationNotOffered, UnknownModel
 from service.repository import ModelStatus, Repository
 from service.settings import Settings
+from tiny import describe_tiny, to_npz, write_tiny
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ async def test_spoilt_checkpoint_is_refused_by_name_while_others_serve(
 
 
 async def test_label_that_breaks_only_its_own_weights_is_found(tmp_path: Path, repository: Repository):
-    description, files = describe_tiny(operations=("generate",), classes=("x", "y", "z"))
+    description, files = describe_tiny(operations=("generate",), classes=tuple("abcdefghij"))
     spoil_weights(files, "generate", np.nan)  # the table's row of label 0; the golden sample has label 1
     checkpoint.write(tmp_path, description, files)
     await repository.refresh()
