@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import select
 import signal
 import socket
 import sys
@@ -27,6 +28,9 @@ from service.settings import Settings
 
 SETTLE_S = 0.1
 """Time for requests to arrive on connections that were accepted just before listening stopped."""
+
+TAKE_IN_S = 2.0
+"""Most time to accept and read what has arrived; bodies that nobody reads could stretch it for ever."""
 
 
 def serve(settings: Settings, listener: socket.socket, *, announce: bool = True) -> None:
@@ -74,11 +78,36 @@ class Server(uvicorn.Server):
             sys.stdout.flush()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, let what was accepted speak, then close as uvicorn does."""
+        """Stop listening, let what was accepted speak, then close as uvicorn does.
+
+        uvicorn alone drops connections that wait to be accepted, and requests that wait to be read.
+        """
+        await self._take_in([listener.fileno() for listener in sockets or []])
         for server in self.servers:
             server.close()
         await asyncio.sleep(SETTLE_S)
+        await self._take_in([])
         await super().shutdown(sockets)
+
+    async def _take_in(self, listeners: list[int]) -> None:
+        """Go on until nothing waits in a listener or a connection: a busy machine may be far behind."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + TAKE_IN_S
+        while loop.time() < give_up:
+            waiting = select.poll()
+            for descriptor in listeners + self._descriptors():
+                waiting.register(descriptor, select.POLLIN)
+            if not waiting.poll(0):
+                return
+            await asyncio.sleep(0)
+
+    def _descriptors(self) -> list[int]:
+        transports = [connection.transport for connection in self.server_state.connections]
+        return [
+            transport.get_extra_info("socket").fileno()
+            for transport in transports
+            if not transport.is_closing()
+        ]
 
     def _interrupt(self) -> None:
         self.force_exit = self.should_exit

@@ -21,7 +21,9 @@ class BadSetting(Exception):
 class Settings(BaseSettings):
     """Serve checkpoints over HTTP. Every flag is an environment variable too: LATENT_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="LATENT_", env_ignore_empty=True, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="LATENT_", env_ignore_empty=True, frozen=True, extra="forbid"
+    )
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -27,7 +28,7 @@ RESTART_DELAY_S = 1.0
 """Pause before a dead worker is replaced, so that one that cannot live does not take a core."""
 
 CANNOT_START = 3
-"""uvicorn's exit code of a worker that failed before it served: so would the next one."""
+"""Exit code, uvicorn's, of a worker that cannot serve: neither could the next one."""
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,10 @@ def _work(settings: Settings, listener: socket.socket, announce: bool, pause_s: 
     os.setpgid(0, 0)  # Ctrl-C in a terminal reaches the supervisor alone, which passes it on once
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     time.sleep(pause_s)
-    from service.server import serve  # noqa: PLC0415 - the supervisor has no need of what it imports
+    try:
+        from service.server import serve  # noqa: PLC0415 - the supervisor has no need of what it imports
 
-    serve(settings, listener, announce=announce)
+        serve(settings, listener, announce=announce)
+    except Exception:
+        logger.exception("a worker cannot serve")
+        sys.exit(CANNOT_START)
