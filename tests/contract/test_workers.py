@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import StartService
-from process import ServiceProcess, wait_until
+from process import ROOT, ServiceProcess, wait_until
 from tiny import write_tiny
 
 DECODE = {"latents": [[0.1, 0.2, 0.3, 0.4]]}
@@ -159,3 +161,19 @@ def test_nothing_is_left_behind(service: ServiceProcess):
     assert service.wait() == 0
     assert not Path(folder).exists()
     assert not any(is_alive(pid) for pid in workers)
+
+
+def test_workers_that_cannot_start_end_the_service(tmp_path: Path):
+    (tmp_path / "uvloop.py").write_text("raise ImportError('broken installation')")
+    ended = subprocess.run(
+        [sys.executable, "-m", "service", "--port=0", "--workers=2", f"--checkpoints={tmp_path}"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 3
+    assert "a worker cannot serve" in ended.stderr
+    assert "it is replaced" not in ended.stderr
