@@ -14,7 +14,5 @@ WORKDIR /srv
 USER 10001:10001
 ENV LATENT_HOST=0.0.0.0 LATENT_CHECKPOINTS=/srv/checkpoints PYTHONDONTWRITEBYTECODE=1
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-  CMD ["/opt/latent/bin/python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/health/ready', timeout=2)"]
 STOPSIGNAL SIGTERM
 CMD ["/opt/latent/bin/python", "-m", "service"]

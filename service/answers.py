@@ -21,8 +21,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import images, npy, state
-from service.checkpoint import ImageSpec, Manifest
 from service.images import Format
+from service.manifest import ImageSpec, Manifest
 from service.negotiation import choose
 
 JSON = "application/json"

@@ -14,7 +14,8 @@ from typing import Any
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service.checkpoint import CheckpointError, Graph, TensorSpec
+from service.checkpoint import CheckpointError
+from service.manifest import Graph, TensorSpec
 
 Arrays = dict[str, NDArray[Any]]
 

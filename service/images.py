@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 # The plugins are imported for their registration: Pillow would otherwise load all forty at the first WebP.
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
-from service.checkpoint import ImageSpec
+from service.manifest import ImageSpec
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PROFILES = 8

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from service import checkpoint
 from service.batcher import Batcher, RunTime
-from service.checkpoint import CheckpointError, Graph, Manifest, TensorSpec
+from service.checkpoint import CheckpointError
 from service.engine import Arrays, Engine
+from service.manifest import Graph, Manifest, TensorSpec
 from service.telemetry import GraphMetrics
 
 WARM_UP_RUNS = 3

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Literal
 
 from service import checkpoint, telemetry
-from service.checkpoint import CheckpointError, Manifest, Operation
+from service.checkpoint import CheckpointError
 from service.errors import NotReady, OperationNotOffered, UnknownModel
+from service.manifest import NAME_PATTERN, Manifest, Operation
 from service.model import Model, load
 from service.settings import Settings
 
@@ -228,7 +229,7 @@ class Repository:
         except OSError as error:
             logger.warning("the checkpoints of %s cannot be read (%s)", name, type(error).__name__)
             return known
-        if versions and not re.fullmatch(checkpoint.NAME_PATTERN, name):
+        if versions and not re.fullmatch(NAME_PATTERN, name):
             return _Entry(versions, refusals={versions[0]: _Refusal((), BAD_NAME)})
         refusals: dict[int, _Refusal] = {}
         for version in versions:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service.checkpoint import LatentSpec
+from service.manifest import LatentSpec
 
 MAX_SEED = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import images
-from service.checkpoint import ImageSpec
 from service.errors import BodyTooLarge, InvalidField, ServiceError, UnsupportedMediaType
 from service.images import BrokenImage, ImageError, ImageTooLarge
+from service.manifest import ImageSpec
 
 IN_PLACE_BYTES = 1 << 16
 """Pixels of an array that are fitted on the event loop; more belong in a thread."""

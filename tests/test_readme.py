@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fashion import FASHION
 from PIL import Image
-from process import ROOT, ServiceProcess
 
+from fashion import FASHION
+from process import ROOT, ServiceProcess
 from service import checkpoint
 from training.data import fashion_mnist
 

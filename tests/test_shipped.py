@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fashion import FASHION
 from PIL import Image
-from process import ROOT, ServiceProcess
 
+from fashion import FASHION
+from process import ROOT, ServiceProcess
 from service import checkpoint
 from training.data import Dataset, fashion_mnist
 

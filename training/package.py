@@ -24,7 +24,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from service import checkpoint, sampling
-from service.checkpoint import LatentSpec
+from service.manifest import NAME_PATTERN, LatentSpec, Operation
 from training.card import model_card
 from training.data import Dataset, to_range, to_unit
 from training.domains import DomainPair
@@ -35,7 +35,8 @@ from training.recipes.recipe import Recipe
 from training.run import RunProgress, RunRecord
 from training.sheets import COLUMNS, SHEET_IMAGES, grid, reconstructions, translations
 
-OPERATIONS = get_args(checkpoint.Operation)
+OPERATIONS = get_args(Operation)
+NAME = NAME_PATTERN
 LIBRARIES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime", "pillow", "scikit-learn")
 ROWS = 64
 OUTPUTS = {

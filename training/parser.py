@@ -12,11 +12,10 @@ from pydantic import ValidationError
 
 from training.config import Config
 from training.data import DATASETS
-from training.package import OPERATIONS
+from training.package import NAME, OPERATIONS
 from training.recipes import RECIPES
 
 CHECKPOINTS = Path("checkpoints")
-NAME = r"[a-z0-9][a-z0-9-]{0,63}"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -145,6 +144,6 @@ def _size(text: str) -> int:
 
 
 def _name(text: str) -> str:
-    if not re.fullmatch(NAME, text):
+    if not re.match(NAME, text):
         raise argparse.ArgumentTypeError(f"{text!r}: lower-case letters, digits and hyphens, at most 64")
     return text

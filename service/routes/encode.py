@@ -23,8 +23,8 @@ from service import (
     unit,
 )
 from service.answers import Pictures
-from service.checkpoint import ImageSpec, Manifest
 from service.errors import InferenceFailed, InvalidField
+from service.manifest import ImageSpec, Manifest
 from service.routes.plain import router as plain_router
 from service.state import deadline_s, repository, settings
 

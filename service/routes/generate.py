@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from service import answers, bodies, labels, latents, openapi, responses, sampling, seeds
 from service.answers import Pictures
-from service.checkpoint import Manifest
 from service.errors import InvalidField
+from service.manifest import Manifest
 from service.routes.plain import router as plain_router
 from service.schemas import GenerateRequest
 from service.state import deadline_s, repository, settings

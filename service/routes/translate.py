@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from service import answers, bodies, examples, openapi, responses, unit
 from service.answers import Pictures
-from service.checkpoint import ImageSpec, Manifest, Translation
 from service.errors import InvalidField
+from service.manifest import ImageSpec, Manifest, Translation
 from service.repository import Model, Repository
 from service.routes.plain import router as plain_router
 from service.schemas import TranslateOptions, TranslateRequest

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from service.batcher import Batcher, RunTime
-from service.checkpoint import Graph
 from service.engine import Engine
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
+from service.manifest import Graph
 from service.telemetry import GraphMetrics
 from tiny import Arrays, describe_tiny
 

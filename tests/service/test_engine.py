@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from service.checkpoint import CheckpointError, Graph, Translation
+from service.checkpoint import CheckpointError
 from service.engine import Engine
+from service.manifest import Graph, Translation
 from tiny import describe_tiny, run_onnx
 
 TINY, FILES = describe_tiny(domains=("a", "b"), logvar=True)

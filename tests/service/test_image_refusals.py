@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from service import images
-from service.checkpoint import ImageSpec
+from service.manifest import ImageSpec
 from tests.pictures import PNG, chunk, file, photo, png
 
 GREY = ImageSpec(channels=1, height=28, width=28)
@@ -83,7 +83,7 @@ BOMB_RUN = """
 import resource, sys, time
 from pathlib import Path
 from service import images
-from service.checkpoint import ImageSpec
+from service.manifest import ImageSpec
 
 def peak_mib():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

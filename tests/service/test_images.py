@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageCms
 
 from service import images
-from service.checkpoint import ImageSpec
+from service.manifest import ImageSpec
 from tests.pictures import PNG, chunk, file, photo, png, sixteen_bit
 from training.folders import fit
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service import sampling
-from service.checkpoint import LatentSpec
+from service.manifest import LatentSpec
 
 LATENT = LatentSpec(shape=(4, 3))
 SEEDS = list(range(20_000))

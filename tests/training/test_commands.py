@@ -16,7 +16,7 @@ from PIL import Image
 
 from fashion import FASHION
 from service import checkpoint, sampling
-from service.checkpoint import LatentSpec
+from service.manifest import LatentSpec
 from training.commands import main
 from training.data import Dataset
 from training.recipes import RECIPES
