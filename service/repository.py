@@ -26,8 +26,6 @@ from service.manifest import NAME_PATTERN, Manifest, Operation
 from service.model import Model, load
 from service.settings import Settings
 
-__all__ = ["Model", "ModelStatus", "Repository"]
-
 Offer = Literal["encode", "decode", "generate", "translate", "reconstruct"]
 
 NEEDS: dict[Offer, tuple[Operation, ...]] = {

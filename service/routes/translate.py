@@ -12,7 +12,8 @@ from service import answers, bodies, examples, openapi, responses, unit
 from service.answers import Pictures
 from service.errors import InvalidField
 from service.manifest import ImageSpec, Manifest, Translation
-from service.repository import Model, Repository
+from service.model import Model
+from service.repository import Repository
 from service.routes.plain import router as plain_router
 from service.schemas import TranslateOptions, TranslateRequest
 from service.state import deadline_s, repository, settings
