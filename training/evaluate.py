@@ -82,12 +82,12 @@ def label_fidelity(
     hits = judge.predict(to_unit(images, value_range)) == labels
     by_class = {
         name: {
-            "generated": hits[labels == label].float().mean().item(),
+            "generated": hits[labels == label].double().mean().item(),
             "real": judge.real_accuracy_by_class[label],
         }
         for label, name in enumerate(dataset.classes)
     }
-    agreement = hits.float().mean().item()
+    agreement = hits.double().mean().item()
     return {
         "samples": SAMPLES,
         "label_agreement": agreement,
@@ -127,8 +127,8 @@ def evaluate_translation(
             }
         if judge and pair.labels:
             label = pair.labels[1 - side]
-            row["recognised_as_target"] = (judge.predict(outputs) == label).float().mean().item()
-            row["input_recognised_as_target"] = (judge.predict(inputs) == label).float().mean().item()
+            row["recognised_as_target"] = (judge.predict(outputs) == label).double().mean().item()
+            row["input_recognised_as_target"] = (judge.predict(inputs) == label).double().mean().item()
             row["real_target_recognised"] = judge.real_accuracy_by_class[label]
             found["judge_sha256"] = judge.sha256
         found[f"{source} to {target}"] = row

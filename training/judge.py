@@ -102,6 +102,6 @@ def _measured(network: nn.Module, dataset: Dataset) -> Judge:
     judge = Judge(network, 0.0, (), hashlib.sha256(weights).hexdigest())
     hits = judge.predict(to_range(dataset.test.pixels, (0.0, 1.0))) == dataset.test.labels
     by_class = tuple(
-        hits[dataset.test.labels == label].float().mean().item() for label in range(len(dataset.classes))
+        hits[dataset.test.labels == label].double().mean().item() for label in range(len(dataset.classes))
     )
-    return Judge(network, hits.float().mean().item(), by_class, judge.sha256)
+    return Judge(network, hits.double().mean().item(), by_class, judge.sha256)
