@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fashion import FASHION
 from process import ROOT, ServiceProcess
 from service import checkpoint
+from subset import FASHION
 from training.data import fashion_mnist
 
 README = (ROOT / "README.md").read_text()

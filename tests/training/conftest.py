@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fashion import FASHION
+from subset import FASHION
 from training.data import Dataset, fashion_mnist
 
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from fashion import FASHION
 from service import checkpoint, sampling
 from service.manifest import LatentSpec
+from subset import FASHION
 from training.commands import main
 from training.data import Dataset
 from training.recipes import RECIPES

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fashion import FASHION
+from subset import FASHION
 from training.data import DataError, Dataset, digits, fashion_mnist, mnist, to_range, to_unit
 
 
