@@ -6,13 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MAX_PASSES = 300
+"""A run whose length was not given in epochs sees no image more often than this."""
+
 
 class Config(BaseModel):
     """The settings all recipes share. Every field is a command line option of `fit`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    updates: Annotated[int, Field(ge=1)] = Field(7000, description="optimiser updates in the whole run")
+    updates: Annotated[int, Field(ge=1)] = Field(
+        7000, description="optimiser updates in the whole run; fewer where that is over 300 passes"
+    )
     epochs: Annotated[int, Field(ge=1)] | None = Field(
         None, description="passes over the training images; if given, it sets the length instead of updates"
     )
@@ -31,4 +36,6 @@ class Config(BaseModel):
 
     def total_updates(self, images: int) -> int:
         """Return the length of a run over `images` training images, in updates."""
-        return self.updates if self.epochs is None else max(1, -(-self.epochs * images // self.batch_size))
+        passes = MAX_PASSES if self.epochs is None else self.epochs
+        by_passes = max(1, -(-passes * images // self.batch_size))
+        return min(self.updates, by_passes) if self.epochs is None else by_passes

@@ -5,6 +5,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from training.config import Config
 from training.data import Dataset
 from training.domains import domain_pair
 from training.experiment import build, feed_of
@@ -92,6 +93,11 @@ def test_a_state_of_other_networks_is_refused(fashion: Dataset, tmp_path: Path):
 def test_epochs_set_the_length_when_given(fashion: Dataset, tmp_path: Path):
     assert trainer_of("vae", fashion, tmp_path / "a", epochs=3, batch_size=56).total == 6
     assert trainer_of("vae", fashion, tmp_path / "b").total == 6
+
+
+def test_a_small_folder_is_not_seen_forever():
+    assert Config(updates=7000, batch_size=128).total_updates(images=500) == 1172
+    assert Config(updates=7000, batch_size=128).total_updates(images=60_000) == 7000
 
 
 def test_the_average_follows_the_weights_and_copies_buffers():
