@@ -26,7 +26,7 @@ from training.recipes.recipe import ImageShape, Losses, Recipe, detached
 class CycleGANConfig(Config):
     """Settings of CycleGAN."""
 
-    updates: Annotated[int, Field(ge=1)] = Field(9000, description="optimiser updates in the whole run")
+    updates: Annotated[int, Field(ge=1)] = Field(5000, description="optimiser updates in the whole run")
     batch_size: Annotated[int, Field(ge=2)] = Field(32, description="images of each domain per update")
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         4e-4, description="step size in the first half, of all networks"

@@ -30,15 +30,15 @@ from training.recipes.recipe import ImageShape, Losses, Recipe, detached
 class DiscoGANConfig(Config):
     """Settings of DiscoGAN."""
 
-    updates: Annotated[int, Field(ge=1)] = Field(6000, description="optimiser updates in the whole run")
+    updates: Annotated[int, Field(ge=1)] = Field(2000, description="optimiser updates in the whole run")
     batch_size: Annotated[int, Field(ge=2)] = Field(64, description="images of each domain per update")
     learning_rate: Annotated[float, Field(gt=0)] = Field(
         4e-4, description="step size at the start, of all networks"
     )
     code: Annotated[int, Field(ge=2)] = Field(
-        128, description="numbers in the code between the two halves of a translator"
+        32, description="numbers in the code between the two halves of a translator"
     )
-    width: Annotated[int, Field(ge=4)] = Field(32, description="channels of the widest-resolution layer")
+    width: Annotated[int, Field(ge=4)] = Field(24, description="channels of the widest-resolution layer")
     first_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="r in the first third of the run"
     )
