@@ -48,7 +48,7 @@ def ask(*words: str) -> str:
 
 
 def container() -> str:
-    return ask("ps", "--quiet", "--filter", f"ancestor={IMAGE}")
+    return compose("ps", "--quiet").stdout.strip()
 
 
 def wait_until_ready() -> None:
