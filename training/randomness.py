@@ -31,14 +31,10 @@ class Randomness:
         """Return standard normal numbers, float32."""
         return torch.randn(shape, generator=generator(self.seed, purpose, self.update)).to(self.device)
 
-    def integers(self, purpose: str, high: int, *shape: int) -> Tensor:
-        """Return integers in 0..high-1, int64."""
-        drawn = torch.randint(high, shape, generator=generator(self.seed, purpose, self.update))
+    def permutation(self, purpose: str, count: int) -> Tensor:
+        """Return 0..count-1 in random order, int64."""
+        drawn = torch.randperm(count, generator=generator(self.seed, purpose, self.update))
         return drawn.to(self.device)
-
-    def uniform(self, purpose: str, *shape: int) -> Tensor:
-        """Return numbers uniform in [0, 1), float32."""
-        return torch.rand(shape, generator=generator(self.seed, purpose, self.update)).to(self.device)
 
 
 @dataclass

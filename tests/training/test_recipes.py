@@ -4,6 +4,7 @@ from torch import Tensor
 
 from training.randomness import Randomness
 from training.recipes import RECIPES
+from training.recipes.cyclegan import FakeBuffer
 from training.recipes.recipe import ImageShape, Recipe
 
 CPU = torch.device("cpu")
@@ -110,3 +111,16 @@ def test_the_fake_buffer_hands_back_earlier_fakes():
         recipe.update(*batch(recipe, 8), Randomness(0, update, CPU))
     memory = recipe.memory()
     assert memory["a"].shape == memory["b"].shape == (8, 1, 28, 28)
+
+
+def test_the_fake_buffer_swaps_half_of_a_batch_and_loses_nothing():
+    buffer = FakeBuffer(6)
+    old, new = torch.arange(6.0).view(6, 1, 1, 1), 10 + torch.arange(8.0).view(8, 1, 1, 1)
+    assert torch.equal(buffer.exchange(old, Randomness(0, 0, CPU), "a"), old)
+    mixed = buffer.exchange(new, Randomness(0, 1, CPU), "a")
+    assert (mixed < 10).sum() == 4
+    assert buffer.images is not None
+    assert sorted([*mixed.flatten().tolist(), *buffer.images.flatten().tolist()]) == [
+        *old.flatten().tolist(),
+        *new.flatten().tolist(),
+    ]

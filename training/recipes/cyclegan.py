@@ -123,14 +123,15 @@ class FakeBuffer:
         self.images: Tensor | None = None
 
     def exchange(self, fakes: Tensor, random: Randomness, side: str) -> Tensor:
-        """Return `fakes` with about half of its rows swapped for earlier ones."""
+        """Return `fakes` with half of its rows swapped for earlier ones, of which no two are the same."""
         if self.images is None or len(self.images) < self.size:
             kept = fakes if self.images is None else torch.cat([self.images, fakes])
             self.images = kept[: self.size].clone()
             return fakes
-        slots = random.integers(f"slots {side}", self.size, len(fakes))
-        swap = random.uniform(f"swap {side}", len(fakes)) < 0.5
+        count = min(len(fakes) // 2, self.size)
+        rows = random.permutation(f"rows {side}", len(fakes))[:count]
+        slots = random.permutation(f"slots {side}", self.size)[:count]
         mixed = fakes.clone()
-        mixed[swap] = self.images[slots[swap]]
-        self.images[slots[swap]] = fakes[swap]
+        mixed[rows] = self.images[slots]
+        self.images[slots] = fakes[rows]
         return mixed
