@@ -28,6 +28,8 @@ MAX_PROFILES = 8
 MAX_SEGMENTS = 1 << 16
 MAX_SCANS = 100
 BAND_PIXELS = 1 << 20
+PNG_DEPTH_AT = 24
+"""Where a PNG says how many bits a channel has."""
 JPEG_BARE_MARKERS = [bytes([marker]) for marker in (0x01, *range(0xD0, 0xDA))]
 IN_PLACE_BYTES = 1 << 14
 IN_PLACE_PIXELS = 1 << 18
@@ -68,6 +70,7 @@ def decode(raw: bytes, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
     """
     with _open(raw, max_pixels) as image:
         try:
+            _shorten_colour_key(image, raw)
             ImageOps.exif_transpose(image, in_place=True)
             pixels = np.asarray(_fit(_flatten(image, spec), spec))
         except Exception:  # noqa: BLE001 -- decoders raise whatever they stumble over
@@ -205,6 +208,13 @@ def _jpeg_markers(raw: bytes) -> Iterator[int]:
             at += 2
         else:
             at += 2 + int.from_bytes(raw[at + 2 : at + 4], "big")
+
+
+def _shorten_colour_key(image: Image.Image, raw: bytes) -> None:
+    """Give the transparent colour of a 16-bit RGB PNG the 8 bits that Pillow gives its pixels."""
+    key = image.info.get("transparency")
+    if image.format == "PNG" and raw[PNG_DEPTH_AT] == 16 and isinstance(key, tuple):
+        image.info["transparency"] = tuple(level >> 8 for level in key)
 
 
 def _flatten(image: Image.Image, spec: ImageSpec) -> Image.Image:

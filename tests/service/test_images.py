@@ -145,6 +145,16 @@ def test_transparency_of_a_16_bit_grey_shows_the_fill():
     assert (pixels[:, 14:] == round(40000 / 257)).all()
 
 
+def test_transparency_of_a_16_bit_colour_shows_the_fill_and_nothing_else():
+    clear, black, grey = (struct.pack(">3H", *[level] * 3) for level in (0x8000, 0, 0x4000))
+    rows = (b"\0" + clear * 14 + black * 7 + grey * 7) * 28
+    raw = png(chunk(b"tRNS", clear), chunk(b"IDAT", zlib.compress(rows)), depth=16, colour=2)
+    pixels = decode(raw, COLOUR.model_copy(update={"fill": 99}))
+    assert (pixels[..., :14] == 99).all()
+    assert (pixels[..., 14:21] == 0).all()
+    assert (pixels[..., 21:] == 0x40).all()
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_what_is_transparent_shows_the_fill(mode):
     clear = Image.new("RGBA", (28, 28), (255, 0, 0, 0)).convert(mode)
