@@ -90,27 +90,30 @@ def fit(options: argparse.Namespace, console: Console) -> int:
                 "the same command with --resume goes on"
             )
             return INTERRUPTED
-    return _package(run.folder, options, console)
+    return _package(run.folder, data, options, console)
 
 
 def package_run(options: argparse.Namespace, console: Console) -> int:
     """Package the last save of a run."""
-    return _package(_folder(options.run), options, console)
+    folder = _folder(options.run)
+    return _package(folder, _data_of(folder, console), options, console)
 
 
 def evaluate_folder(options: argparse.Namespace, console: Console) -> int:
     """Print the figures of a checkpoint or a run as JSON."""
-    recipe, data = _restored(_folder(options.run), console)
+    folder = _folder(options.run)
+    data = _data_of(folder, console)
+    recipe = _restored(folder, data)
     print(json.dumps(evaluate(recipe, data, console), indent=2))  # noqa: T201 - this is the command's output
     return 0
 
 
-def _package(folder: Path, options: argparse.Namespace, console: Console) -> int:
+def _package(folder: Path, data: Dataset | DomainPair, options: argparse.Namespace, console: Console) -> int:
     """Evaluate and package what a run folder holds."""
     progress = Run(folder).progress()
     if progress is None:
         raise RunError(f"the run in {folder} has not saved anything yet")
-    recipe, data = _restored(folder, console)
+    recipe = _restored(folder, data)
     _check_claims(options.default_for, recipe)
     metrics = evaluate(recipe, data, console)
     trained = Trained(Run(folder).record(), recipe, data, metrics, progress)
@@ -119,21 +122,29 @@ def _package(folder: Path, options: argparse.Namespace, console: Console) -> int
     return 0
 
 
-def _restored(folder: Path, console: Console) -> tuple[Recipe, Dataset | DomainPair]:
-    """Return the recipe of a run or checkpoint folder with its averaged weights, on the CPU, and its data.
+def _data_of(folder: Path, console: Console) -> Dataset | DomainPair:
+    """Return the data of a run or checkpoint folder.
 
     Raises:
-        DataError: the data cannot be had, or has changed since.
+        DataError: it cannot be had, or has changed since.
+    """
+    record = Run(folder).record()
+    data = load_data(record, config_of(record), _say(console))
+    if dataset_of(data).sha256 != record.data_sha256:
+        raise DataError(f"the data of {record.name} has changed since it was trained")
+    return data
+
+
+def _restored(folder: Path, data: Dataset | DomainPair) -> Recipe:
+    """Return the recipe of a run or checkpoint folder with its averaged weights, on the CPU.
+
+    Raises:
         RunError: there are no such weights.
     """
     record = Run(folder).record()
-    config = config_of(record)
-    data = load_data(record, config, _say(console))
-    if dataset_of(data).sha256 != record.data_sha256:
-        raise DataError(f"the data of {record.name} has changed since it was trained")
-    recipe = build(record, config, data, torch.device("cpu"))
+    recipe = build(record, config_of(record), data, torch.device("cpu"))
     load_averages(folder, recipe)
-    return recipe, data
+    return recipe
 
 
 def _check_claims(default_for: Sequence[str], recipe: Recipe) -> None:
