@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.data import DataError, Dataset
+from training.data import DataError, Dataset, Images
 
 WORDS = {
     "bags": "Bag",
@@ -24,7 +24,6 @@ WORDS = {
 class DomainPair:
     """Images of two domains, a and b, each (N, C, size, size) uint8; training halves are not paired."""
 
-    name: str
     domains: tuple[str, str]
     train: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
@@ -65,16 +64,9 @@ def domain_pair(dataset: Dataset, pair: str | None) -> DomainPair:
     if first == second:
         raise DataError(f"--pair names {dataset.classes[first]!r} twice")
     return DomainPair(
-        name=dataset.name if pair is None else pair.lower().replace(" ", "-"),
         domains=(names[0], names[1]),
-        train=(
-            _members(dataset.train.pixels, dataset.train.labels, first),
-            _members(dataset.train.pixels, dataset.train.labels, second),
-        ),
-        test=(
-            _members(dataset.test.pixels, dataset.test.labels, first),
-            _members(dataset.test.pixels, dataset.test.labels, second),
-        ),
+        train=(_members(dataset.train, first), _members(dataset.train, second)),
+        test=(_members(dataset.test, first), _members(dataset.test, second)),
         paired=False,
         dataset=dataset,
         labels=(first, second),
@@ -98,7 +90,6 @@ def sobel(pixels: Tensor) -> Tensor:
 def _edges_photos(dataset: Dataset) -> DomainPair:
     """Edges of the even training images and the odd images as they are: no image is in both halves."""
     return DomainPair(
-        name="edges-photos",
         domains=("edges", "photos"),
         train=(sobel(dataset.train.pixels[0::2]), dataset.train.pixels[1::2]),
         test=(sobel(dataset.test.pixels), dataset.test.pixels),
@@ -125,5 +116,5 @@ def _split(pair: str, classes: tuple[str, ...]) -> tuple[str, ...]:
     return (pair,)
 
 
-def _members(pixels: Tensor, labels: Tensor, label: int) -> Tensor:
-    return pixels[labels == label]
+def _members(images: Images, label: int) -> Tensor:
+    return images.pixels[images.labels == label]

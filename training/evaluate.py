@@ -48,12 +48,7 @@ def _reconstruction(
     operations: Operations, latent_dim: int, value_range: tuple[float, float], dataset: Dataset
 ) -> Metrics:
     test = to_range(dataset.test.pixels, (0.0, 1.0))
-
-    def reconstruct(images: Tensor) -> Tensor:
-        codes = operations["encode"](images)
-        return operations["decode"](codes[0] if isinstance(codes, tuple) else codes)
-
-    rebuilt = to_unit(batched(reconstruct, to_range(dataset.test.pixels, value_range)), value_range)
+    rebuilt = to_unit(reconstruct(operations, to_range(dataset.test.pixels, value_range)), value_range)
     error = metrics.mse(rebuilt, test)
     pca = metrics.pca_mse(to_range(dataset.train.pixels, (0.0, 1.0)), test, min(latent_dim, test[0].numel()))
     return {
@@ -133,6 +128,16 @@ def evaluate_translation(
             found["judge_sha256"] = judge.sha256
         found[f"{source} to {target}"] = row
     return found
+
+
+def reconstruct(operations: Operations, images: Tensor) -> Tensor:
+    """Return images encoded and decoded again; of a distribution the mean is decoded."""
+
+    def there_and_back(rows: Tensor) -> Tensor:
+        codes = operations["encode"](rows)
+        return operations["decode"](codes[0] if isinstance(codes, tuple) else codes)
+
+    return batched(there_and_back, images)
 
 
 def batched(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The independent judge: a classifier of the real training images, frozen before it sees anything generated.
 
 It is used in no loss, no early stop and no choice of a checkpoint. Its weights are kept under
-`runs/judges/`, named after the data and the settings below, so that every figure comes from the same judge.
+`runs/judges/`, named after the data, so that every figure comes from the same judge.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data import Dataset, Images, to_range
+from training.data import Dataset, to_range
 from training.networks.classifier import Classifier
 from training.randomness import Shuffle, generator
 from training.run import RUNS
@@ -48,12 +48,12 @@ class Judge:
 def judge_of(dataset: Dataset, console: Console) -> Judge:
     """Return the judge of this data set, training it the first time it is asked for."""
     path = RUNS / "judges" / f"{dataset.name}-{dataset.sha256[:12]}.pt"
-    network = Classifier(dataset.channels, len(dataset.classes))
     if path.is_file():
+        network = Classifier(dataset.channels, len(dataset.classes))
         network.load_state_dict(torch.load(path, weights_only=True))
     else:
         console.print(f"training the judge of {dataset.name} once, kept in {path}", highlight=False)
-        _train(network, dataset.train, console)
+        network = _trained(dataset, console)
         path.parent.mkdir(parents=True, exist_ok=True)
         building = path.with_suffix(".new")
         torch.save(network.state_dict(), building)
@@ -62,12 +62,11 @@ def judge_of(dataset: Dataset, console: Console) -> Judge:
     return _measured(network, dataset)
 
 
-def _train(network: nn.Module, images: Images, console: Console) -> None:
+def _trained(dataset: Dataset, console: Console) -> Classifier:
+    images = dataset.train
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                module.reset_parameters()
+        network = Classifier(dataset.channels, len(dataset.classes))
         updates = min(MAX_UPDATES, -(-MAX_PASSES * len(images) // BATCH))
         order = Shuffle(len(images), SEED, "judge order")
         optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_RATE, weight_decay=1e-2)
@@ -85,6 +84,7 @@ def _train(network: nn.Module, images: Images, console: Console) -> None:
                 console.print(
                     f"judge: update {update + 1}/{updates}  loss {loss.item():.3f}", highlight=False
                 )
+    return network
 
 
 def _augment(images: Tensor, update: int) -> Tensor:

@@ -8,6 +8,7 @@ sheets/        pictures made on the way
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -99,12 +100,9 @@ class Run:
 
     def save(self, state: dict[str, Any], progress: RunProgress) -> None:
         """Replace the saved state: after a crash at any moment the old or the new one is there, whole."""
-        building = self.folder / "state.pt.new"
-        with building.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        building.replace(self.folder / "state.pt")
+        serialised = io.BytesIO()
+        torch.save(state, serialised)
+        replace(self.folder / "state.pt", serialised.getvalue())
         replace(self.folder / "progress.json", progress.model_dump_json(indent=1).encode())
 
     def load(self, device: torch.device) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from training.data import Dataset, to_range, to_unit
 from training.domains import DomainPair
-from training.evaluate import Operations, batched
+from training.evaluate import Operations, batched, reconstruct
 from training.randomness import generator
 from training.recipes.recipe import Recipe
 
@@ -58,12 +58,7 @@ def reconstructions(operations: Operations, value_range: tuple[float, float], da
     """Return the first 32 test images, each followed by its reconstruction."""
     device = next(operations["decode"].parameters()).device
     inputs = to_range(dataset.test.pixels[: SHEET_IMAGES // 2].to(device), value_range)
-
-    def reconstruct(images: Tensor) -> Tensor:
-        codes = operations["encode"](images)
-        return operations["decode"](codes[0] if isinstance(codes, tuple) else codes)
-
-    pairs = torch.stack([inputs, batched(reconstruct, inputs)], dim=1)
+    pairs = torch.stack([inputs, reconstruct(operations, inputs)], dim=1)
     return to_unit(pairs.flatten(0, 1), value_range).cpu()
 
 

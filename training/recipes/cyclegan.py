@@ -15,12 +15,12 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from training.config import Config
 from training.networks.translation import PatchDiscriminator, ResidualGenerator
 from training.randomness import Randomness
-from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+from training.recipes.recipe import ImageShape, Losses, TranslationRecipe, detached
 
 
 class CycleGANConfig(Config):
@@ -42,13 +42,12 @@ class CycleGANConfig(Config):
     )
 
 
-class CycleGAN(Recipe):
+class CycleGAN(TranslationRecipe):
     """Translators A -> B and B -> A with a patch discriminator each."""
 
     config_type = CycleGANConfig
     family = "cyclegan"
     title = "CycleGAN"
-    translates = True
 
     def __init__(self, config: CycleGANConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)
@@ -65,10 +64,6 @@ class CycleGAN(Recipe):
         for kind, names in (("translators", ("a_to_b", "b_to_a")), ("critics", ("critic_a", "critic_b"))):
             parameters = [p for name in names for p in self.networks[name].parameters()]
             self.optimizers[kind] = torch.optim.Adam(parameters, lr=config.learning_rate, betas=(0.5, 0.999))
-
-    def learning_rate_factor(self, progress: float) -> float:
-        """Return 1 for the first half, then a straight line to 0."""
-        return min(1.0, 2 * (1 - progress))
 
     def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:
         """Update both translators on one batch, then both critics."""
@@ -98,12 +93,6 @@ class CycleGAN(Recipe):
 
     def _jostled(self, images: Tensor, random: Randomness, purpose: str) -> Tensor:
         return images + self.config.half_trip_noise * random.normal(purpose, *images.shape)
-
-    def operations(self) -> dict[str, nn.Module]:
-        """Return both translations."""
-        assert self.shape.domains is not None
-        a, b = self.shape.domains
-        return {f"translate.{b}": self.averaged["a_to_b"], f"translate.{a}": self.averaged["b_to_a"]}
 
     def memory(self) -> dict[str, Tensor]:
         """Return the buffers of earlier fakes."""

@@ -24,7 +24,7 @@ from training.config import Config
 from training.networks.convolution import Decoder, Encoder
 from training.networks.translation import FeatureDiscriminator
 from training.randomness import Randomness
-from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+from training.recipes.recipe import ImageShape, Losses, TranslationRecipe, detached
 
 
 class DiscoGANConfig(Config):
@@ -48,13 +48,12 @@ class DiscoGANConfig(Config):
     )
 
 
-class DiscoGAN(Recipe):
+class DiscoGAN(TranslationRecipe):
     """Translators A -> B and B -> A with a whole-image discriminator each."""
 
     config_type = DiscoGANConfig
     family = "discogan"
     title = "DiscoGAN"
-    translates = True
 
     def __init__(self, config: DiscoGANConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)
@@ -71,9 +70,9 @@ class DiscoGAN(Recipe):
         self.progress = 0.0
 
     def learning_rate_factor(self, progress: float) -> float:
-        """Return 1 for the first half, then a straight line to 0."""
+        """Return 1 for the first half, then a straight line to 0; `r` follows the same progress."""
         self.progress = progress
-        return min(1.0, 2 * (1 - progress))
+        return super().learning_rate_factor(progress)
 
     def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:
         """Update both translators, and at every second call both critics."""
@@ -94,12 +93,6 @@ class DiscoGAN(Recipe):
         r = self.config.first_rate if self.progress < 1 / 3 else self.config.rate
         self.step("translators", r * const + (1 - r) * likeness)
         return detached(const=const, gan=gan_a + gan_b, features=features_a + features_b)
-
-    def operations(self) -> dict[str, nn.Module]:
-        """Return both translations."""
-        assert self.shape.domains is not None
-        a, b = self.shape.domains
-        return {f"translate.{b}": self.averaged["a_to_b"], f"translate.{a}": self.averaged["b_to_a"]}
 
 
 class CodeTranslator(nn.Module):

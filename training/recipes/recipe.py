@@ -105,6 +105,22 @@ class Recipe(ABC):
         return self.networks[name]
 
 
+class TranslationRecipe(Recipe):
+    """Base of recipes that learn two translators, registered as `a_to_b` and `b_to_a`."""
+
+    translates = True
+
+    def learning_rate_factor(self, progress: float) -> float:
+        """Return 1 for the first half, then a straight line to 0."""
+        return min(1.0, 2 * (1 - progress))
+
+    def operations(self) -> dict[str, nn.Module]:
+        """Return both translations."""
+        assert self.shape.domains is not None
+        a, b = self.shape.domains
+        return {f"translate.{b}": self.averaged["a_to_b"], f"translate.{a}": self.averaged["b_to_a"]}
+
+
 def detached(**losses: Tensor) -> Losses:
     """Return the losses by name, cut from the graph."""
     return {name: loss.detach() for name, loss in losses.items()}
