@@ -23,6 +23,8 @@ from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
 from training.run import RUNS, Run, RunError, RunRecord
 from training.sheets import sheet
+from training.studies import study
+from training.study import markdown, save
 from training.trainer import Interrupted, Trainer
 
 INTERRUPTED = 130
@@ -32,7 +34,9 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return the process's exit code: 0, 1 for a failure, 2 for a wrong call."""
     options = parser().parse_args(arguments)
-    command = {"fit": fit, "evaluate": evaluate_folder, "package": package_run}[options.command]
+    command = {"fit": fit, "evaluate": evaluate_folder, "package": package_run, "study": run_study}[
+        options.command
+    ]
     console = Console(stderr=True, soft_wrap=True)
     torch.set_num_threads(options.threads)
     try:
@@ -105,6 +109,15 @@ def evaluate_folder(options: argparse.Namespace, console: Console) -> int:
     data = _data_of(folder, console)
     recipe = _restored(folder, data)
     print(json.dumps(evaluate(recipe, data, console), indent=2))  # noqa: T201 - this is the command's output
+    return 0
+
+
+def run_study(options: argparse.Namespace, console: Console) -> int:  # noqa: ARG001 - all print to stderr
+    """Run one study, keep what it finds for the report, and print its tables."""
+    findings = study(options.study)()
+    save(findings, options.study)
+    for line in markdown(findings):
+        print(line)  # noqa: T201 - this is the command's output
     return 0
 
 

@@ -14,12 +14,13 @@ from training.config import Config
 from training.data import DATASETS
 from training.package import NAME, OPERATIONS
 from training.recipes import RECIPES
+from training.studies import STUDIES
 
 CHECKPOINTS = Path("checkpoints")
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser; what it returns has `command` set to fit, evaluate or package."""
+    """Return the parser; what it returns has `command` set to fit, evaluate, package or study."""
     top = argparse.ArgumentParser(
         prog="python -m training", description="From images to a checkpoint that serves."
     )
@@ -41,6 +42,10 @@ def parser() -> argparse.ArgumentParser:
         _add_threads(one)
         if command == "package":
             _add_checkpoint_options(one)
+    text = "put a claim of the course to numbers"
+    one = commands.add_parser("study", help=text, description=text)
+    one.add_argument("study", choices=STUDIES)
+    _add_threads(one)
     return top
 
 
