@@ -5,10 +5,12 @@ training/package.py writes it, service/checkpoint.py reads it, everything that s
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,63}$"
 FILE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -64,11 +66,49 @@ class NormalPrior(_Part):
     kind: Literal["normal"] = "normal"
 
 
+class MixturePrior(_Part):
+    """A mixture of Gaussians: with probability `weights[k]`, mean `means[k]` and covariance L L^T.
+
+    L is `factors[k]`, lower triangular. Latents are flat here, of D numbers.
+    """
+
+    kind: Literal["mixture"] = "mixture"
+    weights: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1, max_length=256)]
+    means: tuple[tuple[FiniteFloat, ...], ...]
+    factors: tuple[tuple[tuple[FiniteFloat, ...], ...], ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> MixturePrior:
+        components, size = len(self.weights), len(self.means[0]) if self.means else 0
+        if abs(sum(self.weights) - 1) > 1e-3:
+            raise ValueError("latent.prior.weights must sum to 1")
+        if len(self.means) != components or any(len(mean) != size for mean in self.means):
+            raise ValueError("latent.prior.means must have one row of one length per weight")
+        square = all(
+            len(factor) == size and all(len(row) == size for row in factor) for factor in self.factors
+        )
+        if len(self.factors) != components or not square:
+            raise ValueError("latent.prior.factors must have one square matrix per weight")
+        return self
+
+    @cached_property
+    def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
+        """Return cumulated weights (K,), means (K, D) and factors (K, D, D)."""
+        edges = np.cumsum(self.weights)
+        return edges / edges[-1], np.array(self.means, np.float32), np.array(self.factors, np.float32)
+
+
 class LatentSpec(_Part):
     """One latent: its shape without the batch axis, and where `generate` draws it from."""
 
     shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=4)]
-    prior: NormalPrior = NormalPrior()
+    prior: Annotated[NormalPrior | MixturePrior, Field(discriminator="kind")] = NormalPrior()
+
+    @model_validator(mode="after")
+    def _check(self) -> LatentSpec:
+        if isinstance(self.prior, MixturePrior) and len(self.prior.means[0]) != self.size:
+            raise ValueError("latent.prior.means must be as long as a latent")
+        return self
 
     @property
     def size(self) -> int:

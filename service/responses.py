@@ -78,7 +78,7 @@ class LatentInfo(BaseModel):
     """One latent of a model."""
 
     shape: list[int]
-    prior: str = Field(description="What generate draws from: `normal` is N(0, I).")
+    prior: str = Field(description="What generate draws from: N(0, I), or a mixture of Gaussians.")
 
 
 class ImageInfo(BaseModel):

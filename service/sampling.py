@@ -6,6 +6,9 @@ For seed s and stream t, the words w_0, w_1, ... are the raw 64-bit output of Ph
     u_i = (floor(w_i / 2^11) + 0.5) / 2^53                      uniform, never 0 or 1
     r = sqrt(-2 ln u_2i),  a = 2 pi u_2i+1                      Box & Muller 1958
     n_2i = r cos a,  n_2i+1 = r sin a                           standard normal, float64 rounded to float32
+
+A latent of N(0, I) is n. A latent of a mixture is  mean_k + L_k n,  k the first component whose cumulated
+weight exceeds a uniform number from a stream of its own.
 """
 
 from __future__ import annotations
@@ -15,21 +18,25 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service.manifest import LatentSpec
+from service.manifest import LatentSpec, MixturePrior
 
 MAX_SEED = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""
 LATENT_STREAM = 0
 LABEL_STREAM = 1
 POSTERIOR_STREAM = 2
+COMPONENT_STREAM = 3
 
 
 def noise(seeds: Sequence[int], latent: LatentSpec, truncation: float) -> NDArray[np.float32]:
     """Draw one latent per seed from the prior, (N, *latent.shape).
 
-    `truncation` scales the distance from the prior's mean, which is 0 for N(0, I): mean + t * (z - mean).
+    `truncation` scales the distance from the mean of the prior, 0 for N(0, I), or of the mixture's
+    component: mean + t * (z - mean).
     """
     z = normal(seeds, LATENT_STREAM, latent.size) * np.float32(truncation)
+    if isinstance(latent.prior, MixturePrior):
+        z = _mixed(seeds, z, latent.prior)
     return z.reshape(len(seeds), *latent.shape)
 
 
@@ -55,6 +62,15 @@ def normal(seeds: Sequence[int], stream: int, count: int) -> NDArray[np.float32]
     radius, angle = np.sqrt(-2 * np.log(u[:, 0::2])), 2 * np.pi * u[:, 1::2]
     pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=2)
     return pairs.reshape(len(seeds), -1)[:, :count].astype(np.float32)
+
+
+def _mixed(seeds: Sequence[int], noise: NDArray[np.float32], prior: MixturePrior) -> NDArray[np.float32]:
+    """Turn standard normal rows (N, D) into rows of the mixture; each row by itself, whatever the batch."""
+    edges, means, factors = prior.arrays
+    component = np.searchsorted(edges, _uniform(seeds, COMPONENT_STREAM, 1)[:, 0], side="right")
+    component = np.minimum(component, len(means) - 1)
+    rows: NDArray[np.float32] = means[component] + (factors[component] * noise[:, None, :]).sum(axis=2)
+    return rows
 
 
 def _uniform(seeds: Sequence[int], stream: int, count: int) -> NDArray[np.float64]:

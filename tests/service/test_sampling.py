@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service import sampling
-from service.manifest import LatentSpec
+from service.manifest import LatentSpec, MixturePrior
 
 LATENT = LatentSpec(shape=(4, 3))
 SEEDS = list(range(20_000))
@@ -102,3 +102,62 @@ def test_streams_of_a_seed_are_unrelated():
 
 def test_an_odd_count_is_the_beginning_of_the_next_even_one():
     assert (sampling.normal([5], 0, 3) == sampling.normal([5], 0, 4)[:, :3]).all()
+
+
+MIXTURE = MixturePrior(
+    weights=(0.25, 0.75),
+    means=((-4.0, 0.0), (4.0, 1.0)),
+    factors=(((1.0, 0.0), (0.5, 0.2)), ((0.1, 0.0), (0.0, 2.0))),
+)
+
+
+def test_a_mixture_is_drawn_with_its_weights_means_and_covariances():
+    drawn = sampling.noise(SEEDS, LatentSpec(shape=(2,), prior=MIXTURE), 1.0).astype(np.float64)
+    first = drawn[:, 0] < 0
+    assert abs(first.mean() - 0.25) < 5 * math.sqrt(0.25 * 0.75 / len(SEEDS))
+    for rows, mean, factor in zip((drawn[first], drawn[~first]), MIXTURE.means, MIXTURE.factors, strict=True):
+        assert rows.mean(axis=0) == pytest.approx(mean, abs=0.1)
+        assert np.cov(rows.T) == pytest.approx(np.array(factor) @ np.array(factor).T, abs=0.15)
+
+
+def test_truncation_draws_a_mixture_towards_the_mean_of_the_component():
+    spec = LatentSpec(shape=(2,), prior=MIXTURE)
+    far, near = (sampling.noise(SEEDS[:200], spec, truncation) for truncation in (1.0, 0.001))
+    means = np.array(MIXTURE.means)[(near[:, 0] > 0).astype(int)]
+    assert near == pytest.approx(means, abs=0.02)
+    assert near - means == pytest.approx((far - means) * 0.001, abs=1e-5)
+
+
+def test_a_mixture_draws_the_same_bytes_alone_and_among_others():
+    size = 16
+    rng = np.random.default_rng(0)
+    prior = MixturePrior(
+        weights=(0.5, 0.3, 0.2),
+        means=tuple(map(tuple, rng.normal(size=(3, size)).tolist())),
+        factors=tuple(tuple(map(tuple, np.tril(rng.normal(size=(size, size))).tolist())) for _ in range(3)),
+    )
+    spec = LatentSpec(shape=(size,), prior=prior)
+    together = sampling.noise(SEEDS[:100], spec, 1.0)
+    for seed in SEEDS[:100]:
+        assert sampling.noise([seed], spec, 1.0).tobytes() == together[seed].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"weights": (0.5, 0.4)}, "sum to 1"),
+        ({"means": ((0.0, 0.0),)}, "one row of one length per weight"),
+        ({"means": ((0.0, 0.0), (0.0,))}, "one row of one length per weight"),
+        ({"factors": MIXTURE.factors[:1]}, "one square matrix per weight"),
+        ({"factors": (((1.0, 0.0),), MIXTURE.factors[1])}, "one square matrix per weight"),
+        ({"means": ((float("nan"), 0.0), (0.0, 0.0))}, "finite"),
+    ],
+)
+def test_a_mixture_that_does_not_fit_together_is_refused(changed, reason):
+    with pytest.raises(ValueError, match=reason):
+        MixturePrior.model_validate(MIXTURE.model_dump() | changed)
+
+
+def test_a_mixture_of_another_length_than_the_latent_is_refused():
+    with pytest.raises(ValueError, match="as long as a latent"):
+        LatentSpec(shape=(3,), prior=MIXTURE)
