@@ -94,6 +94,8 @@ def fit(options: argparse.Namespace, console: Console) -> int:
                 "the same command with --resume goes on"
             )
             return INTERRUPTED
+    recipe.finish(dataset_of(data))
+    trainer.save()
     return _package(run.folder, data, options, console)
 
 

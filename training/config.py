@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 MAX_PASSES = 300
 """A run whose length was not given in epochs sees no image more often than this."""
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Where `tune` looks for a field: between two positive numbers, evenly in their logarithm."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Where `tune` looks for a field: among these values."""
+
+    values: tuple[float, ...]
+
+
+LearningRate = Annotated[float, Field(gt=0), LogUniform(1e-4, 1e-2)]
+BatchSize = Annotated[int, Field(ge=2), OneOf((32, 64, 128, 256))]
+WeightDecay = Annotated[float, Field(ge=0), OneOf((0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1))]
 
 
 class Config(BaseModel):
@@ -21,8 +42,17 @@ class Config(BaseModel):
     epochs: Annotated[int, Field(ge=1)] | None = Field(
         None, description="passes over the training images; if given, it sets the length instead of updates"
     )
-    batch_size: Annotated[int, Field(ge=2)] = Field(128, description="images per update")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(1e-3, description="step size at the start")
+    batch_size: BatchSize = Field(128, description="images per update")
+    learning_rate: LearningRate = Field(1e-3, description="step size at the start")
+    l1_penalty: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="lambda of the penalty lambda sum |w| on weights, by proximal steps"
+    )
+    l2_penalty: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="lambda of the penalty lambda/2 sum w^2 on weights, added to the gradient"
+    )
+    weight_decay: WeightDecay = Field(
+        0.0, description="share of every parameter lost per update, times the step size; decoupled (AdamW)"
+    )
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.995, description="decay per update of the averaged weights, which are the ones judged and packaged"
     )

@@ -27,13 +27,21 @@ class Randomness:
     update: int
     device: torch.device
 
+    def generator(self, purpose: str) -> torch.Generator:
+        """Return a CPU generator for whatever the other methods do not draw."""
+        return generator(self.seed, purpose, self.update)
+
+    def uniform(self, purpose: str, *shape: int) -> Tensor:
+        """Return numbers uniform on [0, 1), float32."""
+        return torch.rand(shape, generator=self.generator(purpose)).to(self.device)
+
     def normal(self, purpose: str, *shape: int) -> Tensor:
         """Return standard normal numbers, float32."""
-        return torch.randn(shape, generator=generator(self.seed, purpose, self.update)).to(self.device)
+        return torch.randn(shape, generator=self.generator(purpose)).to(self.device)
 
     def permutation(self, purpose: str, count: int) -> Tensor:
         """Return 0..count-1 in random order, int64."""
-        drawn = torch.randperm(count, generator=generator(self.seed, purpose, self.update))
+        drawn = torch.randperm(count, generator=self.generator(purpose))
         return drawn.to(self.device)
 
 

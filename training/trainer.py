@@ -131,7 +131,8 @@ class Trainer:
 
     def _one_update(self) -> None:
         recipe = self.recipe
-        factor = recipe.learning_rate_factor(self.update / self.total)
+        recipe.progress = self.update / self.total
+        factor = recipe.learning_rate_factor()
         for name, optimizer in recipe.optimizers.items():
             for group in optimizer.param_groups:
                 group["lr"] = self._base_rates[name] * factor

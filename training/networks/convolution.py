@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -70,6 +71,18 @@ class Decoder(nn.Module):
         """Return one image per code, cropped to the centre where the doublings overshoot."""
         images: Tensor = self.layers(self.first(codes))
         return crop(images, self.size)
+
+
+class UnitDecoder(Decoder):
+    """A decoder whose images are in [0, 1]."""
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Return images (N, channels, size, size) in [0, 1]."""
+        return torch.sigmoid(self.logits(codes))
+
+    def logits(self, codes: Tensor) -> Tensor:
+        """Return images before the sigmoid, float32 also where the layers before are less exact."""
+        return super().forward(codes).float()
 
 
 def crop(images: Tensor, size: int) -> Tensor:

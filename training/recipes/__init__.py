@@ -1,13 +1,25 @@
 """One file per family; what a single update does, in the paper's symbols."""
 
+from training.recipes.autoencoder import Autoencoder
 from training.recipes.cgan import ConditionalGAN
 from training.recipes.cyclegan import CycleGAN
+from training.recipes.denoiser import Denoiser
 from training.recipes.discogan import DiscoGAN
+from training.recipes.likelihood_vae import LikelihoodVAE
+from training.recipes.linear import LinearAutoencoder
 from training.recipes.recipe import Recipe
+from training.recipes.sparse import SparseAutoencoder
 from training.recipes.vae import VAE
+from training.recipes.wae import WAE
 
 RECIPES: dict[str, type[Recipe]] = {
+    "linear": LinearAutoencoder,
+    "autoencoder": Autoencoder,
+    "sparse": SparseAutoencoder,
+    "denoiser": Denoiser,
     "vae": VAE,
+    "likelihood-vae": LikelihoodVAE,
+    "wae": WAE,
     "cgan": ConditionalGAN,
     "cyclegan": CycleGAN,
     "discogan": DiscoGAN,

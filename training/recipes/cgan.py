@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from training.config import Config
+from training.config import Config, LearningRate
 from training.networks.conditional import ConditionalDiscriminator, ConditionalGenerator
 from training.randomness import Randomness
 from training.recipes.recipe import ImageShape, Losses, Recipe, detached
@@ -26,9 +26,7 @@ from training.recipes.recipe import ImageShape, Losses, Recipe, detached
 class CGANConfig(Config):
     """Settings of the conditional GAN."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = Field(
-        5e-4, description="step size at the start, of both networks"
-    )
+    learning_rate: LearningRate = Field(5e-4, description="step size at the start, of both networks")
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(64, description="numbers in one latent")
     width: Annotated[int, Field(ge=8)] = Field(
         48, description="half the channels at the lowest resolution of the generator"
@@ -58,19 +56,17 @@ class ConditionalGAN(Recipe):
             shape.channels, shape.size, classes, config.discriminator_width
         )
         self.discriminator = self.add("discriminator", discriminator, averaged=False)
-        for name, network in self.networks.items():
-            self.optimizers[name] = torch.optim.Adam(
-                network.parameters(), lr=config.learning_rate, betas=(0.0, 0.99)
-            )
+        for name in self.networks:
+            self.optimizers[name] = self.adamw(config, name, betas=(0.0, 0.99))
 
     @property
     def latent_dim(self) -> int:
         """Return the length of one latent."""
         return self.config.latent_dim
 
-    def learning_rate_factor(self, progress: float) -> float:
+    def learning_rate_factor(self) -> float:
         """Return a straight line from 1 to 0."""
-        return 1 - progress
+        return 1 - self.progress
 
     def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:
         """Update D on one batch, then G on fresh noise with the same labels."""

@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from training.config import Config
+from training.config import BatchSize, Config, LearningRate
 from training.networks.translation import PatchDiscriminator, ResidualGenerator
 from training.randomness import Randomness
 from training.recipes.recipe import ImageShape, Losses, TranslationRecipe, detached
@@ -27,10 +27,8 @@ class CycleGANConfig(Config):
     """Settings of CycleGAN."""
 
     updates: Annotated[int, Field(ge=1)] = Field(5000, description="optimiser updates in the whole run")
-    batch_size: Annotated[int, Field(ge=2)] = Field(32, description="images of each domain per update")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(
-        4e-4, description="step size in the first half, of all networks"
-    )
+    batch_size: BatchSize = Field(32, description="images of each domain per update")
+    learning_rate: LearningRate = Field(4e-4, description="step size in the first half, of all networks")
     width: Annotated[int, Field(ge=4)] = Field(16, description="channels of the translators' first layer")
     blocks: Annotated[int, Field(ge=1)] = Field(3, description="residual blocks of a translator")
     cycle_weight: Annotated[float, Field(ge=0)] = Field(10.0, description="lambda, the weight of coming back")
@@ -61,9 +59,8 @@ class CycleGAN(TranslationRecipe):
         for name in ("critic_a", "critic_b"):
             self.add(name, PatchDiscriminator(shape.channels, 2 * config.width), averaged=False)
         self.buffers = {name: FakeBuffer(config.buffer) for name in ("a", "b")}
-        for kind, names in (("translators", ("a_to_b", "b_to_a")), ("critics", ("critic_a", "critic_b"))):
-            parameters = [p for name in names for p in self.networks[name].parameters()]
-            self.optimizers[kind] = torch.optim.Adam(parameters, lr=config.learning_rate, betas=(0.5, 0.999))
+        self.optimizers["translators"] = self.adamw(config, "a_to_b", "b_to_a", betas=(0.5, 0.999))
+        self.optimizers["critics"] = self.adamw(config, "critic_a", "critic_b", betas=(0.5, 0.999))
 
     def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:
         """Update both translators on one batch, then both critics."""

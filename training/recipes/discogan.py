@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from training.config import Config
+from training.config import BatchSize, Config, LearningRate, WeightDecay
 from training.networks.convolution import Decoder, Encoder
 from training.networks.translation import FeatureDiscriminator
 from training.randomness import Randomness
@@ -31,9 +31,10 @@ class DiscoGANConfig(Config):
     """Settings of DiscoGAN."""
 
     updates: Annotated[int, Field(ge=1)] = Field(2000, description="optimiser updates in the whole run")
-    batch_size: Annotated[int, Field(ge=2)] = Field(64, description="images of each domain per update")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(
-        4e-4, description="step size at the start, of all networks"
+    batch_size: BatchSize = Field(64, description="images of each domain per update")
+    learning_rate: LearningRate = Field(4e-4, description="step size at the start, of all networks")
+    weight_decay: WeightDecay = Field(
+        1e-5, description="share of every parameter lost per update, times the step size; decoupled (AdamW)"
     )
     code: Annotated[int, Field(ge=2)] = Field(
         32, description="numbers in the code between the two halves of a translator"
@@ -62,17 +63,8 @@ class DiscoGAN(TranslationRecipe):
             self.add(name, CodeTranslator(shape, config.code, config.width), averaged=True)
         for name in ("critic_a", "critic_b"):
             self.add(name, FeatureDiscriminator(shape.channels, shape.size, config.width), averaged=False)
-        for kind, names in (("translators", ("a_to_b", "b_to_a")), ("critics", ("critic_a", "critic_b"))):
-            parameters = [p for name in names for p in self.networks[name].parameters()]
-            self.optimizers[kind] = torch.optim.AdamW(
-                parameters, lr=config.learning_rate, betas=(0.5, 0.999), weight_decay=1e-5
-            )
-        self.progress = 0.0
-
-    def learning_rate_factor(self, progress: float) -> float:
-        """Return 1 for the first half, then a straight line to 0; `r` follows the same progress."""
-        self.progress = progress
-        return super().learning_rate_factor(progress)
+        self.optimizers["translators"] = self.adamw(config, "a_to_b", "b_to_a", betas=(0.5, 0.999))
+        self.optimizers["critics"] = self.adamw(config, "critic_a", "critic_b", betas=(0.5, 0.999))
 
     def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:
         """Update both translators, and at every second call both critics."""

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from pydantic import JsonValue
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import AdamW, Optimizer
 
 from training.config import Config
+from training.data import Dataset
+from training.priors import MixturePrior
 from training.randomness import Randomness
+from training.regularise import add_l2_gradient, shrink
 
 Losses = dict[str, Tensor]
 
@@ -49,9 +53,14 @@ class Recipe(ABC):
     conditional: ClassVar[bool] = False
     """Whether `generate` takes a class."""
 
-    def __init__(self, config: Config, shape: ImageShape, device: torch.device) -> None:  # noqa: ARG002
+    def __init__(self, config: Config, shape: ImageShape, device: torch.device) -> None:
+        self._l1, self._l2 = config.l1_penalty, config.l2_penalty
         self.shape = shape
         self.device = device
+        self.progress = 0.0
+        """The share of the run that is done, set by the trainer before every update."""
+        self.prior: MixturePrior | None = None
+        """Where `generate` draws its latents from; None is N(0, I)."""
         self.networks: dict[str, nn.Module] = {}
         self.averaged: dict[str, nn.Module] = {}
         self.optimizers: dict[str, Optimizer] = {}
@@ -79,9 +88,21 @@ class Recipe(ABC):
         """Return the length of one latent, None where there is none."""
         return None
 
-    def learning_rate_factor(self, progress: float) -> float:
-        """Return what the learning rates are multiplied by at `progress` in [0, 1): a cosine to zero."""
-        return 0.5 * (1 + math.cos(math.pi * progress))
+    @property
+    def domains(self) -> tuple[str, str] | None:
+        """Return what `translate` goes between, None where there is no such operation."""
+        return self.shape.domains
+
+    def learning_rate_factor(self) -> float:
+        """Return what the learning rates are multiplied by now: a cosine over the run, from 1 to 0."""
+        return 0.5 * (1 + math.cos(math.pi * self.progress))
+
+    def finish(self, dataset: Dataset) -> None:  # noqa: B027 - most recipes have nothing left to do
+        """Do what is left once training is over, with the training images."""
+
+    def figures(self, dataset: Dataset) -> dict[str, JsonValue]:  # noqa: ARG002 - most recipes have none
+        """Return figures on the test images that only this recipe has, beside what its operations give."""
+        return {}
 
     def memory(self) -> dict[str, Tensor]:
         """Return what else must survive a resume; `recall` takes it back."""
@@ -90,12 +111,26 @@ class Recipe(ABC):
     def recall(self, memory: dict[str, Tensor]) -> None:  # noqa: B027 - most recipes keep nothing
         """Take back what `memory` returned."""
 
-    def step(self, name: str, loss: Tensor) -> None:
-        """Make one step of the named optimiser down the gradient of `loss`."""
+    def step(self, name: str, loss: Tensor, clip: float | None = None) -> None:
+        """Make one step of the named optimiser down the gradient of `loss` and of the penalties on weights.
+
+        A gradient whose norm over all parameters is above `clip` is scaled down to it.
+        """
         optimizer = self.optimizers[name]
         optimizer.zero_grad()
         loss.backward()
+        if self._l2:
+            add_l2_gradient(optimizer, self.networks.values(), self._l2)
+        if clip is not None:
+            nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip)
         optimizer.step()
+        if self._l1:
+            shrink(optimizer, self.networks.values(), self._l1)
+
+    def adamw(self, config: Config, *names: str, betas: tuple[float, float] = (0.9, 0.999)) -> AdamW:
+        """Return AdamW over the parameters of the named networks, of all where none is named."""
+        parameters = [p for name in names or self.networks for p in self.networks[name].parameters()]
+        return AdamW(parameters, lr=config.learning_rate, betas=betas, weight_decay=config.weight_decay)
 
     def add(self, name: str, network: nn.Module, averaged: bool) -> nn.Module:
         """Register a network, with a slowly moving average of its weights if it will be served."""
@@ -110,9 +145,9 @@ class TranslationRecipe(Recipe):
 
     translates = True
 
-    def learning_rate_factor(self, progress: float) -> float:
+    def learning_rate_factor(self) -> float:
         """Return 1 for the first half, then a straight line to 0."""
-        return min(1.0, 2 * (1 - progress))
+        return min(1.0, 2 * (1 - self.progress))
 
     def operations(self) -> dict[str, nn.Module]:
         """Return both translations."""

@@ -5,29 +5,40 @@ The evidence lower bound per image, in nats:
     log p(x|z) - KL(q(z|x) || p(z)),   p(x|z) = N(x; decode(z), sigma^2 I),   p(z) = N(0, I)
 
 is summed over pixels and averaged over the batch. sigma is learned (sigma-VAE, Rybkin et al. 2021): it
-settles at the reconstruction error and so sets the weight between the two terms.
+settles at the reconstruction error and so sets the weight between the two terms. Once trained, a mixture of
+Gaussians is fitted to the latents of the training images, as a second prior to generate from.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from training.config import Config
-from training.networks.convolution import Decoder, Encoder
-from training.randomness import Randomness
+from training.config import Config, WeightDecay
+from training.data import Dataset, to_range
+from training.inference import batched
+from training.networks.convolution import Encoder, UnitDecoder
+from training.priors import MixturePrior
+from training.randomness import Randomness, generator
 from training.recipes.recipe import ImageShape, Losses, Recipe, detached
 
 
 class VAEConfig(Config):
     """Settings of the VAE."""
 
+    weight_decay: WeightDecay = Field(
+        1e-4, description="share of every parameter lost per update, times the step size; decoupled (AdamW)"
+    )
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="numbers in one latent")
     width: Annotated[int, Field(ge=4)] = Field(32, description="channels of the widest-resolution layer")
+    prior: Literal["normal", "mixture"] = Field(
+        "mixture",
+        description="where generate draws latents from: N(0, I), or a mixture fitted to the latents",
+    )
 
 
 class VAE(Recipe):
@@ -44,11 +55,16 @@ class VAE(Recipe):
         self.encoder = self.add(
             "encoder", Encoder(shape.channels, shape.size, 2 * self.latents, config.width), averaged=True
         )
-        self.decoder = self.add("decoder", UnitDecoder(shape, self.latents, config.width), averaged=True)
+        self.decoder = self.add(
+            "decoder", UnitDecoder(shape.channels, shape.size, self.latents, config.width), averaged=True
+        )
+        if config.prior == "mixture":
+            self.prior = MixturePrior(self.latents)
+            self.add("prior", self.prior, averaged=True)
+        self.seed = config.seed
         self.noise = NoiseLevel()
         self.add("noise", self.noise, averaged=False)
-        parameters = [p for network in self.networks.values() for p in network.parameters()]
-        self.optimizers["all"] = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=1e-4)
+        self.optimizers["all"] = self.adamw(config)
 
     @property
     def latent_dim(self) -> int:
@@ -68,12 +84,22 @@ class VAE(Recipe):
             pixels * (log_sigma + 0.5 * math.log(2 * math.pi)) + 0.5 * squared_error * (-2 * log_sigma).exp()
         )
         loss = negative_log_likelihood + kl
-        optimizer = self.optimizers["all"]
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], 200.0)
-        optimizer.step()
+        self.step("all", loss, clip=200.0)
         return detached(loss=loss, mse=squared_error / pixels, kl=kl)
+
+    def finish(self, dataset: Dataset) -> None:
+        """Fit the mixture to one draw from q(z|x) for every training image."""
+        if self.prior is None:
+            return
+        encoder, images = Posterior(self.averaged["encoder"]), dataset.train.pixels
+
+        def drawn(pixels: Tensor, noise: Tensor) -> Tensor:
+            mu, logvar = encoder(to_range(pixels.to(self.device), self.value_range))
+            return (mu + (0.5 * logvar).exp() * noise.to(self.device)).cpu()
+
+        noise = torch.randn(len(images), self.latents, generator=generator(self.seed, "prior"))
+        self.prior.fit(batched(drawn, images, noise), self.seed)
+        self.averaged["prior"].load_state_dict(self.prior.state_dict())
 
     def operations(self) -> dict[str, nn.Module]:
         """Return encode, decode and generate; a VAE generates by decoding a draw from the prior."""
@@ -87,17 +113,6 @@ class NoiseLevel(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.log_sigma = nn.Parameter(torch.tensor(-1.0))
-
-
-class UnitDecoder(Decoder):
-    """A decoder whose images are in [0, 1]."""
-
-    def __init__(self, shape: ImageShape, latent_dim: int, width: int) -> None:
-        super().__init__(shape.channels, shape.size, latent_dim, width)
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """Return images (N, C, size, size) in [0, 1]."""
-        return torch.sigmoid(super().forward(latents))
 
 
 class Posterior(nn.Module):

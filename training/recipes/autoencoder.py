@@ -1,0 +1,77 @@
+"""Undercomplete autoencoder (Hinton & Salakhutdinov 2006): a code too short to copy the image through.
+
+    z = encode(x),   r = decode(z),   minimise |r - x|^2
+
+summed over pixels and averaged over the batch. The code is standardised, each of its numbers over the data
+(batch normalisation without scale and shift): nothing in the loss would otherwise fix its scale, and
+distances between codes would mean nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from training.config import Config
+from training.networks.convolution import Encoder, UnitDecoder
+from training.randomness import Randomness
+from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+
+
+class AutoencoderConfig(Config):
+    """Settings of the undercomplete autoencoder."""
+
+    latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="numbers in one latent")
+    width: Annotated[int, Field(ge=4)] = Field(32, description="channels of the widest-resolution layer")
+
+
+class Autoencoder(Recipe):
+    """Encoder and decoder, trained together by one optimiser."""
+
+    config_type = AutoencoderConfig
+    family = "autoencoder"
+    title = "Undercomplete autoencoder"
+    value_range = (0.0, 1.0)
+
+    def __init__(self, config: AutoencoderConfig, shape: ImageShape, device: torch.device) -> None:
+        super().__init__(config, shape, device)
+        self.latents = config.latent_dim
+        self.encoder = self.add("encoder", CodeEncoder(shape, self.latents, config.width), averaged=True)
+        self.decoder = self.add(
+            "decoder", UnitDecoder(shape.channels, shape.size, self.latents, config.width), averaged=True
+        )
+        self.optimizers["all"] = self.adamw(config)
+
+    @property
+    def latent_dim(self) -> int:
+        """Return the length of one latent."""
+        return self.latents
+
+    def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:  # noqa: ARG002 - no classes
+        """Minimise the squared error of one batch."""
+        x = first
+        r = self.decoder(self.encoder(x))
+        squared_error = (r - x).square().flatten(1).sum(1).mean()
+        self.step("all", squared_error)
+        return detached(mse=squared_error / x[0].numel())
+
+    def operations(self) -> dict[str, nn.Module]:
+        """Return encode and decode."""
+        return {"encode": self.averaged["encoder"], "decode": self.averaged["decoder"]}
+
+
+class CodeEncoder(nn.Module):
+    """Images -> codes (N, latent_dim), every number with mean 0 and variance 1 over the training data."""
+
+    def __init__(self, shape: ImageShape, latent_dim: int, width: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(shape.channels, shape.size, latent_dim, width)
+        self.standardise = nn.BatchNorm1d(latent_dim, affine=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the codes."""
+        codes: Tensor = self.standardise(self.encoder(images).float())
+        return codes

@@ -1,0 +1,112 @@
+"""Denoising autoencoder (Vincent et al. 2008): the code of a spoiled image must give back the clean one.
+
+    x' = x + noise of a level drawn for each image,   r = decode(encode(x')),   minimise loss(r, x)
+
+The squared error makes r the mean of all clean images that could lie behind x', the absolute error their
+median, which noise without a mean (Cauchy) cannot carry off; the Huber loss lies between them. Noisy images
+are clipped to [0, 1], as those are that a picture file can hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, JsonValue
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training import metrics
+from training.config import Config
+from training.data import Dataset, to_range
+from training.inference import batched
+from training.networks.convolution import UnitDecoder
+from training.noise import NoiseKind, corrupt
+from training.randomness import Randomness, generator
+from training.recipes.autoencoder import CodeEncoder
+from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+
+LossName = Literal["mse", "l1", "huber"]
+HUBER_DELTA = 0.1
+"""Error of a pixel in [0, 1] beyond which the Huber loss grows straight."""
+PIXEL_LOSSES: dict[LossName, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": lambda r, x: (r - x).square(),
+    "l1": lambda r, x: (r - x).abs(),
+    "huber": lambda r, x: F.huber_loss(r, x, reduction="none", delta=HUBER_DELTA) / HUBER_DELTA,
+}
+LEVELS = (0.1, 0.2, 0.3, 0.5)
+
+
+class DenoiserConfig(Config):
+    """Settings of the denoising autoencoder."""
+
+    latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(64, description="numbers in one latent")
+    width: Annotated[int, Field(ge=4)] = Field(32, description="channels of the widest-resolution layer")
+    noise: NoiseKind = Field("gaussian", description="what spoils the images")
+    level: Annotated[float, Field(gt=0)] = Field(
+        0.5,
+        description="largest level, of which each image draws a part: a standard deviation (Cauchy: a scale) "
+        "of pixels in [0, 1], or the share of pixels hit",
+    )
+    loss: LossName = Field("mse", description="what is minimised per pixel")
+
+
+class Denoiser(Recipe):
+    """Encoder of noisy images and decoder to clean ones, trained together by one optimiser."""
+
+    config_type = DenoiserConfig
+    family = "denoising-autoencoder"
+    title = "Denoising autoencoder"
+    value_range = (0.0, 1.0)
+
+    def __init__(self, config: DenoiserConfig, shape: ImageShape, device: torch.device) -> None:
+        super().__init__(config, shape, device)
+        self.config = config
+        self.encoder = self.add("encoder", CodeEncoder(shape, config.latent_dim, config.width), averaged=True)
+        self.decoder = self.add(
+            "decoder", UnitDecoder(shape.channels, shape.size, config.latent_dim, config.width), averaged=True
+        )
+        self.optimizers["all"] = self.adamw(config)
+
+    @property
+    def latent_dim(self) -> int:
+        """Return the length of one latent."""
+        return self.config.latent_dim
+
+    @property
+    def domains(self) -> tuple[str, str]:
+        """Return what `translate` goes from and to."""
+        return ("noisy", "clean")
+
+    def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:  # noqa: ARG002 - no classes
+        """Minimise the loss between one batch and what comes back from its noisy version."""
+        x = first
+        levels = self.config.level * torch.rand(len(x), generator=random.generator("level"))
+        noisy = corrupt(x, self.config.noise, levels.to(x.device), random.generator("noise")).clamp(0, 1)
+        r = self.decoder(self.encoder(noisy))
+        loss = PIXEL_LOSSES[self.config.loss](r, x).flatten(1).sum(1).mean()
+        self.step("all", loss)
+        return detached(loss=loss / x[0].numel(), mse=(r - x).square().mean())
+
+    def operations(self) -> dict[str, nn.Module]:
+        """Return encode, decode and the way through both."""
+        encoder, decoder = self.averaged["encoder"], self.averaged["decoder"]
+        return {"encode": encoder, "decode": decoder, "translate.clean": nn.Sequential(encoder, decoder)}
+
+    def figures(self, dataset: Dataset) -> dict[str, JsonValue]:
+        """Return what noise of several levels does to the test images, before and after."""
+        clean = to_range(dataset.test.pixels, self.value_range)
+        rows: dict[str, JsonValue] = {}
+        for level in LEVELS:
+            noisy = corrupt(
+                clean, self.config.noise, torch.full((len(clean),), level), generator(0, f"denoise {level}")
+            ).clamp(0, 1)
+            restored = batched(self.operations()["translate.clean"], noisy)
+            rows[f"{self.config.noise} {level}"] = {
+                "noisy_psnr_db": metrics.psnr(noisy, clean),
+                "psnr_db": metrics.psnr(restored, clean),
+                "noisy_ssim": metrics.ssim(noisy, clean),
+                "ssim": metrics.ssim(restored, clean),
+            }
+        return {"by_noise": rows}

@@ -1,0 +1,111 @@
+"""Linear autoencoder: two matrices, which find what principal component analysis finds (Baldi & Hornik 1989).
+
+    z = V (x - mean),   r = W z + mean,   minimise |r - x|^2
+
+No bias is learned: the mean of the training images is taken off before and put back after. At the minimum
+W V projects onto the span of the first principal components; W and V themselves are free up to an
+invertible map between them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from training.config import Config
+from training.randomness import Randomness
+from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+
+
+class LinearConfig(Config):
+    """Settings of the linear autoencoder."""
+
+    latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="numbers in one latent")
+
+
+class LinearAutoencoder(Recipe):
+    """The matrices V and W."""
+
+    config_type = LinearConfig
+    family = "linear-autoencoder"
+    title = "Linear autoencoder"
+    value_range = (0.0, 1.0)
+
+    def __init__(self, config: LinearConfig, shape: ImageShape, device: torch.device) -> None:
+        super().__init__(config, shape, device)
+        self.latents = config.latent_dim
+        pixels = shape.channels * shape.size**2
+        self.mean = self.add("mean", Mean(pixels), averaged=True)
+        self.v = self.add("encoder", nn.Linear(pixels, self.latents, bias=False), averaged=True)
+        self.w = self.add("decoder", nn.Linear(self.latents, pixels, bias=False), averaged=True)
+        self.optimizers["all"] = self.adamw(config)
+
+    @property
+    def latent_dim(self) -> int:
+        """Return the length of one latent."""
+        return self.latents
+
+    def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:  # noqa: ARG002 - no classes
+        """Minimise the squared error of one batch."""
+        x = self.mean(first.flatten(1))
+        squared_error = (self.w(self.v(x)) - x).square().sum(1).mean()
+        self.step("all", squared_error)
+        return detached(mse=squared_error / x.shape[1])
+
+    def operations(self) -> dict[str, nn.Module]:
+        """Return encode and decode."""
+        mean, v, w = (self.averaged[name] for name in ("mean", "encoder", "decoder"))
+        assert isinstance(mean, Mean)
+        return {"encode": LinearEncoder(mean, v), "decode": LinearDecoder(mean, w, self.shape)}
+
+
+class Mean(nn.Module):
+    """The mean of all rows seen in training, which is taken off them."""
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("total", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+
+    def value(self) -> Tensor:
+        """Return the mean, zero before any row was seen."""
+        return (self.total / self.count.clamp_min(1)).float()
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return rows (N, size) without the mean."""
+        if self.training:
+            self.total += rows.detach().double().sum(0)
+            self.count += len(rows)
+        return rows - self.value()
+
+
+class LinearEncoder(nn.Module):
+    """Images -> codes (N, latent_dim)."""
+
+    def __init__(self, mean: nn.Module, v: nn.Module) -> None:
+        super().__init__()
+        self.mean, self.v = mean, v
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the codes."""
+        codes: Tensor = self.v(self.mean(images.flatten(1)))
+        return codes
+
+
+class LinearDecoder(nn.Module):
+    """Codes -> images (N, C, size, size), not clipped to [0, 1]."""
+
+    def __init__(self, mean: Mean, w: nn.Module, shape: ImageShape) -> None:
+        super().__init__()
+        self.mean, self.w, self.shape = mean, w, shape
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Return the images."""
+        rows = self.w(codes) + self.mean.value()
+        return rows.unflatten(1, (self.shape.channels, self.shape.size, self.shape.size))

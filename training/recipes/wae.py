@@ -1,0 +1,75 @@
+"""Wasserstein autoencoder with an MMD penalty (Tolstikhin et al. 2018).
+
+    z = encode(x),   minimise |decode(z) - x|^2 + lambda MMD^2(z of the batch, draws from N(0, I))
+
+The encoder is deterministic. Where a VAE pulls the posterior of every image to the prior, the penalty only
+asks that the codes of all images together look like draws from it. MMD^2 is the unbiased statistic with
+inverse multiquadric kernels of several scales; the error is summed over the pixels of an image.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from training.config import Config
+from training.divergences import inverse_multiquadric, mmd
+from training.networks.convolution import Encoder, UnitDecoder
+from training.randomness import Randomness
+from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+
+SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class WAEConfig(Config):
+    """Settings of the Wasserstein autoencoder."""
+
+    latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="numbers in one latent")
+    width: Annotated[int, Field(ge=4)] = Field(32, description="channels of the widest-resolution layer")
+    batch_size: Annotated[int, Field(ge=4)] = Field(256, description="images per update")
+    mmd_weight: Annotated[float, Field(ge=0)] = Field(
+        10.0, description="lambda: weight of MMD^2 beside the squared error of an image"
+    )
+
+
+class WAE(Recipe):
+    """Deterministic encoder and decoder; the MMD of a batch of codes to the prior."""
+
+    config_type = WAEConfig
+    family = "wae-mmd"
+    title = "Wasserstein autoencoder (MMD)"
+    value_range = (0.0, 1.0)
+
+    def __init__(self, config: WAEConfig, shape: ImageShape, device: torch.device) -> None:
+        super().__init__(config, shape, device)
+        self.config = config
+        self.encoder = self.add(
+            "encoder", Encoder(shape.channels, shape.size, config.latent_dim, config.width), averaged=True
+        )
+        self.decoder = self.add(
+            "decoder", UnitDecoder(shape.channels, shape.size, config.latent_dim, config.width), averaged=True
+        )
+        self.kernel = inverse_multiquadric(SCALES)
+        self.optimizers["all"] = self.adamw(config)
+
+    @property
+    def latent_dim(self) -> int:
+        """Return the length of one latent."""
+        return self.config.latent_dim
+
+    def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:  # noqa: ARG002 - no classes
+        """Minimise the squared error of one batch and the distance of its codes from the prior."""
+        x = first
+        z = self.encoder(x).float()
+        squared_error = (self.decoder(z) - x).square().flatten(1).sum(1).mean()
+        distance = mmd(z, random.normal("prior", *z.shape), self.kernel)
+        self.step("all", squared_error + self.config.mmd_weight * distance)
+        return detached(mse=squared_error / x[0].numel(), mmd=distance)
+
+    def operations(self) -> dict[str, nn.Module]:
+        """Return encode, decode and generate, which decodes a draw from the prior."""
+        encoder, decoder = self.averaged["encoder"], self.averaged["decoder"]
+        return {"encode": encoder, "decode": decoder, "generate": decoder}
