@@ -2,7 +2,7 @@
 
     cost = data loss + l1 sum |w| + l2/2 sum w^2
 
-L2 adds l2 w to the gradient, as if it stood in the loss: whatever the optimiser does to a gradient (momentum,
+L2 adds l2 w to the gradient, as if it stood in the loss: what the optimiser does to a gradient (momentum,
 Adam's scaling) it does to this part too. L1 has no gradient at 0; it is a proximal step after the optimiser's
 (ISTA, Beck & Teboulle 2009), which moves every weight towards 0 by rate * l1 and stops there. Decoupled decay
 (AdamW, Loshchilov & Hutter 2019) is neither: it multiplies w by 1 - rate * decay past the optimiser's scaling.
