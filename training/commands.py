@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,8 +14,7 @@ from rich.console import Console
 
 from training.data import DataError, Dataset
 from training.domains import DomainPair
-from training.evaluate import evaluate
-from training.experiment import build, config_of, dataset_of, feed_of, load_averages, load_data
+from training.experiment import build, dataset_of, feed_of, load_data
 from training.export import ExportError
 from training.package import Trained, package
 from training.parser import parser, read_config
@@ -22,6 +22,7 @@ from training.progress import Progress
 from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
 from training.run import RUNS, Run, RunError, RunRecord
+from training.saved import data_of, measure, restored
 from training.sheets import sheet
 from training.studies import study
 from training.study import markdown, save
@@ -34,9 +35,7 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return the process's exit code: 0, 1 for a failure, 2 for a wrong call."""
     options = parser().parse_args(arguments)
-    command = {"fit": fit, "evaluate": evaluate_folder, "package": package_run, "study": run_study}[
-        options.command
-    ]
+    command = COMMANDS[options.command]
     console = Console(stderr=True, soft_wrap=True)
     torch.set_num_threads(options.threads)
     try:
@@ -52,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def fit(options: argparse.Namespace, console: Console) -> int:
-    """Train a recipe from the start or from its last save, then package it."""
+    """Train a recipe from the start or from its last save, then judge and package it."""
     config = read_config(RECIPES[options.recipe].config_type, options)
     say = _say(console)
     draft = RunRecord(
@@ -96,21 +95,24 @@ def fit(options: argparse.Namespace, console: Console) -> int:
             return INTERRUPTED
     recipe.finish(dataset_of(data))
     trainer.save()
+    if options.no_package:
+        measure(run.folder, restored(run.folder, data), data, console)
+        return 0
     return _package(run.folder, data, options, console)
 
 
 def package_run(options: argparse.Namespace, console: Console) -> int:
     """Package the last save of a run."""
     folder = _folder(options.run)
-    return _package(folder, _data_of(folder, console), options, console)
+    return _package(folder, data_of(folder, _say(console)), options, console)
 
 
 def evaluate_folder(options: argparse.Namespace, console: Console) -> int:
     """Print the figures of a checkpoint or a run as JSON."""
     folder = _folder(options.run)
-    data = _data_of(folder, console)
-    recipe = _restored(folder, data)
-    print(json.dumps(evaluate(recipe, data, console), indent=2))  # noqa: T201 - this is the command's output
+    data = data_of(folder, _say(console))
+    metrics = measure(folder, restored(folder, data), data, console)
+    print(json.dumps(metrics, indent=2))  # noqa: T201 - this is the command's output
     return 0
 
 
@@ -123,43 +125,36 @@ def run_study(options: argparse.Namespace, console: Console) -> int:  # noqa: AR
     return 0
 
 
+def write_report(options: argparse.Namespace, console: Console) -> int:
+    """Build the report, with --train after whatever it lacks was trained and studied.
+
+    One failure does not keep the rest from being done; the report says what is still missing.
+    """
+    from training.report import missing, report
+
+    code = 0
+    for arguments in missing() if options.train else []:
+        console.print(f"python -m training {shlex.join(arguments)}", highlight=False, markup=False)
+        failed = main([*arguments, "--threads", str(options.threads)])
+        if failed == INTERRUPTED:
+            return INTERRUPTED
+        code = max(code, failed)
+    print(report(options.out, console))  # noqa: T201 - this is the command's output
+    return code
+
+
 def _package(folder: Path, data: Dataset | DomainPair, options: argparse.Namespace, console: Console) -> int:
     """Evaluate and package what a run folder holds."""
     progress = Run(folder).progress()
     if progress is None:
         raise RunError(f"the run in {folder} has not saved anything yet")
-    recipe = _restored(folder, data)
+    recipe = restored(folder, data)
     _check_claims(options.default_for, recipe)
-    metrics = evaluate(recipe, data, console)
+    metrics = measure(folder, recipe, data, console)
     trained = Trained(Run(folder).record(), recipe, data, metrics, progress)
     target = package(trained, options.checkpoints, options.default_for)
     console.print(f"packaged {target}; `make serve` answers with it", highlight=False)
     return 0
-
-
-def _data_of(folder: Path, console: Console) -> Dataset | DomainPair:
-    """Return the data of a run or checkpoint folder.
-
-    Raises:
-        DataError: it cannot be had, or has changed since.
-    """
-    record = Run(folder).record()
-    data = load_data(record, config_of(record), _say(console))
-    if dataset_of(data).sha256 != record.data_sha256:
-        raise DataError(f"the data of {record.name} has changed since it was trained")
-    return data
-
-
-def _restored(folder: Path, data: Dataset | DomainPair) -> Recipe:
-    """Return the recipe of a run or checkpoint folder with its averaged weights, on the CPU.
-
-    Raises:
-        RunError: there are no such weights.
-    """
-    record = Run(folder).record()
-    recipe = build(record, config_of(record), data, torch.device("cpu"))
-    load_averages(folder, recipe)
-    return recipe
 
 
 def _check_claims(default_for: Sequence[str], recipe: Recipe) -> None:
@@ -223,3 +218,12 @@ def _described(data: Dataset | DomainPair) -> str:
 
 def _say(console: Console) -> Callable[[str], None]:
     return lambda line: console.print(line, highlight=False, markup=False)
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
+    "fit": fit,
+    "evaluate": evaluate_folder,
+    "package": package_run,
+    "study": run_study,
+    "report": write_report,
+}

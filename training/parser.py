@@ -14,13 +14,15 @@ from training.config import Config
 from training.data import DATASETS
 from training.package import NAME, OPERATIONS
 from training.recipes import RECIPES
+from training.run import RUNS
 from training.studies import STUDIES
 
 CHECKPOINTS = Path("checkpoints")
+REPORT = RUNS / "report"
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser; what it returns has `command` set to fit, evaluate, package or study."""
+    """Return the parser; what it returns has `command` set to fit, evaluate, package, study or report."""
     top = argparse.ArgumentParser(
         prog="python -m training", description="From images to a checkpoint that serves."
     )
@@ -31,7 +33,9 @@ def parser() -> argparse.ArgumentParser:
         one = recipes.add_parser(name, help=kind.title, description=kind.title)
         _add_data_options(one, kind.translates)
         _add_run_options(one)
-        _add_checkpoint_options(one)
+        _add_checkpoint_options(one).add_argument(
+            "--no-package", action="store_true", help="judge the run but write no checkpoint"
+        )
         _add_config_options(one, kind.config_type)
     for command, text in (
         ("evaluate", "print the figures of a checkpoint or a run as JSON"),
@@ -45,6 +49,13 @@ def parser() -> argparse.ArgumentParser:
     text = "put a claim of the course to numbers"
     one = commands.add_parser("study", help=text, description=text)
     one.add_argument("study", choices=STUDIES)
+    _add_threads(one)
+    text = "build one HTML and one Markdown report from saved runs and studies"
+    one = commands.add_parser("report", help=text, description=text)
+    one.add_argument(
+        "--out", type=Path, default=REPORT, metavar="DIR", help=f"where it goes (default: {REPORT})"
+    )
+    one.add_argument("--train", action="store_true", help="first train and study whatever it still lacks")
     _add_threads(one)
     return top
 
@@ -104,7 +115,7 @@ def _add_threads(one: argparse._ActionsContainer) -> None:
     one.add_argument("--threads", type=int, default=2, metavar="N", help="processor threads (default: 2)")
 
 
-def _add_checkpoint_options(one: argparse.ArgumentParser) -> None:
+def _add_checkpoint_options(one: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group = one.add_argument_group("checkpoint")
     group.add_argument(
         "--checkpoints",
@@ -121,6 +132,7 @@ def _add_checkpoint_options(one: argparse.ArgumentParser) -> None:
         metavar="OPERATION",
         help="operations that this checkpoint answers when a request names no model",
     )
+    return group
 
 
 def _add_config_options(one: argparse.ArgumentParser, kind: type[Config]) -> None:
