@@ -22,7 +22,7 @@ def model_card(manifest: dict[str, Any]) -> str:
         f"- Offers: {', '.join(manifest['operations'])}",
     ]
     if manifest["latent"]:
-        lines.append(f"- Latent: {manifest['latent']['shape'][0]} numbers, prior N(0, I)")
+        lines.append(f"- Latent: {manifest['latent']['shape'][0]} numbers{_prior(manifest)}")
     if manifest["classes"]:
         lines.append(f"- Classes: {', '.join(manifest['classes'])}")
     if manifest["domains"]:
@@ -58,7 +58,7 @@ def fit_command(manifest: dict[str, Any]) -> str:
     """Return the command that trained this checkpoint."""
     training = manifest["training"]
     words = ["python", "-m", "training", "fit", training["recipe"], "--data", manifest["data"]["name"]]
-    if manifest["domains"]:
+    if manifest["domains"] and len(manifest["operations"]["translate"]) == 2:
         words += ["--pair", "-".join(manifest["domains"])]
     words += ["--name", manifest["name"]]
     config = training["config"]
@@ -70,7 +70,18 @@ def fit_command(manifest: dict[str, Any]) -> str:
     return shlex.join(words)
 
 
+def _prior(manifest: dict[str, Any]) -> str:
+    if "generate" not in manifest["operations"]:
+        return ""
+    prior = manifest["latent"]["prior"]
+    if prior["kind"] == "normal":
+        return ", drawn from N(0, I)"
+    return f", drawn from {len(prior['weights'])} Gaussians fitted to the latents of the training images"
+
+
 def _preview_note(manifest: dict[str, Any]) -> str:
+    if manifest["domains"] == ["noisy", "clean"]:
+        return "The first 22 test images: clean, with noise, and with the noise taken off again."
     if manifest["domains"]:
         return "The first test images of either domain: input, translation, and back again; none was chosen."
     if "generate" in manifest["operations"]:

@@ -37,12 +37,16 @@ def l1(images: Tensor, others: Tensor) -> float:
 
 def pca_mse(train: Tensor, test: Tensor, dimensions: int) -> float:
     """Return the test error of the best linear code: PCA fitted on `train`, `dimensions` components."""
-    flat, other = train.flatten(1).double(), test.flatten(1).double()
-    mean = flat.mean(0)
-    covariance = (flat - mean).T @ (flat - mean) / len(flat)
-    components = torch.linalg.eigh(covariance).eigenvectors[:, -dimensions:]
-    centred = other - mean
+    components = principal_components(train, dimensions)
+    centred = test.flatten(1).double() - train.flatten(1).double().mean(0)
     return float((centred - centred @ components @ components.T).square().mean())
+
+
+def principal_components(images: Tensor, dimensions: int) -> Tensor:
+    """Return the orthonormal directions of largest variance as columns, (pixels, dimensions) float64."""
+    flat = images.flatten(1).double()
+    centred = flat - flat.mean(0)
+    return torch.linalg.eigh(centred.T @ centred / len(flat)).eigenvectors[:, -dimensions:]
 
 
 def rounded(images: Tensor, noise: float, random: torch.Generator) -> Tensor:

@@ -24,16 +24,17 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from service import checkpoint, sampling
-from service.manifest import NAME_PATTERN, LatentSpec, Operation
+from service.manifest import NAME_PATTERN, LatentSpec, MixturePrior, Operation
 from training.card import model_card
 from training.data import Dataset, to_range, to_unit
 from training.domains import DomainPair
-from training.evaluate import Metrics, batched
+from training.evaluate import Metrics
 from training.experiment import dataset_of
 from training.export import ExportedGraph, export
+from training.inference import batched
 from training.recipes.recipe import Recipe
 from training.run import RunProgress, RunRecord
-from training.sheets import COLUMNS, SHEET_IMAGES, grid, reconstructions, translations
+from training.sheets import COLUMNS, SHEET_IMAGES, grid, sheet
 
 OPERATIONS = get_args(Operation)
 NAME = NAME_PATTERN
@@ -85,23 +86,34 @@ def package(trained: Trained, root: Path, default_for: Sequence[str]) -> Path:
 
 
 def preview(trained: Trained) -> Image.Image:
-    """Return seeds 0-63, or the first test images where nothing is generated."""
-    recipe, data = trained.recipe, trained.data
-    operations = recipe.operations()
-    if isinstance(data, DomainPair):
-        return grid(translations(operations, recipe.value_range, data), columns=6)
-    if "generate" not in operations:
-        return grid(reconstructions(operations, recipe.value_range, data), COLUMNS)
+    """Return the recipe's sheet, for what generates of seeds 0-63 as the service draws them."""
+    recipe = trained.recipe
+    if isinstance(trained.data, DomainPair) or "generate" not in recipe.operations():
+        return sheet(recipe, trained.data)
     inputs = _generator_inputs(recipe, range(SHEET_IMAGES))
-    return grid(to_unit(batched(operations["generate"], *inputs.values()), recipe.value_range), COLUMNS)
+    return grid(
+        to_unit(batched(recipe.operations()["generate"], *inputs.values()), recipe.value_range), COLUMNS
+    )
 
 
 def _generator_inputs(recipe: Recipe, seeds: Sequence[int]) -> dict[str, Tensor]:
     """Return what the service would feed the generator for these seeds."""
-    latents = torch.from_numpy(sampling.noise(seeds, LatentSpec(shape=(recipe.latent_dim or 0,)), 1.0))
+    latents = torch.from_numpy(sampling.noise(seeds, _latent(recipe), 1.0))
     if not recipe.conditional:
         return {"latents": latents}
     return {"latents": latents, "labels": torch.from_numpy(sampling.labels(seeds, len(recipe.shape.classes)))}
+
+
+def _latent(recipe: Recipe) -> LatentSpec:
+    """Return the shape of a latent and where `generate` draws it from."""
+    assert recipe.latent_dim is not None
+    shape = (recipe.latent_dim,)
+    if recipe.prior is None:
+        return LatentSpec(shape=shape)
+    weights, means, factors = (
+        value.tolist() for value in (recipe.prior.weights, recipe.prior.means, recipe.prior.factors)
+    )
+    return LatentSpec(shape=shape, prior=MixturePrior(weights=weights, means=means, factors=factors))
 
 
 def _exported(key: str, module: nn.Module, trained: Trained) -> ExportedGraph:
@@ -162,10 +174,12 @@ def _description(
     operations: dict[str, Any] = {
         key: spec for key, spec in specs.items() if not key.startswith("translate.")
     }
-    if isinstance(trained.data, DomainPair):
-        a, b = trained.data.domains
+    if recipe.domains:
+        a, b = recipe.domains
         operations["translate"] = {
-            to: {**specs[f"translate.{to}"], "from": source} for source, to in ((a, b), (b, a))
+            to: {**specs[f"translate.{to}"], "from": source}
+            for source, to in ((a, b), (b, a))
+            if f"translate.{to}" in specs
         }
     return {
         "schema": 1,
@@ -180,9 +194,9 @@ def _description(
             "width": dataset.size,
             "range": list(recipe.value_range),
         },
-        "latent": {"shape": [recipe.latent_dim], "prior": {"kind": "normal"}} if recipe.latent_dim else None,
+        "latent": _latent(recipe).model_dump(mode="json") if recipe.latent_dim else None,
         "classes": list(dataset.classes) if recipe.conditional else None,
-        "domains": list(trained.data.domains) if isinstance(trained.data, DomainPair) else None,
+        "domains": list(recipe.domains) if recipe.domains else None,
         "operations": operations,
         "default_for": list(default_for),
         "data": {

@@ -14,12 +14,14 @@ from torch import Tensor
 
 from training.data import Dataset, to_range, to_unit
 from training.domains import DomainPair
-from training.evaluate import Operations, batched, reconstruct
+from training.evaluate import Operations, reconstruct
+from training.inference import batched
 from training.randomness import generator
 from training.recipes.recipe import Recipe
 
 SHEET_IMAGES = 64
 COLUMNS = 8
+PICTURE_COLUMNS = 6
 ENLARGED_TO = 56
 """Small images are enlarged by whole factors to at least this many pixels."""
 
@@ -28,10 +30,12 @@ def sheet(recipe: Recipe, data: Dataset | DomainPair) -> Image.Image:
     """Return the sheet that fits what the recipe offers, from 64 fixed draws or the first test images."""
     operations, value_range = recipe.operations(), recipe.value_range
     if isinstance(data, DomainPair):
-        return grid(translations(operations, value_range, data), columns=6)
+        return grid(translations(operations, value_range, data), PICTURE_COLUMNS)
+    pictures = recipe.pictures(data)
+    if pictures is not None:
+        return grid(pictures, PICTURE_COLUMNS)
     if "generate" in operations:
-        assert recipe.latent_dim is not None
-        latents = torch.randn((SHEET_IMAGES, recipe.latent_dim), generator=generator(0, "sheet"))
+        latents = recipe.draw(SHEET_IMAGES, generator(0, "sheet"))
         labels = torch.arange(SHEET_IMAGES) % COLUMNS % len(data.classes)
         inputs = [latents, labels] if recipe.conditional else [latents]
         samples = batched(operations["generate"], *(part.to(recipe.device) for part in inputs))

@@ -46,7 +46,7 @@ def test_every_size_trains_and_comes_out_at_its_own_size(name: str, channels: in
         assert shape == expected
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "linear"])  # a line has no end
 def test_images_stay_in_the_declared_range(name: str):
     recipe = made(name)
     for key, module in recipe.operations().items():

@@ -36,6 +36,8 @@ PIXEL_LOSSES: dict[LossName, Callable[[Tensor, Tensor], Tensor]] = {
     "huber": lambda r, x: F.huber_loss(r, x, reduction="none", delta=HUBER_DELTA) / HUBER_DELTA,
 }
 LEVELS = (0.1, 0.2, 0.3, 0.5)
+"""At which it is judged."""
+SHEET_IMAGES = 22
 
 
 class DenoiserConfig(Config):
@@ -94,15 +96,19 @@ class Denoiser(Recipe):
         encoder, decoder = self.averaged["encoder"], self.averaged["decoder"]
         return {"encode": encoder, "decode": decoder, "translate.clean": nn.Sequential(encoder, decoder)}
 
+    def pictures(self, dataset: Dataset) -> Tensor:
+        """Return the first test images clean, noisy at the largest level, and restored."""
+        clean = to_range(dataset.test.pixels[:SHEET_IMAGES].to(self.device), self.value_range)
+        noisy = self._spoiled(clean, self.config.level)
+        return torch.stack([clean, noisy, self._restored(noisy)], dim=1).flatten(0, 1).cpu()
+
     def figures(self, dataset: Dataset) -> dict[str, JsonValue]:
         """Return what noise of several levels does to the test images, before and after."""
         clean = to_range(dataset.test.pixels, self.value_range)
         rows: dict[str, JsonValue] = {}
         for level in LEVELS:
-            noisy = corrupt(
-                clean, self.config.noise, torch.full((len(clean),), level), generator(0, f"denoise {level}")
-            ).clamp(0, 1)
-            restored = batched(self.operations()["translate.clean"], noisy)
+            noisy = self._spoiled(clean, level)
+            restored = self._restored(noisy)
             rows[f"{self.config.noise} {level}"] = {
                 "noisy_psnr_db": metrics.psnr(noisy, clean),
                 "psnr_db": metrics.psnr(restored, clean),
@@ -110,3 +116,10 @@ class Denoiser(Recipe):
                 "ssim": metrics.ssim(restored, clean),
             }
         return {"by_noise": rows}
+
+    def _spoiled(self, clean: Tensor, level: float) -> Tensor:
+        levels = torch.full((len(clean),), level, device=clean.device)
+        return corrupt(clean, self.config.noise, levels, generator(0, f"denoise {level}")).clamp(0, 1)
+
+    def _restored(self, noisy: Tensor) -> Tensor:
+        return batched(self.operations()["translate.clean"], noisy)

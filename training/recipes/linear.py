@@ -9,13 +9,17 @@ invertible map between them.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import torch
-from pydantic import Field
+from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
+from training import metrics
 from training.config import Config
+from training.data import Dataset, to_range
+from training.inference import batched
 from training.randomness import Randomness
 from training.recipes.recipe import ImageShape, Losses, Recipe, detached
 
@@ -60,6 +64,20 @@ class LinearAutoencoder(Recipe):
         mean, v, w = (self.averaged[name] for name in ("mean", "encoder", "decoder"))
         assert isinstance(mean, Mean)
         return {"encode": LinearEncoder(mean, v), "decode": LinearDecoder(mean, w, self.shape)}
+
+    def figures(self, dataset: Dataset) -> dict[str, JsonValue]:
+        """Return how near W V comes to PCA: its error without clipping, and the angle between their spans."""
+        from scipy.linalg import subspace_angles
+
+        train, test = (to_range(part.pixels, self.value_range) for part in (dataset.train, dataset.test))
+        operations = self.operations()
+        rebuilt = batched(lambda rows: operations["decode"](operations["encode"](rows)), test)
+        components = metrics.principal_components(train, self.latents)
+        angles = subspace_angles(self.averaged["decoder"].get_parameter("weight").numpy(), components.numpy())
+        return {
+            "unclipped_mse_over_pca": metrics.mse(rebuilt, test) / metrics.pca_mse(train, test, self.latents),
+            "largest_principal_angle_deg": math.degrees(angles.max()),
+        }
 
 
 class Mean(nn.Module):

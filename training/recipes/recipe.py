@@ -88,6 +88,14 @@ class Recipe(ABC):
         """Return the length of one latent, None where there is none."""
         return None
 
+    def draw(self, count: int, random: torch.Generator) -> Tensor:
+        """Return latents to generate from, (count, latent_dim)."""
+        noise = torch.randn((count, self.latent_dim or 0), generator=random)
+        if self.prior is None:
+            return noise.to(self.device)
+        uniform = torch.rand(count, generator=random)
+        return self.prior(noise.to(self.device), uniform.to(self.device))
+
     @property
     def domains(self) -> tuple[str, str] | None:
         """Return what `translate` goes between, None where there is no such operation."""
@@ -99,6 +107,10 @@ class Recipe(ABC):
 
     def finish(self, dataset: Dataset) -> None:  # noqa: B027 - most recipes have nothing left to do
         """Do what is left once training is over, with the training images."""
+
+    def pictures(self, dataset: Dataset) -> Tensor | None:  # noqa: ARG002 - the usual ones suit most recipes
+        """Return what its sheet shows, (N, C, size, size) in [0, 1] in rows of 6, or None for the usual."""
+        return None
 
     def figures(self, dataset: Dataset) -> dict[str, JsonValue]:  # noqa: ARG002 - most recipes have none
         """Return figures on the test images that only this recipe has, beside what its operations give."""

@@ -12,7 +12,7 @@ Gaussians is fitted to the latents of the training images, as a second prior to 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import torch
 from pydantic import Field
@@ -59,8 +59,8 @@ class VAE(Recipe):
             "decoder", UnitDecoder(shape.channels, shape.size, self.latents, config.width), averaged=True
         )
         if config.prior == "mixture":
-            self.prior = MixturePrior(self.latents)
-            self.add("prior", self.prior, averaged=True)
+            self.add("prior", MixturePrior(self.latents), averaged=True)
+            self.prior = cast(MixturePrior, self.averaged["prior"])
         self.seed = config.seed
         self.noise = NoiseLevel()
         self.add("noise", self.noise, averaged=False)
@@ -99,7 +99,7 @@ class VAE(Recipe):
 
         noise = torch.randn(len(images), self.latents, generator=generator(self.seed, "prior"))
         self.prior.fit(batched(drawn, images, noise), self.seed)
-        self.averaged["prior"].load_state_dict(self.prior.state_dict())
+        self.networks["prior"].load_state_dict(self.prior.state_dict())
 
     def operations(self) -> dict[str, nn.Module]:
         """Return encode, decode and generate; a VAE generates by decoding a draw from the prior."""
