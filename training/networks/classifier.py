@@ -1,8 +1,9 @@
-"""A small classifier, used to judge what the other networks make."""
+"""Small classifiers, used to judge what the other networks make."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class Classifier(nn.Module):
@@ -25,3 +26,44 @@ class Classifier(nn.Module):
         """Return the logits."""
         logits: Tensor = self.layers(images)
         return logits
+
+
+class ResidualClassifier(nn.Module):
+    """Pre-activation residual blocks (He et al. 2016): images (N, channels, size, size) in [0, 1] -> logits.
+
+    The input of its last layer serves as a feature space.
+    """
+
+    def __init__(self, channels: int, classes: int, width: int = 32) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        self.blocks = nn.Sequential(ResidualBlock(width, 2 * width), ResidualBlock(2 * width, 4 * width))
+        self.norm = nn.BatchNorm2d(4 * width)
+        self.head = nn.Linear(4 * width, classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the channels' means over the picture before the last layer, (N, 4 * width), none negative."""
+        return F.relu(self.norm(self.blocks(self.stem(images)))).mean((2, 3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (N, classes)."""
+        logits: Tensor = self.head(self.features(images))
+        return logits
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions, each after a norm and a ReLU, beside a 1x1 shortcut; halves the picture."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, stride=2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, outputs, half, half)."""
+        h = F.relu(self.norm1(x))
+        residual: Tensor = self.conv2(F.relu(self.norm2(self.conv1(h))))
+        return residual + self.shortcut(h)

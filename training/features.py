@@ -1,0 +1,227 @@
+"""The feature space F1, where generated images are compared with real ones: a frozen classifier's last layer.
+
+For Fashion-MNIST its weights are part of the package, so that every figure comes from the same features;
+`python -m training.features` makes them again. For other data it is trained the first time it is asked
+for and kept under `runs/judges/`. Like the judge it is used in no loss, no early stop and no choice of a
+checkpoint, and it shares neither architecture nor seed with the judge, which speaks about labels.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.data import Dataset, fashion_mnist, to_range
+from training.networks.classifier import ResidualClassifier
+from training.randomness import Shuffle, generator
+from training.run import RUNS
+
+SHIPPED = Path(__file__).parent / "judges" / "fashion-mnist-features.safetensors"
+SEED = 1
+SIZE = 28
+"""Larger images are reduced to this side in pixels."""
+PASSES = 27
+"""Over Fashion-MNIST: a quarter of an hour on one core."""
+MAX_UPDATES = 3000
+"""For other data sets: a few minutes."""
+HELD_OUT = 5000
+"""Images of Fashion-MNIST's training set, the last ones, that judge the features before the test set does."""
+BATCH = 128
+WEIGHT_DECAY = 5e-4
+SMOOTHING = 0.05
+AVERAGE_DECAY = 0.998
+SHIFT = 2
+"""Pixels by which a training image is moved at most."""
+ERASED_SIDES = (4, 12)
+"""Sides of the rectangle of noise put over a training image, in pixels."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training, with a learning rate that rises and falls once."""
+
+    share: float
+    """Of all updates."""
+    peak_rate: float
+    erased: float
+    """Share of the training images that lose a rectangle."""
+
+
+STAGES = (Stage(2 / 3, 0.1, 0.5), Stage(1 / 3, 0.05, 0.0))
+
+
+@dataclass(frozen=True)
+class Features:
+    """A frozen classifier, seen as a map from images to features."""
+
+    network: ResidualClassifier
+    sha256: str
+    """Of its weights."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the features (N, 128) of images (N, C, size, size) in [0, 1]."""
+        return self._batched(self.network.features, images)
+
+    def accuracy(self, images: Tensor, labels: Tensor) -> float:
+        """Return the share of images in [0, 1] that are classified as labelled."""
+        return (self._batched(self.network, images).argmax(1) == labels).double().mean().item()
+
+    @staticmethod
+    @torch.no_grad()
+    def _batched(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        return torch.cat([function(reduced(chunk)) for chunk in images.split(250)])
+
+
+def features_of(dataset: Dataset, console: Console) -> Features:
+    """Return the features for this data set, training them the first time they are asked for."""
+    if dataset.name == "fashion-mnist":
+        return load(SHIPPED, dataset)
+    path = RUNS / "judges" / f"{dataset.name}-{dataset.sha256[:12]}-features.safetensors"
+    if not path.is_file():
+        console.print(f"training the features of {dataset.name} once, kept in {path}", highlight=False)
+        train(dataset, min(MAX_UPDATES, -(-PASSES * len(dataset.train) // BATCH)), path, console)
+    return load(path, dataset)
+
+
+def load(path: Path, dataset: Dataset) -> Features:
+    """Return the features stored in a file for the kind of images in `dataset`."""
+    network = ResidualClassifier(dataset.channels, len(dataset.classes))
+    with safe_open(path, "pt") as file:
+        network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return Features(network, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def save(network: nn.Module, path: Path, metadata: dict[str, str]) -> None:
+    """Write the weights in half precision."""
+    halves = {
+        name: value.half().contiguous() if value.is_floating_point() else value
+        for name, value in network.state_dict().items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = path.with_suffix(".new")
+    save_file(halves, building, metadata)
+    building.replace(path)
+
+
+def reduced(images: Tensor) -> Tensor:
+    """Return images at the side the features are made for."""
+    if images.shape[-1] == SIZE:
+        return images
+    return F.interpolate(images, size=(SIZE, SIZE), mode="bilinear", antialias=True).clamp(0, 1)
+
+
+def train(dataset: Dataset, updates: int, path: Path, console: Console) -> None:
+    """Train a classifier of the training images and write it to `path`.
+
+    After every stage but the last the weights are kept in `runs/judges/`, from where a broken run goes on.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(SEED)
+        network = ResidualClassifier(dataset.channels, len(dataset.classes))
+    first = 0
+    for number, stage in enumerate(STAGES, 1):
+        length = max(1, round(stage.share * updates))
+        kept = path if stage is STAGES[-1] else RUNS / "judges" / f"{path.stem}.stage-{number}"
+        if kept is path or not kept.is_file():
+            network.train().requires_grad_(True)
+            save(trained(network, dataset, stage, range(first, first + length), console), kept, {})
+        network = load(kept, dataset).network
+        first += length
+
+
+def trained(
+    network: ResidualClassifier, dataset: Dataset, stage: Stage, updates: range, console: Console
+) -> ResidualClassifier:
+    """Train `network` and return the average of its weights over the last updates."""
+    images = dataset.train
+    network.to(memory_format=torch.channels_last)
+    average = copy.deepcopy(network).requires_grad_(False)
+    optimizer = torch.optim.SGD(
+        network.parameters(), stage.peak_rate, momentum=0.9, nesterov=True, weight_decay=WEIGHT_DECAY
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, stage.peak_rate, total_steps=max(len(updates), 10), cycle_momentum=False
+    )
+    order = Shuffle(len(images), SEED, "features order")
+    for count, update in enumerate(updates, 1):
+        batch = images[order.take(update * BATCH, BATCH)]
+        inputs = augment(reduced(to_range(batch.pixels, (0.0, 1.0))), stage.erased, update)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network(inputs)
+        loss = F.cross_entropy(logits.float(), batch.labels, label_smoothing=SMOOTHING)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        _follow(average, network, min(AVERAGE_DECAY, count / (count + 9)))
+        if update % 400 == 399:
+            console.print(f"features: update {update + 1}  loss {loss.item():.3f}", highlight=False)
+    return average
+
+
+def augment(images: Tensor, erased: float, update: int) -> Tensor:
+    """Mirror half of the images, move each by a few pixels, and put noise over a rectangle of some.
+
+    Returns (N, C, size, size) with the channels last in memory, as they come out of the indexing.
+    """
+    random = generator(SEED, "features augmentation", update)
+    count, size = len(images), images.shape[-1]
+
+    def whole(low: int, high: int) -> Tensor:
+        return torch.randint(low, high, (count, 1), generator=random)
+
+    mirrored = torch.rand(count, generator=random) < 0.5
+    images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    line = torch.arange(size)
+    padded = F.pad(images, (SHIFT,) * 4)
+    rows, columns = line + whole(0, 2 * SHIFT + 1), line + whole(0, 2 * SHIFT + 1)
+    moved = padded[torch.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+    low, high = ERASED_SIDES
+    top, left = whole(-low, size), whole(-low, size)
+    height, width = whole(low, high + 1), whole(low, high + 1)
+    inside = ((line >= top) & (line < top + height))[:, :, None]
+    inside = inside & ((line >= left) & (line < left + width))[:, None, :]
+    inside = inside & (torch.rand(count, generator=random) < erased)[:, None, None]
+    noise = torch.rand(moved.shape, generator=random)
+    return torch.where(inside[..., None], noise, moved).permute(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move the averaged weights towards the network's, and the norms' statistics with them: batches are few."""
+    for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if slow.is_floating_point():
+            slow.lerp_(fast, 1 - decay)
+        else:
+            slow.copy_(fast)
+
+
+def main() -> None:
+    """Train the shipped features on all but the last training images; judge them on those and on the test."""
+    console = Console(stderr=True, soft_wrap=True)
+    dataset = fashion_mnist()
+    chosen = dataset.hold_out(HELD_OUT)
+    started = time.process_time()
+    train(chosen, PASSES * len(chosen.train) // BATCH, SHIPPED, console)
+    features = load(SHIPPED, dataset)
+    for name, part in (("held-out", chosen.test), ("test", dataset.test)):
+        accuracy = features.accuracy(to_range(part.pixels, (0.0, 1.0)), part.labels)
+        console.print(f"accuracy on the {len(part):,} {name} images: {accuracy:.4f}", highlight=False)
+    console.print(f"{time.process_time() - started:.0f} s of processor time, sha256 {features.sha256}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
