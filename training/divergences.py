@@ -6,13 +6,97 @@ compares the two.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+LogDensity = Callable[[Tensor], Tensor]
+"""Takes (N, D) rows and gives the logarithm of a density at each, (N,)."""
 Kernel = Callable[[Tensor, Tensor], Tensor]
 """Takes (N, D) and (M, D) rows and gives their Gram matrix (N, M)."""
+MAX_ITERATIONS = 10_000_000
+"""Steps of the transport solver before it gives up with a warning; some thousand rows take fewer."""
+
+
+def kl_gaussians(mean_p: Tensor, covariance_p: Tensor, mean_q: Tensor, covariance_q: Tensor) -> Tensor:
+    """Return KL(p || q) in nats of two Gaussians with means (D,) and positive definite covariances (D, D)."""
+    factor_p, factor_q = torch.linalg.cholesky(covariance_p), torch.linalg.cholesky(covariance_q)
+    whitened = torch.linalg.solve_triangular(factor_q, factor_p, upper=False)
+    distance = torch.linalg.solve_triangular(factor_q, (mean_p - mean_q)[:, None], upper=False)
+    log_determinants = 2 * (factor_q.diagonal().log().sum() - factor_p.diagonal().log().sum())
+    return (whitened.square().sum() + distance.square().sum() - len(mean_p) + log_determinants) / 2
+
+
+def kl_diagonal_gaussians(mu_p: Tensor, logvar_p: Tensor, mu_q: Tensor, logvar_q: Tensor) -> Tensor:
+    """Return KL(p || q) in nats for diagonal covariances; (..., D), summed over D, averaged over the rest."""
+    terms = logvar_q - logvar_p - 1 + (logvar_p - logvar_q).exp() + (mu_p - mu_q).square() / logvar_q.exp()
+    return terms.sum(-1).mean() / 2
+
+
+def kl_discrete(p: Tensor, q: Tensor) -> Tensor:
+    """Return KL(p || q) in nats of two probability vectors (D,); infinite where q misses what p has."""
+    seen = p > 0
+    # Probabilities of zero are replaced before the logarithm: masked after it, their gradient would be NaN.
+    return (p * (torch.where(seen, p, 1).log() - torch.where(seen, q, 1).log())).sum()
+
+
+def js_discrete(p: Tensor, q: Tensor) -> Tensor:
+    """Return the Jensen-Shannon divergence in nats of two probability vectors (D,), at most log 2."""
+    mixture = (p + q) / 2
+    return (kl_discrete(p, mixture) + kl_discrete(q, mixture)) / 2
+
+
+def kl_densities(x: Tensor, log_p: LogDensity, log_q: LogDensity) -> Tensor:
+    """Estimate KL(p || q) in nats from rows x drawn from p (Monte Carlo, unbiased)."""
+    return (log_p(x) - log_q(x)).mean()
+
+
+def js_densities(x: Tensor, y: Tensor, log_p: LogDensity, log_q: LogDensity) -> Tensor:
+    """Estimate the Jensen-Shannon divergence in nats from rows x of p and y of q (Monte Carlo, unbiased).
+
+    Gaussians have no closed form for it.
+    """
+
+    def log_mixture(rows: Tensor) -> Tensor:
+        return torch.logaddexp(log_p(rows), log_q(rows)) - math.log(2)
+
+    return (kl_densities(x, log_p, log_mixture) + kl_densities(y, log_q, log_mixture)) / 2
+
+
+def wasserstein_1d(a: Tensor, b: Tensor, order: int = 1) -> Tensor:
+    """Return the exact Wasserstein distance of samples (N,) and (M,) on the line: quantile against quantile.
+
+    (integral over u of |F_a^-1(u) - F_b^-1(u)|^order)^(1/order). Its gradient is 0 where the distance is.
+    """
+    return _quantile_distance(a[:, None], b[:, None], order)
+
+
+def wasserstein(a: Tensor, b: Tensor, order: int = 1) -> Tensor:
+    """Return the exact Wasserstein distance of two samples in any dimension, by linear programming.
+
+    Takes O(N³ log N): a few thousand rows. The best plan stays best while the rows move a little, so the
+    gradient is that of the distances under a fixed plan.
+    """
+    import ot
+
+    distances = torch.cdist(a, b)
+    costs = (distances.detach() ** order).double().cpu().numpy()
+    plan = torch.from_numpy(ot.emd([], [], costs, numItermax=MAX_ITERATIONS)).to(distances)
+    return torch.linalg.vector_norm(plan ** (1 / order) * distances, ord=order)
+
+
+def sliced_wasserstein(
+    a: Tensor, b: Tensor, directions: int, random: torch.Generator, order: int = 2
+) -> Tensor:
+    """Return the Wasserstein distance averaged over random directions (Bonneel et al. 2015).
+
+    (mean over directions of W_order^order)^(1/order); smaller than the distance itself, and zero with it.
+    """
+    drawn = torch.randn(a.shape[1], directions, generator=random, dtype=torch.float64)
+    drawn = (drawn / drawn.norm(dim=0)).to(a)
+    return _quantile_distance(a @ drawn, b @ drawn, order) / directions ** (1 / order)
 
 
 def rbf(bandwidths: Sequence[float]) -> Kernel:
@@ -63,8 +147,7 @@ def biased_mmd(a: Tensor, b: Tensor, kernel: Kernel) -> Tensor:
 
 def median_distance(a: Tensor, b: Tensor) -> float:
     """Return the median distance between two different rows of both samples: the usual bandwidth."""
-    pooled = torch.cat([a, b]).detach()
-    return torch.pdist(pooled).quantile(0.5).item()
+    return torch.pdist(torch.cat([a, b]).detach()).median().item()
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
@@ -79,3 +162,15 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
 def _off_diagonal_mean(gram: Tensor) -> Tensor:
     count = len(gram)
     return (gram.sum() - gram.diagonal().sum()) / (count * (count - 1))
+
+
+def _quantile_distance(a: Tensor, b: Tensor, order: int) -> Tensor:
+    """Return (sum over columns of W_order^order)^(1/order) of samples (N, K) and (M, K), column by column."""
+    a, b = a.sort(0).values, b.sort(0).values
+    # Both quantile functions are steps; levels are counted in 1 / (N M) so that equal ones meet exactly.
+    n, m = len(a), len(b)
+    ends = torch.cat([torch.arange(1, n + 1) * m, torch.arange(1, m + 1) * n]).unique()
+    starts = torch.cat([torch.zeros(1, dtype=ends.dtype), ends[:-1]])
+    weights = ((ends - starts) / (n * m)).to(a) ** (1 / order)
+    differences = a[(starts // m).to(a.device)] - b[(starts // n).to(b.device)]
+    return torch.linalg.vector_norm(weights[:, None] * differences, ord=order)

@@ -1,0 +1,254 @@
+"""How far apart two samples of latents are, with the probability of as much by chance: for /compare.
+
+Every test is by permutation: rows change sides at random, the statistic is computed anew, and
+
+    p = (1 + #{permuted >= observed}) / (1 + permutations).
+
+What does not depend on the sides (distances, their order, projections) is computed once; the permutations
+then are columns of one matrix, and every statistic is arithmetic on whole matrices. For N rows in all, D
+numbers each and P permutations: O(N² (D + P)) time and O(N (N + P)) memory. training/divergences.py
+computes the same in torch; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from service.sampling import normal
+
+Floats = NDArray[np.float64]
+Sides = NDArray[np.uint8]
+"""(N, 1 + permutations): 1 where a row belongs to the first sample; the first column is as observed."""
+
+BANDWIDTHS = (0.5, 1.0, 2.0)
+"""Of the Gaussian kernels, as multiples of the median distance between rows."""
+NEIGHBOURS = 5
+"""The k of the nearest-neighbour estimates; fewer where a sample is smaller."""
+DIRECTIONS = 64
+"""Projections of the sliced Wasserstein distance."""
+SMALLEST_DISTANCE = 1e-6
+"""Of the median: smaller ones count as that, or one row given twice would make a logarithm infinite."""
+TIE = 1e-6
+"""Statistics this close, relative to the observed one, are equal: sums round, counts must not."""
+PERMUTATION_STREAM, DIRECTION_STREAM, ORDER_STREAM = 4, 5, 6
+"""Of raw Philox, as in sampling.py, which has the streams before."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A divergence of two samples and its p-value under "both come from one distribution"."""
+
+    value: float
+    p_value: float
+
+
+def mmd(a: ArrayLike, b: ArrayLike, permutations: int = 1000, seed: int = 0) -> Estimate:
+    """Estimate the squared maximum mean discrepancy of rows (n, D) and (m, D), without bias.
+
+    Gretton et al. 2012, equation 3, with the sum of Gaussian kernels exp(-|x - y|² / (2 sigma²)), sigma =
+    {0.5, 1, 2} x the median distance between pooled rows. Negative about half the time where the
+    distributions are equal.
+    """
+    rows, sides = _pool(a, b, permutations, seed)
+    squares = _squared_distances(rows)
+    median = _median(squares)
+    gram: Floats = np.sum([np.exp(-squares / (2 * factor**2 * median)) for factor in BANDWIDTHS], axis=0)
+    np.fill_diagonal(gram, 0)
+    n, m = _sizes(sides)
+    first = sides.astype(np.float64)
+    within_a = np.einsum("ip,ip->p", first, gram @ first)
+    all_of_a = gram.sum(axis=0) @ first
+    within_b = gram.sum() - 2 * all_of_a + within_a
+    between = all_of_a - within_a
+    return _test(within_a / (n * (n - 1)) + within_b / (m * (m - 1)) - 2 * between / (n * m))
+
+
+def wasserstein(a: ArrayLike, b: ArrayLike, permutations: int = 1000, seed: int = 0) -> Estimate:
+    """Estimate the Wasserstein-1 distance: exact for D = 1, else sliced, which is another, smaller number.
+
+    Sliced: the mean of the exact distance along `DIRECTIONS` random directions of `seed` (Bonneel et al.
+    2015). Moving one sample by a vector v adds about |v| sqrt(2 / (pi D)) to it, not |v|.
+    """
+    rows, sides = _pool(a, b, permutations, seed)
+    projections = rows @ _directions(rows.shape[1], seed)
+    distances = [_distances_on_the_line(projection, sides) for projection in projections.T]
+    return _test(np.mean(distances, axis=0))
+
+
+def kl(a: ArrayLike, b: ArrayLike, permutations: int = 1000, seed: int = 0) -> Estimate:
+    """Estimate KL(a || b) in nats from distances to near neighbours (Wang, Kulkarni & Verdu 2009).
+
+    D mean over a of log(distance to the l-th of b / distance to the k-th other of a) + psi(k) - psi(l) +
+    log(m / (n - 1)), with k and l in the proportion of the sizes so that both reach about as far.
+
+    Needs densities: rows that are equal break it. Consistent, but far too small where the truth is many nats,
+    and finite (it grows as log n) where the truth is infinite.
+    """
+    rows, sides = _pool(a, b, permutations, seed)
+    n, m = _sizes(sides)
+    k, other_k = _neighbour_counts(n, m)
+    squares = _squared_distances(rows)
+    order = _neighbours(squares)
+    floor = SMALLEST_DISTANCE**2 * _median(squares)
+    logarithms = np.log(np.maximum(np.take_along_axis(squares, order, axis=1), floor)) / 2
+    own = np.take_along_axis(logarithms, _rank_of_kth(order, sides, (k, other_k), own=True), axis=1)
+    other = np.take_along_axis(logarithms, _rank_of_kth(order, sides, (other_k, k), own=False), axis=1)
+    ratios: Floats = ((other - own) * sides).sum(axis=0) / n
+    offset = _digamma(np.array(k)) - _digamma(np.array(other_k)) + np.log(m / (n - 1))
+    return _test(rows.shape[1] * ratios + offset)
+
+
+def js(a: ArrayLike, b: ArrayLike, permutations: int = 1000, seed: int = 0) -> Estimate:
+    """Estimate the Jensen-Shannon divergence in nats from the sides that near neighbours are of.
+
+    It is the information that a row of an even mixture gives about its side, and Ross (2014, PLoS ONE 9(2))
+    estimates that: log 2 + mean of psi(k) - psi(j), the k-th neighbour of a row's own side being its j-th
+    of all. For samples of two sizes j becomes k + r (j - k), r = (own size - 1) / other size, and k is in
+    proportion to the size; that step is ours.
+
+    Zero on average where the distributions are equal, so it may be negative; at most log 2, and close to it
+    where the samples do not touch. Too small where densities change within the reach of k neighbours, which
+    is far in many dimensions and small samples.
+    """
+    rows, sides = _pool(a, b, permutations, seed)
+    n, m = _sizes(sides)
+    k, other_k = _neighbour_counts(n, m)
+    order = _neighbours(_squared_distances(rows))
+    ranks = _rank_of_kth(order, sides, (k, other_k), own=True)
+    gains_a, gains_b = _gains(k, (n - 1) / m, len(rows)), _gains(other_k, (m - 1) / n, len(rows))
+    of_a, of_b = gains_a[ranks] * sides, gains_b[ranks] * (1 - sides)
+    return _test(of_a.sum(axis=0) / n / 2 + of_b.sum(axis=0) / m / 2)
+
+
+def _gains(k: int, ratio: float, count: int) -> Floats:
+    """Return log 2 + psi(k) - psi(k + ratio (j - k)) at place j - 1, for j = 1 ... count."""
+    strangers = np.maximum(np.arange(1, count + 1) - k, 0)
+    gains: Floats = np.log(2) + _digamma(np.array(k)) - _digamma(k + ratio * strangers)
+    return gains
+
+
+def _neighbour_counts(n: int, m: int) -> tuple[int, int]:
+    """Return k for samples of n and m rows: `NEIGHBOURS` in the smaller one, in the larger in proportion."""
+    smaller = min(n, m)
+    k = min(NEIGHBOURS, smaller - 1)
+    return round(k * n / smaller), round(k * m / smaller)
+
+
+def _pool(a: ArrayLike, b: ArrayLike, permutations: int, seed: int) -> tuple[Floats, Sides]:
+    """Return both samples as (N, D) float64 and the sides of their rows.
+
+    Raises:
+        ValueError: a sample has fewer than two rows, or rows are not of one length.
+    """
+    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
+        raise ValueError(f"two samples of rows of one length, not shapes {first.shape} and {second.shape}")
+    if min(len(first), len(second)) < 2:
+        raise ValueError(f"each sample needs two rows or more, not {len(first)} and {len(second)}")
+    rows = np.concatenate([first, second])
+    # |x|² + |y|² - 2xy loses digits far from the origin, so the rows move there; nothing else changes.
+    rows -= rows.mean(axis=0)
+    words = np.random.Philox(key=[seed, ORDER_STREAM]).random_raw(len(rows))
+    # Equal distances are told apart by the order of the rows, which therefore must know nothing of the sides.
+    order = np.argsort(words)
+    return rows[order], _sides(order < len(first), permutations, seed)
+
+
+def _sides(observed: NDArray[np.bool_], permutations: int, seed: int) -> Sides:
+    """Return the observed sides and, per permutation, as many ones in random places (ranks of raw Philox)."""
+    n, total = np.count_nonzero(observed), len(observed)
+    words = np.random.Philox(key=[seed, PERMUTATION_STREAM]).random_raw(permutations * total)
+    words = words.reshape(permutations, total)
+    chosen = words <= np.partition(words, n - 1, axis=1)[:, n - 1 : n]
+    return np.ascontiguousarray(np.concatenate([observed[None], chosen]).T).astype(np.uint8)
+
+
+def _sizes(sides: Sides) -> tuple[int, int]:
+    n = int(sides[:, 0].sum())
+    return n, len(sides) - n
+
+
+def _test(statistics: Floats) -> Estimate:
+    """Return the observed statistic, the first, and how rare it is among them all."""
+    observed, permuted = float(statistics[0]), statistics[1:]
+    as_large = np.count_nonzero(permuted >= observed - TIE * abs(observed))
+    return Estimate(observed, float((1 + as_large) / (1 + len(permuted))))
+
+
+def _squared_distances(rows: Floats) -> Floats:
+    """Return |x - y|² of all pairs, (N, N)."""
+    norms = (rows * rows).sum(axis=1)
+    squares: Floats = np.maximum(norms[:, None] + norms[None, :] - 2 * rows @ rows.T, 0)
+    np.fill_diagonal(squares, 0)
+    return squares
+
+
+def _median(squares: Floats) -> float:
+    """Return the median over pairs, or 1 where most rows are equal."""
+    return float(np.median(squares[np.triu_indices(len(squares), 1)])) or 1.0
+
+
+def _neighbours(squares: Floats) -> NDArray[np.int64]:
+    """Return the indices of all other rows from the nearest to the farthest, (N, N - 1)."""
+    away = squares.copy()
+    np.fill_diagonal(away, -1)
+    return away.argsort(axis=1)[:, 1:]
+
+
+def _rank_of_kth(
+    order: NDArray[np.int64], sides: Sides, counts: tuple[int, int], *, own: bool
+) -> NDArray[np.int64]:
+    """Return at which place of `order`, from 0, each row has its k-th neighbour of its own or the other side.
+
+    (N, 1 + permutations); `counts` are the k for rows of the first sample and of the second.
+    """
+    k = np.where(sides == 1, *np.array(counts, np.uint16))
+    seen = np.zeros(sides.shape, np.uint16)
+    rank = np.zeros(sides.shape, np.uint16)
+    for place in order.T:
+        seen += (sides[place] == sides) == own
+        missing = seen < k
+        if not missing.any():
+            break
+        rank += missing
+    return rank.astype(np.int64)
+
+
+def _directions(dimensions: int, seed: int) -> Floats:
+    """Return unit columns, (D, DIRECTIONS); on the line the only one there is."""
+    if dimensions == 1:
+        return np.ones((1, 1))
+    drawn = (
+        normal([seed], DIRECTION_STREAM, dimensions * DIRECTIONS).reshape(dimensions, -1).astype(np.float64)
+    )
+    drawn /= np.linalg.norm(drawn, axis=0)
+    return drawn
+
+
+def _distances_on_the_line(values: Floats, sides: Sides) -> Floats:
+    """Return, per column of `sides`, the area between the two distribution functions of values (N,)."""
+    n, m = _sizes(sides)
+    order = values.argsort()
+    seen = sides[order[:-1]].cumsum(axis=0, dtype=np.float32)
+    # n m (F_a - F_b) after the i-th value, with `seen` rows of the first sample among those i.
+    seen *= n + m
+    seen -= n * np.arange(1, len(values), dtype=np.float32)[:, None]
+    areas: Floats = (np.diff(values[order]).astype(np.float32) @ np.abs(seen, out=seen)).astype(np.float64)
+    areas /= n * m
+    return areas
+
+
+def _digamma(x: Floats) -> Floats:
+    """Return psi(x) for x > 0: psi(x) = psi(x + 1) - 1/x up to x > 6, then its asymptotic series."""
+    shift = np.zeros_like(x, dtype=np.float64)
+    x = np.asarray(x, np.float64) + shift
+    for _ in range(6):
+        shift -= 1 / x
+        x = x + 1
+    square = 1 / (x * x)
+    series = square * (1 / 12 - square * (1 / 120 - square * (1 / 252 - square * (1 / 240 - square / 132))))
+    result: Floats = shift + np.log(x) - 1 / (2 * x) - series
+    return result
