@@ -171,6 +171,6 @@ def _quantile_distance(a: Tensor, b: Tensor, order: int) -> Tensor:
     n, m = len(a), len(b)
     ends = torch.cat([torch.arange(1, n + 1) * m, torch.arange(1, m + 1) * n]).unique()
     starts = torch.cat([torch.zeros(1, dtype=ends.dtype), ends[:-1]])
-    weights = ((ends - starts) / (n * m)).to(a) ** (1 / order)
+    weights = ((ends - starts).to(a) / (n * m)) ** (1 / order)
     differences = a[(starts // m).to(a.device)] - b[(starts // n).to(b.device)]
     return torch.linalg.vector_norm(weights[:, None] * differences, ord=order)
