@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from training.config import Config
 from training.data import DataError, Dataset
 from training.domains import DomainPair
-from training.experiment import build, dataset_of, feed_of, load_data
+from training.experiment import build, config_of, dataset_of, feed_of, load_data
 from training.export import ExportError
 from training.package import Trained, package
 from training.parser import parser, read_config
@@ -27,6 +28,7 @@ from training.sheets import sheet
 from training.studies import study
 from training.study import markdown, save
 from training.trainer import Interrupted, Trainer
+from training.tune import Search
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""
@@ -54,17 +56,7 @@ def fit(options: argparse.Namespace, console: Console) -> int:
     """Train a recipe from the start or from its last save, then judge and package it."""
     config = read_config(RECIPES[options.recipe].config_type, options)
     say = _say(console)
-    draft = RunRecord(
-        name=options.name or _default_name(options),
-        recipe=options.recipe,
-        data=options.data,
-        path=options.path,
-        size=options.size,
-        channels=options.channels,
-        pair=options.pair,
-        data_sha256="",
-        config=config.model_dump(mode="json"),
-    )
+    draft = _record(options, config)
     data = load_data(draft, config, say)
     record = draft.model_copy(update={"data_sha256": dataset_of(data).sha256})
     run = Run(RUNS / record.name)
@@ -99,6 +91,20 @@ def fit(options: argparse.Namespace, console: Console) -> int:
         measure(run.folder, restored(run.folder, data), data, console)
         return 0
     return _package(run.folder, data, options, console)
+
+
+def tune_recipe(options: argparse.Namespace, console: Console) -> int:
+    """Search a recipe's settings and print the command that trains with the best."""
+    config = read_config(RECIPES[options.recipe].config_type, options)
+    say = _say(console)
+    search = Search(_record(options, config), config, torch.device(options.device), console, say)
+    try:
+        search.run(options.trials)
+    except (Interrupted, KeyboardInterrupt):
+        say(f"stopped; {search.folder} keeps the finished trials and the same command goes on")
+        return INTERRUPTED
+    print(search.command())  # noqa: T201 - this is the command's output
+    return 0
 
 
 def package_run(options: argparse.Namespace, console: Console) -> int:
@@ -143,6 +149,21 @@ def write_report(options: argparse.Namespace, console: Console) -> int:
     return code
 
 
+def _record(options: argparse.Namespace, config: Config) -> RunRecord:
+    """Return what a run is asked to do, without the hash of data that is not read yet."""
+    return RunRecord(
+        name=options.name or _default_name(options),
+        recipe=options.recipe,
+        data=options.data,
+        path=options.path,
+        size=options.size,
+        channels=options.channels,
+        pair=options.pair,
+        data_sha256="",
+        config=config.model_dump(mode="json"),
+    )
+
+
 def _package(folder: Path, data: Dataset | DomainPair, options: argparse.Namespace, console: Console) -> int:
     """Evaluate and package what a run folder holds."""
     progress = Run(folder).progress()
@@ -166,7 +187,8 @@ def _check_claims(default_for: Sequence[str], recipe: Recipe) -> None:
 
 
 def _same(old: RunRecord, new: RunRecord) -> None:
-    """Refuse to resume a run that was asked something else."""
+    """Refuse to resume a run that was asked something else; a setting it did not know has its default."""
+    old = old.model_copy(update={"config": config_of(old).model_dump(mode="json")})
     for name in RunRecord.model_fields:
         before, after = getattr(old, name), getattr(new, name)
         if name == "config" and before != after:
@@ -222,6 +244,7 @@ def _say(console: Console) -> Callable[[str], None]:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "fit": fit,
+    "tune": tune_recipe,
     "evaluate": evaluate_folder,
     "package": package_run,
     "study": run_study,

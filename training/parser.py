@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -19,10 +20,12 @@ from training.studies import STUDIES
 
 CHECKPOINTS = Path("checkpoints")
 REPORT = RUNS / "report"
+TRIAL = {"updates": 500, "holdout": 5000}
+"""Settings that `tune` has other defaults of."""
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser; what it returns has `command` set to fit, evaluate, package, study or report."""
+    """Return the parser; what it returns has `command` set to one of COMMANDS in commands.py."""
     top = argparse.ArgumentParser(
         prog="python -m training", description="From images to a checkpoint that serves."
     )
@@ -32,11 +35,22 @@ def parser() -> argparse.ArgumentParser:
     for name, kind in RECIPES.items():
         one = recipes.add_parser(name, help=kind.title, description=kind.title)
         _add_data_options(one, kind.translates)
-        _add_run_options(one)
+        _add_run_options(one).add_argument("--resume", action="store_true", help="go on from the last save")
         _add_checkpoint_options(one).add_argument(
             "--no-package", action="store_true", help="judge the run but write no checkpoint"
         )
         _add_config_options(one, kind.config_type)
+    text = "search a recipe's settings on held-out training images; the same command goes on with a search"
+    tune = commands.add_parser("tune", help=text, description=text)
+    recipes = tune.add_subparsers(required=True, metavar="recipe", dest="recipe")
+    for name, kind in RECIPES.items():
+        one = recipes.add_parser(
+            name, help=kind.title, description=f"{kind.title}. Settings given are fixed."
+        )
+        _add_data_options(one, kind.translates)
+        _add_run_options(one)
+        one.add_argument("--trials", type=int, default=20, metavar="N", help="in all (default: 20)")
+        _add_config_options(one, kind.config_type, TRIAL)
     for command, text in (
         ("evaluate", "print the figures of a checkpoint or a run as JSON"),
         ("package", "evaluate and package the last save of a run"),
@@ -98,17 +112,17 @@ def _add_data_options(one: argparse.ArgumentParser, translates: bool) -> None:
         group.add_argument("--pair", help="the two domains, such as edges-photos or bags-boots")
 
 
-def _add_run_options(one: argparse.ArgumentParser) -> None:
+def _add_run_options(one: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     default = "cuda" if torch.cuda.is_available() else "cpu"
     group = one.add_argument_group("run")
     group.add_argument(
         "--name", type=_name, help="name of the run and of the checkpoint (default: from data and recipe)"
     )
-    group.add_argument("--resume", action="store_true", help="go on from the last save")
     group.add_argument(
         "--device", default=default, choices=("cpu", "cuda"), help=f"where to train (default: {default})"
     )
     _add_threads(group)
+    return group
 
 
 def _add_threads(one: argparse._ActionsContainer) -> None:
@@ -135,14 +149,18 @@ def _add_checkpoint_options(one: argparse.ArgumentParser) -> argparse._ArgumentG
     return group
 
 
-def _add_config_options(one: argparse.ArgumentParser, kind: type[Config]) -> None:
+def _add_config_options(
+    one: argparse.ArgumentParser, kind: type[Config], defaults: Mapping[str, int] | None = None
+) -> None:
     group = one.add_argument_group("settings of this recipe")
     for name, field in kind.model_fields.items():
-        shown = "" if field.default is None else f" (default: {field.default})"
+        ours = (defaults or {}).get(name)
+        default = field.default if ours is None else ours
+        shown = "" if default is None else f" (default: {default})"
         choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else None
         group.add_argument(
             f"--{name.replace('_', '-')}",
-            default=None,
+            default=ours,
             choices=choices,
             metavar=None if choices else _metavar(field.annotation),
             help=f"{field.description}{shown}",

@@ -20,7 +20,7 @@ from torch.nn.functional import softplus
 from training.config import Config, LearningRate
 from training.networks.conditional import ConditionalDiscriminator, ConditionalGenerator
 from training.randomness import Randomness
-from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+from training.recipes.recipe import ImageShape, Losses, Objective, Recipe, detached
 
 
 class CGANConfig(Config):
@@ -45,6 +45,13 @@ class ConditionalGAN(Recipe):
     family = "cgan"
     title = "Conditional GAN"
     conditional = True
+    objectives = (
+        Objective(
+            {"label_agreement": -1.0},
+            "share of samples that a judge, trained without the validation images, takes for the class asked "
+            "for, times -1; blind to variety: ten fixed pictures could do well",
+        ),
+    )
 
     def __init__(self, config: CGANConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,6 +38,19 @@ class ImageShape:
     domains: tuple[str, str] | None = None
 
 
+@dataclass(frozen=True)
+class Objective:
+    """What `tune` minimises on validation images: figures of the evaluation, each times its weight, summed.
+
+    `mse` is a figure at the top; `*.psnr_db` is the mean over all groups that have one, such as both
+    directions of a translation.
+    """
+
+    weights: Mapping[str, float]
+    meaning: str
+    """What it measures, and what it leaves out."""
+
+
 class Recipe(ABC):
     """Base of all recipes.
 
@@ -52,6 +66,12 @@ class Recipe(ABC):
     """Whether it learns from two domains; otherwise from images with class indices."""
     conditional: ClassVar[bool] = False
     """Whether `generate` takes a class."""
+    objectives: ClassVar[tuple[Objective, ...]] = (
+        Objective(
+            {"mse": 1.0}, "mean squared error of reconstructions, pixels in [0, 1]; nothing of samples"
+        ),
+    )
+    """What settings are searched by: the first whose figures the evaluation of the data has."""
 
     def __init__(self, config: Config, shape: ImageShape, device: torch.device) -> None:
         self._l1, self._l2 = config.l1_penalty, config.l2_penalty
@@ -156,6 +176,17 @@ class TranslationRecipe(Recipe):
     """Base of recipes that learn two translators, registered as `a_to_b` and `b_to_a`."""
 
     translates = True
+    objectives = (
+        Objective(
+            {"*.truth_l1": 1.0}, "mean absolute difference from the true pair, mean of both directions"
+        ),
+        Objective(
+            {"*.round_trip_l1_after_noise": 1.0, "*.recognised_as_target": -1.0},
+            "mean absolute error of the round trip less the share that a judge takes for the target, mean of "
+            "both directions: neither changing nothing nor making one picture of all does well; variety is "
+            "only measured by the round trip",
+        ),
+    )
 
     def learning_rate_factor(self) -> float:
         """Return 1 for the first half, then a straight line to 0."""
