@@ -1,0 +1,116 @@
+"""The experiment report: one HTML and one Markdown file made from saved runs and studies alone.
+
+    runs/<name>/ + runs/studies/<name>.json -> sections of tables and plots -> report.html, report.md, plots/
+
+What was not run yet is named with the command that runs it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from rich.console import Console
+
+from training.data import Dataset
+from training.package import Trained
+from training.recipes import RECIPES
+from training.report.family import FAMILY
+from training.report.maps import latents_section
+from training.report.pages import Section, of_findings, write
+from training.report.pictures import loss_curves, reconstructions, sample_sheet
+from training.report.runs import Group, grouped, images_of, is_complete, read_runs
+from training.report.systems import figures, targets, what_was_run
+from training.run import RUNS, Run
+from training.studies import STUDIES
+from training.study import STUDY_RUNS, Table, load
+
+TITLE = "Experiment report"
+
+
+def missing() -> list[list[str]]:
+    """Return the arguments of `python -m training` for every run and study that the report still lacks."""
+    commands = []
+    for member in FAMILY:
+        for name, arguments in member.fits().items():
+            if not is_complete(name):
+                started = Run(RUNS / name).progress() is not None
+                commands.append([*arguments, "--resume"] if started else arguments)
+    return commands + [["study", name] for name in STUDIES if load(name) is None]
+
+
+def report(folder: Path, console: Console) -> Path:
+    """Build the report in `folder` and return its HTML file."""
+    runs, refused = read_runs(console)
+    groups = grouped(runs)
+    sections = [_runs_section(runs, groups, refused)]
+    sections += [_family_section(recipe, groups) for recipe in RECIPES if _of_recipe(groups, recipe)]
+    sections += _by_data(groups)
+    sections += [_study_section(name) for name in _studies()]
+    text = (
+        "Built from saved runs and studies by `python -m training report`; with `--train` it first trains "
+        "and studies whatever is not there yet.",
+    )
+    return write(Section(TITLE, text, (), tuple(sections)), folder)
+
+
+def _runs_section(runs: list[Trained], groups: list[Group], refused: list[str]) -> Section:
+    there = {run.record.name for run in runs}
+    absent = tuple(
+        (name, f"`{_command(arguments)}`")
+        for member in FAMILY
+        for name, arguments in member.fits().items()
+        if name not in there
+    )
+    parts = [what_was_run(groups), targets(groups)] if groups else []
+    if absent:
+        parts.append(Table(title="Not run yet", columns=("system", "command"), rows=absent))
+    return Section("Systems", tuple(refused), tuple(parts))
+
+
+def _family_section(recipe: str, groups: list[Group]) -> Section:
+    """Return losses, figures and samples of all runs of one recipe."""
+    kind, own = RECIPES[recipe], _of_recipe(groups, recipe)
+    curves = loss_curves(own)
+    sheets = [plot for plot in map(sample_sheet, own) if plot]
+    return Section(kind.title, (), (*([curves] if curves else []), *figures(own), *sheets))
+
+
+def _by_data(groups: list[Group]) -> list[Section]:
+    """Return reconstructions, then latents, for every data set of which something was encoded."""
+    encoding = [
+        group
+        for group in groups
+        if isinstance(group.first.data, Dataset) and "encode" in group.first.recipe.operations()
+    ]
+    by_images: dict[tuple[object, ...], list[Group]] = {}
+    for group in encoding:
+        by_images.setdefault(images_of(group.first.record), []).append(group)
+    shared = list(by_images.values())
+    decoding = [[group for group in same if "decode" in group.first.recipe.operations()] for same in shared]
+    plots = tuple(reconstructions(same) for same in decoding if same)
+    pictures = [Section("Originals and reconstructions", (), plots)] if plots else []
+    labelled = [same for same in shared if len(same[0].first.recipe.shape.classes) > 1]
+    return pictures + [latents_section(same) for same in labelled]
+
+
+def _of_recipe(groups: list[Group], recipe: str) -> list[Group]:
+    return [group for group in groups if group.first.record.recipe == recipe]
+
+
+def _studies() -> list[str]:
+    """Return the studies in their order, then whatever else was found and saved beside them."""
+    others = sorted(path.stem for path in STUDY_RUNS.glob("*.json") if path.stem not in STUDIES)
+    return [*STUDIES, *others]
+
+
+def _study_section(name: str) -> Section:
+    findings = load(name)
+    if findings is None:
+        title = name.replace("_", " ").capitalize()
+        return Section(title, (f"Not run yet: `{_command(['study', name])}`",))
+    return of_findings(findings)
+
+
+def _command(arguments: list[str]) -> str:
+    return f"python -m training {shlex.join(arguments)}"

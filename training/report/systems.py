@@ -1,0 +1,162 @@
+"""Tables of runs: what was asked for, what was measured with its spread over seeds, targets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import JsonValue
+
+from training.experiment import dataset_of
+from training.progress import duration
+from training.report.family import FAMILY
+from training.report.runs import Group, seed_of, settings
+from training.study import Cell, Table, cell
+
+ABSENT = ""
+
+
+def what_was_run(groups: list[Group]) -> Table:
+    """Return what every run was asked, and how long it took."""
+    return Table(
+        title="What was run",
+        note="Settings are those that differ from the recipe's defaults. Times are of training alone, on the "
+        "device named, the mean over seeds; other work on the machine is not subtracted.",
+        columns=("system", "recipe", "data", "settings", "seeds", "updates", "time", "device"),
+        rows=tuple(_asked(group) for group in groups),
+    )
+
+
+def targets(groups: list[Group]) -> Table:
+    """Return the targets of the family beside what was measured."""
+    by_name = {group.name: group for group in groups}
+    rows = []
+    for member in FAMILY:
+        for target in member.targets:
+            group = by_name.get(member.name)
+            values = _values(group, (target.figure,)) if group else []
+            numbers = [float(value) for value in values if isinstance(value, int | float)]
+            bound = f"{target.bound} {target.value:g}"
+            met = _met(target.met(sum(numbers) / len(numbers))) if numbers else "not measured"
+            rows.append((member.name, words(target.figure), bound, spread(numbers), met))
+    return Table(
+        title="Targets",
+        note="Set before training, on the test images; of several seeds the mean is judged.",
+        columns=("system", "figure", "target", "measured", ""),
+        rows=tuple(rows),
+    )
+
+
+def figures(groups: list[Group]) -> list[Table]:
+    """Return all figures of the groups: single ones in one table, every group of figures in its own."""
+    single = list(dict.fromkeys(path for group in groups for path in _paths(group) if len(path) == 1))
+    tables = []
+    if single:
+        rows = ((group.title, *(spread(_values(group, path)) for path in single)) for group in groups)
+        columns = ("system", *(words(path[0]) for path in single))
+        tables.append(Table(title="Figures", note=SPREAD, columns=columns, rows=tuple(rows)))
+    for group in groups:
+        tables += _nested(group)
+    return tables
+
+
+SPREAD = "On the test images, with the averaged weights. Of several seeds: mean ± standard deviation."
+
+
+def spread(values: Sequence[JsonValue]) -> Cell:
+    """Return one value as it is, several numbers as mean ± standard deviation (of a sample)."""
+    if not values:
+        return ABSENT
+    if all(value == values[0] for value in values):
+        return _shown(values[0])
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
+    if len(numbers) < len(values):
+        return ", ".join(cell(_shown(value)) for value in values)
+    mean = sum(numbers) / len(numbers)
+    deviation = math.sqrt(sum((number - mean) ** 2 for number in numbers) / (len(numbers) - 1))
+    return f"{mean:.4g} ± {deviation:.1g}"
+
+
+def words(name: str) -> str:
+    """Return a key of the metrics as words."""
+    return name.replace("_", " ")
+
+
+def _asked(group: Group) -> tuple[Cell, ...]:
+    record, progress = group.first.record, group.first.progress
+    dataset = dataset_of(group.first.data)
+    seconds = [run.progress.seconds for run in group.runs]
+    return (
+        group.name,
+        record.recipe,
+        f"{dataset.name}{f' {record.pair}' if record.pair else ''}, {_size(group)}",
+        settings(record),
+        ", ".join(str(seed_of(run)) for run in group.runs),
+        ", ".join(dict.fromkeys(_updates(run.progress.update, run.progress.total) for run in group.runs)),
+        duration(sum(seconds) / len(seconds)),
+        progress.device,
+    )
+
+
+def _size(group: Group) -> str:
+    dataset = dataset_of(group.first.data)
+    return f"{len(dataset.train):,} + {len(dataset.test):,} images"
+
+
+def _updates(done: int, total: int) -> str:
+    return f"{done:,}" if done == total else f"{done:,} of {total:,}: unfinished"
+
+
+def _nested(group: Group) -> Iterator[Table]:
+    """Return the groups of figures, by class or direction or level, of the same columns in one table."""
+    tables: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for path in _paths(group):
+        if len(path) > 1:
+            rows = tables.setdefault(path[:-2], [])
+            if path[:-1] not in rows:
+                rows.append(path[:-1])
+    for above, rows in tables.items():
+        columns = list(dict.fromkeys(path[-1] for path in _paths(group) if path[:-1] in rows))
+        yield Table(
+            title=f"{group.title}: {' '.join(map(words, above)) or 'by part'}",
+            columns=("", *map(words, columns)),
+            rows=tuple(
+                (words(row[-1]), *(spread(_values(group, (*row, column))) for column in columns))
+                for row in rows
+            ),
+        )
+
+
+def _paths(group: Group) -> list[tuple[str, ...]]:
+    """Return where the figures of a group are, nested keys as one path."""
+    return list(dict.fromkeys(path for run in group.runs for path, _ in _leaves(run.metrics)))
+
+
+def _values(group: Group, path: tuple[str, ...]) -> list[JsonValue]:
+    """Return the figure at `path` of every run that has it."""
+    leaves = [dict(_leaves(run.metrics)) for run in group.runs]
+    return [found[path] for found in leaves if path in found]
+
+
+def _leaves(
+    metrics: Mapping[str, JsonValue], above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], JsonValue]]:
+    for name, value in metrics.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*above, name))
+        else:
+            yield (*above, name), value
+
+
+def _shown(value: JsonValue) -> Cell:
+    if isinstance(value, bool) or value is None:
+        return "yes" if value else "no" if value is False else ABSENT
+    if isinstance(value, list):
+        return ", ".join(cell(_shown(one)) for one in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{words(name)} {cell(_shown(one))}" for name, one in value.items())
+    return f"`{value[:16]}`" if isinstance(value, str) and len(value) == 64 else value
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "missed"
