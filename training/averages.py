@@ -131,5 +131,6 @@ def distance_to_gaussian(sample: Numbers) -> float:
 
 
 def excess_kurtosis(sample: Numbers) -> float:
-    """Return E[x^4] - 3 of numbers with mean 0 and deviation 1; 0 for a Gaussian."""
-    return float((sample**4).mean() - 3)
+    """Return E[x^4] / E[x²]² - 3 of numbers with mean 0; 0 for a Gaussian."""
+    squared = np.square(sample)
+    return float(np.square(squared).mean() / squared.mean() ** 2 - 3)

@@ -124,9 +124,9 @@ class Fit:
     level: float
     loss: Loss
     bounded: bool = True
-    """Tanh units: a point far out moves the output by a bounded amount. Else SiLU: it grows with the input."""
+    """Tanh units: the output is bounded. Else SiLU: it grows with the input."""
     noisy_targets: bool = False
-    """Whether r aims at a second noisy copy instead of the clean point (Noise2Noise, Lehtinen et al. 2018)."""
+    """Whether r aims at a second noisy copy of the point (Noise2Noise, Lehtinen et al. 2018)."""
     updates: int = 3000
     batch: int = 512
     learning_rate: float = 5e-3
@@ -156,7 +156,9 @@ def network(bounded: bool, seed: int, width: int = 64) -> nn.Sequential:
     unit = nn.Tanh if bounded else nn.SiLU
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return nn.Sequential(nn.Linear(2, width), unit(), nn.Linear(width, width), unit(), nn.Linear(width, 2))
+        return nn.Sequential(
+            nn.Linear(2, width), unit(), nn.Linear(width, width), unit(), nn.Linear(width, 2)
+        )
 
 
 def loss_of(difference: Tensor, loss: Loss, level: float) -> Tensor:
