@@ -1,13 +1,12 @@
 """Judges what a recipe offers on images it was never trained on.
 
 What is measured follows from the operations, not from the family: whatever encodes and decodes is judged
-by its reconstructions, whatever generates by class by an independent classifier, whatever translates by
-what comes out, how far it went from the input, and whether it comes back.
+by its reconstructions and by what its codes know of the classes, whatever generates by how its images are
+distributed, whatever generates by class by an independent classifier, whatever translates by what comes out,
+how far it went from the input, and whether it comes back. A recipe may add figures of its own.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from pydantic import JsonValue
@@ -15,9 +14,13 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from training import metrics
+from training.codes import judge_codes
 from training.data import Dataset, to_range, to_unit
 from training.domains import DomainPair
+from training.generation import CONTROL_DIMENSIONS, judge_generation
+from training.inference import batched
 from training.judge import Judge, judge_of
+from training.metrics import PCA
 from training.randomness import generator
 from training.recipes.recipe import Recipe
 
@@ -30,6 +33,23 @@ HIDDEN_NOISE = 0.02
 
 def evaluate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Metrics:
     """Return the figures of a trained recipe on the test images."""
+    found = validate(recipe, data, console)
+    if isinstance(data, DomainPair):
+        return found
+    operations = recipe.operations()
+    generates = "generate" in operations and not recipe.conditional
+    if "encode" in operations or generates:
+        train = to_range(data.train.pixels, (0.0, 1.0))
+        pca = PCA.fit(train, max(CONTROL_DIMENSIONS, recipe.latent_dim or 0))
+        if "encode" in operations:
+            found |= judge_codes(operations, recipe.value_range, data, pca)
+        if generates:
+            found |= judge_generation(recipe, data, pca, console)
+    return found | recipe.figures(data)
+
+
+def validate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Metrics:
+    """Return the figures that are quickly had: reconstructions, label fidelity, translations."""
     operations, value_range = recipe.operations(), recipe.value_range
     if isinstance(data, DomainPair):
         return evaluate_translation(operations, value_range, data, console)
@@ -50,15 +70,16 @@ def _reconstruction(
     test = to_range(dataset.test.pixels, (0.0, 1.0))
     rebuilt = to_unit(reconstruct(operations, to_range(dataset.test.pixels, value_range)), value_range)
     error = metrics.mse(rebuilt, test)
-    pca = metrics.pca_mse(to_range(dataset.train.pixels, (0.0, 1.0)), test, min(latent_dim, test[0].numel()))
-    return {
+    found: Metrics = {
         "images": len(test),
         "mse": error,
         "psnr_db": metrics.psnr(rebuilt, test),
         "ssim": metrics.ssim(rebuilt, test),
-        "pca_mse": pca,
-        "mse_over_pca": error / pca,
     }
+    if latent_dim < test[0].numel():  # a longer code could be the image itself
+        pca = metrics.pca_mse(to_range(dataset.train.pixels, (0.0, 1.0)), test, latent_dim)
+        found |= {"pca_mse": pca, "mse_over_pca": error / pca}
+    return found
 
 
 def label_fidelity(
@@ -138,13 +159,6 @@ def reconstruct(operations: Operations, images: Tensor) -> Tensor:
         return operations["decode"](codes[0] if isinstance(codes, tuple) else codes)
 
     return batched(there_and_back, images)
-
-
-def batched(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """Return `function` of the inputs, 500 rows at a time and without gradients."""
-    with torch.inference_mode():
-        chunks = zip(*(rows.split(500) for rows in inputs), strict=True)
-        return torch.cat([function(*chunk) for chunk in chunks]).clone()
 
 
 def _carried(translate: nn.Module, images: Tensor, value_range: tuple[float, float]) -> Tensor:

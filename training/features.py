@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,7 +87,7 @@ def features_of(dataset: Dataset, console: Console) -> Features:
     """Return the features for this data set, training them the first time they are asked for."""
     if dataset.name == "fashion-mnist":
         return load(SHIPPED, dataset)
-    path = RUNS / "judges" / f"{dataset.name}-{dataset.sha256[:12]}-features.safetensors"
+    path = RUNS / "judges" / f"{dataset.name}-{dataset.sha256[:12]}-{len(dataset.train)}-features.safetensors"
     if not path.is_file():
         console.print(f"training the features of {dataset.name} once, kept in {path}", highlight=False)
         train(dataset, min(MAX_UPDATES, -(-PASSES * len(dataset.train) // BATCH)), path, console)
@@ -201,7 +200,7 @@ def augment(images: Tensor, erased: float, update: int) -> Tensor:
 
 @torch.no_grad()
 def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the averaged weights towards the network's, and the norms' statistics with them: batches are few."""
+    """Move the averaged weights, and the statistics of the norms, towards the network's."""
     for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
         if slow.is_floating_point():
             slow.lerp_(fast, 1 - decay)
@@ -224,4 +223,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

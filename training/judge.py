@@ -1,7 +1,8 @@
 """The independent judge: a classifier of the real training images, frozen before it sees anything generated.
 
 It is used in no loss, no early stop and no choice of a checkpoint. Its weights are kept under
-`runs/judges/`, named after the data, so that every figure comes from the same judge.
+`runs/judges/`, named after the data and the number of training images (fewer where some are held back), so
+that every figure comes from the same judge.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Judge:
 
 def judge_of(dataset: Dataset, console: Console) -> Judge:
     """Return the judge of this data set, training it the first time it is asked for."""
-    path = RUNS / "judges" / f"{dataset.name}-{dataset.sha256[:12]}.pt"
+    path = RUNS / "judges" / f"{dataset.name}-{dataset.sha256[:12]}-{len(dataset.train)}.pt"
     if path.is_file():
         network = Classifier(dataset.channels, len(dataset.classes))
         network.load_state_dict(torch.load(path, weights_only=True))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.randomness import generator
+
 SSIM_SIGMA = 1.5
 SSIM_WINDOW = 11
+LARGE = 4096
+"""Numbers in an image beyond which its covariance is too large to take apart whole."""
 
 
 def mse(images: Tensor, others: Tensor) -> float:
@@ -37,16 +43,55 @@ def l1(images: Tensor, others: Tensor) -> float:
 
 def pca_mse(train: Tensor, test: Tensor, dimensions: int) -> float:
     """Return the test error of the best linear code: PCA fitted on `train`, `dimensions` components."""
-    components = principal_components(train, dimensions)
-    centred = test.flatten(1).double() - train.flatten(1).double().mean(0)
-    return float((centred - centred @ components @ components.T).square().mean())
+    return PCA.fit(train, dimensions).mse(test, dimensions)
 
 
 def principal_components(images: Tensor, dimensions: int) -> Tensor:
     """Return the orthonormal directions of largest variance as columns, (pixels, dimensions) float64."""
-    flat = images.flatten(1).double()
-    centred = flat - flat.mean(0)
-    return torch.linalg.eigh(centred.T @ centred / len(flat)).eigenvectors[:, -dimensions:]
+    return PCA.fit(images, dimensions).components
+
+
+@dataclass(frozen=True)
+class PCA:
+    """The linear code of least squared error."""
+
+    mean: Tensor
+    """(pixels,) float64."""
+    components: Tensor
+    """Orthonormal columns (pixels, D) float64, the last of the largest variance."""
+
+    @classmethod
+    def fit(cls, images: Tensor, dimensions: int) -> PCA:
+        """Return the code of `dimensions` numbers, of fewer where there are fewer pixels or images."""
+        flat = images.flatten(1).double()
+        mean = flat.mean(0)
+        flat -= mean
+        count, pixels = flat.shape
+        if count < pixels:
+            # The covariance of few images has no more directions than these span.
+            values, vectors = torch.linalg.eigh(flat @ flat.T)
+            kept = values > values[-1] * count * torch.finfo(torch.float64).eps
+            components = flat.T @ (vectors[:, kept] / values[kept].sqrt())
+        elif pixels > LARGE:
+            components = _leading_directions(flat, min(dimensions, pixels))
+        else:
+            components = torch.linalg.eigh(flat.T @ flat / count).eigenvectors
+        return cls(mean, components[:, -dimensions:])
+
+    def codes(self, images: Tensor, dimensions: int) -> Tensor:
+        """Return the first `dimensions` numbers of each image's code, (N, dimensions) float64."""
+        return (images.flatten(1).double() - self.mean) @ self.components[:, -dimensions:]
+
+    def rebuilt(self, images: Tensor, dimensions: int) -> Tensor:
+        """Return images as the first `dimensions` numbers of their codes give them back."""
+        flat = self.codes(images, dimensions) @ self.components[:, -dimensions:].T + self.mean
+        return flat.to(images.dtype).view_as(images)
+
+    def mse(self, images: Tensor, dimensions: int) -> float:
+        """Return the mean squared error of images given back."""
+        flat = images.flatten(1).double() - self.mean
+        directions = self.components[:, -dimensions:]
+        return float((flat - flat @ directions @ directions.T).square().mean())
 
 
 def rounded(images: Tensor, noise: float, random: torch.Generator) -> Tensor:
@@ -73,3 +118,13 @@ def _ssim(a: Tensor, b: Tensor) -> Tensor:
     similarity = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     similarity = similarity / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2))
     return similarity.flatten(1).mean(1)
+
+
+def _leading_directions(centred: Tensor, dimensions: int) -> Tensor:
+    """Return the right singular vectors of the largest values, by subspace iteration (Halko et al. 2011)."""
+    random = generator(0, "subspace iteration")
+    guess = torch.randn((centred.shape[1], dimensions + 16), generator=random, dtype=centred.dtype)
+    for _ in range(8):
+        guess = torch.linalg.qr(centred.T @ (centred @ guess)).Q
+    _, _, right = torch.linalg.svd(centred @ guess, full_matrices=False)
+    return (guess @ right.T)[:, :dimensions].flip(1)

@@ -42,7 +42,7 @@ class ResidualClassifier(nn.Module):
         self.head = nn.Linear(4 * width, classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """Return the channels' means over the picture before the last layer, (N, 4 * width), none negative."""
+        """Return the means over the picture of what the last layer sees, (N, 4 * width)."""
         return F.relu(self.norm(self.blocks(self.stem(images)))).mean((2, 3))
 
     def forward(self, images: Tensor) -> Tensor:

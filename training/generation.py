@@ -1,0 +1,148 @@
+"""Judges what is generated without classes, against the test images and beside what the data alone scores.
+
+    cfid            Fréchet distance in the features F1 (see features.py); the name FID belongs to Inception's
+    cfid_control    the same in PCA-64 codes, F0: no network has a say
+    kid             kernel distance in F1
+    density, coverage  in F1, of the generated and of the test images
+
+Every figure is the mean over sample seeds, `cfid_deviation` the standard deviation over them. Beside them
+stand as many training images (the floor), the test images cut down to 16 principal components, and noise.
+Fréchet distances fall as the number of images grows, so figures compare at equal numbers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from pydantic import JsonValue
+from rich.console import Console
+from torch import Tensor
+
+from training.data import Dataset, to_range, to_unit
+from training.features import Features, features_of
+from training.fidelity import density_and_coverage, frechet_distance, kid, radii
+from training.inference import batched
+from training.metrics import PCA
+from training.probes import nearest
+from training.randomness import generator
+from training.recipes.recipe import Recipe
+from training.references import Row, Rows, reference
+
+SAMPLES = 10_000
+SEEDS = 5
+FEWEST_IMAGES = 50
+"""With fewer test images nothing can be said about distributions."""
+CONTROL_DIMENSIONS, REDUCED_DIMENSIONS = 64, 16
+NEIGHBOURS_OF = 2000
+"""Images, the first ones, whose nearest training image is looked for."""
+
+Draw = Callable[[int, torch.Generator], Tensor]
+"""Latents (count, latent_dim) from which to generate."""
+
+
+class Scales:
+    """The test images in both feature spaces, ready to compare others with."""
+
+    def __init__(self, dataset: Dataset, features: Features | None, pca: PCA) -> None:
+        test = to_range(dataset.test.pixels[:SAMPLES], (0.0, 1.0))
+        self._features, self._pca = features, pca
+        self._control = self._codes(test)
+        if features:
+            self._real = features(test)
+            self._radius = radii(self._real)
+
+    def row(self, images: Tensor) -> dict[str, float]:
+        """Return the figures of images (N, C, size, size) in [0, 1]."""
+        found = {}
+        if self._features:
+            generated = self._features(images)
+            density, coverage = density_and_coverage(self._real, self._radius, generated)
+            found = {
+                "cfid": frechet_distance(generated, self._real),
+                "kid": kid(generated, self._real),
+                "density": density,
+                "coverage": coverage,
+            }
+        return found | {"cfid_control": frechet_distance(self._codes(images), self._control)}
+
+    def _codes(self, images: Tensor) -> Tensor:
+        return self._pca.codes(images, CONTROL_DIMENSIONS)
+
+
+def judge_generation(recipe: Recipe, dataset: Dataset, pca: PCA, console: Console) -> dict[str, JsonValue]:
+    """Return the figures of `generate` with the recipe's prior; with N(0, I) too where that is another.
+
+    Data of a single class have no classifier and so no figures in F1.
+    """
+    count = min(SAMPLES, len(dataset.test))
+    if count < FEWEST_IMAGES:
+        return {}
+    features = features_of(dataset, console) if len(dataset.classes) > 1 else None
+    scales = Scales(dataset, features, pca)
+    rows: Rows = {"generated": over_seeds(scales, recipe, recipe.draw, count, SEEDS)}
+    if recipe.prior is not None:
+        rows["generated from N(0, I)"] = over_seeds(scales, recipe, standard_normal(recipe), count, 1)
+
+    def stand_ins() -> Rows:
+        return _stand_ins(scales, dataset, pca, count)
+
+    def nearest_of_test() -> Rows:
+        return {"test images": _nearest_training_image(to_range(dataset.test.pixels, (0.0, 1.0)), dataset)}
+
+    sha256 = features.sha256 if features else "none"
+    rows |= reference(dataset, "generation", sha256, stand_ins)
+    first = images_from(recipe, recipe.draw(min(NEIGHBOURS_OF, count), seeded(0)))
+    nearest_rows: Rows = {"generated": _nearest_training_image(first, dataset)}
+    nearest_rows |= reference(dataset, "memorisation", "none", nearest_of_test)
+    found: dict[str, JsonValue] = {"generated_images": count, "generated_seeds": SEEDS}
+    if features:
+        found |= {"cfid": rows["generated"]["cfid"], "features_sha256": features.sha256}
+    return found | {"generation": dict(rows), "nearest_training_image": dict(nearest_rows)}
+
+
+def over_seeds(scales: Scales, recipe: Recipe, draw: Draw, count: int, seeds: int) -> Row:
+    """Return the figures of `count` images, averaged over seeds, and how cFID scatters over these."""
+    found = [scales.row(images_from(recipe, draw(count, seeded(seed)))) for seed in range(seeds)]
+    row: Row = {name: sum(one[name] for one in found) / seeds for name in found[0]}
+    if "cfid" in row and seeds > 1:
+        row["cfid_deviation"] = torch.tensor([one["cfid"] for one in found]).double().std().item()
+    return row
+
+
+def images_from(recipe: Recipe, latents: Tensor) -> Tensor:
+    """Return what is generated from latents, in [0, 1]."""
+    return to_unit(batched(recipe.operations()["generate"], latents), recipe.value_range)
+
+
+def standard_normal(recipe: Recipe) -> Draw:
+    """Return what draws from N(0, I)."""
+    return lambda count, random: torch.randn((count, recipe.latent_dim or 0), generator=random)
+
+
+def seeded(seed: int) -> torch.Generator:
+    """Return the generator of one sample seed."""
+    return generator(seed, "evaluation latents")
+
+
+def _stand_ins(scales: Scales, dataset: Dataset, pca: PCA, count: int) -> Rows:
+    test = to_range(dataset.test.pixels[:count], (0.0, 1.0))
+    chosen = torch.randperm(len(dataset.train), generator=generator(0, "floor"))[:count]
+    return {
+        "training images": dict(scales.row(to_range(dataset.train.pixels[chosen], (0.0, 1.0)))),
+        f"PCA-{REDUCED_DIMENSIONS} of test images": dict(
+            scales.row(pca.rebuilt(test, REDUCED_DIMENSIONS).clamp(0, 1))
+        ),
+        "noise": dict(scales.row(torch.rand(test.shape, generator=generator(0, "noise images")))),
+    }
+
+
+def _nearest_training_image(images: Tensor, dataset: Dataset) -> Row:
+    """Return how far images in [0, 1] are from the nearest training image, root mean square per pixel.
+
+    A copier's median lies far below the test images', or where it copies seldom, its lowest hundredth.
+    """
+    train = to_range(dataset.train.pixels, (0.0, 1.0)).flatten(1)
+    distances, _ = nearest(images[:NEIGHBOURS_OF].flatten(1), train, 1)
+    each = distances[:, 0].double() / train.shape[1] ** 0.5
+    return {"median": each.median().item(), "lowest_hundredth": each.quantile(0.01).item()}

@@ -1,0 +1,76 @@
+"""What codes know of the classes, read out by the simplest means: neighbours, and a linear classifier.
+
+Codes are (N, D) rows, labels (N,) class indices. Both are fitted on the training set's codes and judged on
+the test set's.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+BLOCK = 500
+PENALTY = 1e-3
+"""lambda of lambda/2 |W|², beside the mean cross-entropy."""
+ITERATIONS = 100
+
+
+def nearest(rows: Tensor, others: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return distances to the `count` nearest of `others` and their indices, (N, count) each."""
+    centre = others.mean(0)
+    # |x|² + |y|² - 2xy loses digits far from the origin, so both move there first.
+    others = others - centre
+    halves = others.square().sum(1) / 2
+    distances, nearest_ones = [], []
+    for block in (rows - centre).split(BLOCK):
+        # |x - y|²/2 - |x|²/2, which is as good for finding the nearest and one pass cheaper.
+        part, indices = torch.addmm(halves, block, others.T, alpha=-1).topk(count, dim=1, largest=False)
+        squared = 2 * part + block.square().sum(1, keepdim=True)
+        distances.append(squared.clamp_min(0).sqrt())
+        nearest_ones.append(indices)
+    return torch.cat(distances), torch.cat(nearest_ones)
+
+
+def knn_accuracy(
+    train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, k: int = 10
+) -> float:
+    """Return the share of test codes whose class most of their k nearest training codes have.
+
+    Among classes with as many votes the first counts, as in scikit-learn.
+    """
+    _, indices = nearest(test, train, k)
+    return voted(train_labels[indices], test_labels)
+
+
+def voted(votes: Tensor, labels: Tensor) -> float:
+    """Return the share of rows of votes (N, k) whose most frequent class is the label."""
+    classes = int(max(votes.max(), labels.max())) + 1
+    counts = F.one_hot(votes, classes).sum(1)
+    first_of_most = (counts * classes - torch.arange(classes)).argmax(1)
+    return (first_of_most == labels).double().mean().item()
+
+
+def linear_probe(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
+    """Return the accuracy of multinomial logistic regression on standardised codes."""
+    mean, deviation = train.mean(0), train.std(0).clamp_min(1e-6)
+    weights, biases = logistic_regression((train - mean) / deviation, train_labels)
+    logits = (test - mean) / deviation @ weights + biases
+    return (logits.argmax(1) == test_labels).double().mean().item()
+
+
+def logistic_regression(codes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return weights (D, classes) and biases (classes,) of least mean cross-entropy + lambda/2 |W|²."""
+    classes = int(labels.max()) + 1
+    weights = torch.zeros(codes.shape[1], classes, dtype=codes.dtype, requires_grad=True)
+    biases = torch.zeros(classes, dtype=codes.dtype, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights, biases], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = F.cross_entropy(codes @ weights + biases, labels) + PENALTY / 2 * weights.square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    return weights.detach(), biases.detach()
