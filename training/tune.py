@@ -269,21 +269,22 @@ def _drawn(title: str, trials: Sequence[FrozenTrial], space: Mapping[str, BaseDi
     first.plot(numbers, values, ".", label="a trial")
     first.step(numbers, list(accumulate(values, min)), where="post", color="C1", label="best so far")
     diverged = [trial.number for trial in trials if trial.value is None]
-    first.plot(diverged, [max(values)] * len(diverged), "kx", label="diverged") if diverged else None
-    first.set(xlabel="trial (0: the recipe's own settings)", ylabel="objective, less is better", title=title)
+    if diverged:
+        first.plot(diverged, [max(values)] * len(diverged), "kx", label="diverged")
+    first.set(xlabel="trial (0: the recipe's own settings)", ylabel="objective, less is better")
     first.legend()
     for axes, (name, distribution) in zip(others, space.items(), strict=True):
-        chosen = [row[name] for row in settings]
+        places = [row[name] for row in settings]
         if isinstance(distribution, CategoricalDistribution):
-            places = [distribution.choices.index(value) for value in chosen]
-            axes.set_xticks(
-                range(len(distribution.choices)), [f"{value:g}" for value in distribution.choices]
-            )
-        else:
-            places = chosen
-            axes.set_xscale("log")
+            choices = distribution.choices
+            places = [choices.index(place) for place in places]
+            axes.set_xticks(range(len(choices)), [f"{choice:g}" for choice in choices])
+            axes.set_xlim(-0.5, len(choices) - 0.5)
+        elif isinstance(distribution, FloatDistribution):
+            axes.set(xscale="log", xlim=(0.9 * distribution.low, 1.1 * distribution.high))
         axes.scatter(places, values, c=numbers, cmap="viridis", s=18)
         axes.plot(places[best], values[best], "*", color="C1", markersize=13, label="best")
         axes.set(xlabel=name.replace("_", " "), ylabel="objective")
         axes.legend()
+    figure.suptitle(f"{title}: the objective by trial and against each setting (dark: early, light: late)")
     return plots.png(figure)
