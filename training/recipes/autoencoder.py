@@ -2,9 +2,8 @@
 
     z = encode(x),   r = decode(z),   minimise |r - x|^2
 
-summed over pixels and averaged over the batch. The code is standardised, each of its numbers over the data
-(batch normalisation without scale and shift): nothing in the loss would otherwise fix its scale, and
-distances between codes would mean nothing.
+summed over pixels and averaged over the batch. Nothing in the loss fixes the scale of a code; to normalise it
+by the statistics of each batch would disturb it by about 1/sqrt(batch size), which costs more than it gives.
 """
 
 from __future__ import annotations
@@ -39,7 +38,9 @@ class Autoencoder(Recipe):
     def __init__(self, config: AutoencoderConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)
         self.latents = config.latent_dim
-        self.encoder = self.add("encoder", CodeEncoder(shape, self.latents, config.width), averaged=True)
+        self.encoder = self.add(
+            "encoder", Encoder(shape.channels, shape.size, self.latents, config.width), averaged=True
+        )
         self.decoder = self.add(
             "decoder", UnitDecoder(shape.channels, shape.size, self.latents, config.width), averaged=True
         )
@@ -61,17 +62,3 @@ class Autoencoder(Recipe):
     def operations(self) -> dict[str, nn.Module]:
         """Return encode and decode."""
         return {"encode": self.averaged["encoder"], "decode": self.averaged["decoder"]}
-
-
-class CodeEncoder(nn.Module):
-    """Images -> codes (N, latent_dim), every number with mean 0 and variance 1 over the training data."""
-
-    def __init__(self, shape: ImageShape, latent_dim: int, width: int) -> None:
-        super().__init__()
-        self.encoder = Encoder(shape.channels, shape.size, latent_dim, width)
-        self.standardise = nn.BatchNorm1d(latent_dim, affine=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the codes."""
-        codes: Tensor = self.standardise(self.encoder(images).float())
-        return codes

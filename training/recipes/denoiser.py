@@ -21,10 +21,9 @@ from training import metrics
 from training.config import Config
 from training.data import Dataset, to_range
 from training.inference import batched
-from training.networks.convolution import UnitDecoder
+from training.networks.convolution import Encoder, UnitDecoder
 from training.noise import NoiseKind, corrupt
 from training.randomness import Randomness, generator
-from training.recipes.autoencoder import CodeEncoder
 from training.recipes.recipe import ImageShape, Losses, Recipe, detached
 
 LossName = Literal["mse", "l1", "huber"]
@@ -65,7 +64,9 @@ class Denoiser(Recipe):
     def __init__(self, config: DenoiserConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)
         self.config = config
-        self.encoder = self.add("encoder", CodeEncoder(shape, config.latent_dim, config.width), averaged=True)
+        self.encoder = self.add(
+            "encoder", Encoder(shape.channels, shape.size, config.latent_dim, config.width), averaged=True
+        )
         self.decoder = self.add(
             "decoder", UnitDecoder(shape.channels, shape.size, config.latent_dim, config.width), averaged=True
         )
