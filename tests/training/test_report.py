@@ -1,0 +1,333 @@
+"""The report of a few tiny runs: everything is in it, or named with the command that makes it."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from subset import FASHION
+from training import latents
+from training.commands import main
+from training.data import Dataset, fashion_mnist
+from training.package import Trained
+from training.parser import parser
+from training.recipes import RECIPES
+from training.report import missing, report
+from training.report.family import FAMILY, Member, Target
+from training.report.pages import Section, markdown, page_html, place, write
+from training.report.runs import grouped, read_runs, settings
+from training.report.systems import spread, targets, what_was_run
+from training.saved import data_of, restored
+from training.studies import STUDIES
+from training.study import Findings, Plot, Table, save
+
+SMALL = ["--updates", "2", "--batch-size", "16", "--path", str(FASHION), "--no-package"]
+RUNS = {
+    "fashion-vae": ["vae", "--width", "8"],
+    "fashion-vae-seed-1": ["vae", "--width", "8", "--seed", "1"],
+    "plane": ["autoencoder", "--width", "8", "--latent-dim", "2"],
+}
+PNG = b"\x89PNG not really"
+STUDIED = Findings(
+    title="Regression | lines",
+    question="Is `a|b` < 2*c_d*e?",
+    parts=(
+        Table(title="A table", note="Its note.", columns=("x|y", "n"), rows=(("1 < 2 | 3", 0.123456),)),
+        Plot(title="A plot", png=PNG),
+    ),
+)
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose runs/ holds three tiny runs and one study, with a report of them."""
+    folder = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(latents, "EMBEDDED", 60)
+        for name, options in RUNS.items():
+            assert main(["fit", *options, *SMALL, "--name", name]) == 0
+        save(STUDIED, "regression")
+        report(folder / "out", QUIET)
+    return folder
+
+
+@pytest.fixture
+def place_of_runs(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it as the current folder, to be changed at will."""
+    shutil.copytree(trained, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+@pytest.fixture(scope="module")
+def page(trained: Path) -> str:
+    return (trained / "out" / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def text(trained: Path) -> str:
+    return (trained / "out" / "report.md").read_text()
+
+
+class Links(HTMLParser):
+    """Collects what a page refers to, and what can be referred to in it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.anchors: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        found = dict(attributes)
+        self.references += [str(found[name]) for name in ("href", "src") if name in found]
+        self.anchors += [str(found["id"])] if "id" in found else []
+
+
+def headings(text: str) -> list[str]:
+    return re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+
+
+def anchors(text: str) -> list[str]:
+    """Anchors as GitHub makes them from headings."""
+    found: list[str] = []
+    for title in headings(text):
+        plain = re.sub(r"[^\w\- ]", "", title.replace("\\", "").lower()).replace(" ", "-")
+        found.append(plain if plain not in found else f"{plain}-{found.count(plain)}")
+    return found
+
+
+def test_every_run_and_every_recipe_is_in_both_files(page: str, text: str):
+    for shown in ("Variational autoencoder", "Undercomplete autoencoder", "fashion-vae", "plane", "2 seeds"):
+        assert shown in page
+        assert shown in text
+
+
+def test_every_study_is_there_in_its_order_or_named_with_its_command(page: str, text: str):
+    titles = [
+        STUDIED.title if name == "regression" else name.replace("_", " ").capitalize() for name in STUDIES
+    ]
+    shown = [title.replace("\\", "") for title in headings(text)]
+    assert [title for title in shown if title in titles] == titles
+    for name in STUDIES:
+        command = f"python -m training study {name}"
+        assert (command in page) == (command in text) == (name != "regression")
+
+
+def test_a_run_that_is_missing_is_named_with_its_command(page: str, text: str):
+    there = [name for member in FAMILY for name in member.fits() if name in RUNS]
+    assert there == ["fashion-vae", "fashion-vae-seed-1"]
+    for member in FAMILY:
+        for name, arguments in member.fits().items():
+            command = f"python -m training {' '.join(arguments)}"
+            assert (command in page) == (command in text) == (name not in RUNS)
+
+
+def test_links_and_pictures_of_the_markdown_file_are_there(trained: Path, text: str):
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
+    assert len(pictures) > 5
+    assert len(set(pictures)) == len(pictures)
+    on_disk = {f"plots/{path.name}" for path in (trained / "out" / "plots").iterdir()}
+    assert set(pictures) == on_disk
+    links = re.findall(r"(?<!!)\[[^\n]*?\]\(#([^)]+)\)", text)
+    assert len(links) > len(STUDIES)
+    assert set(links) <= set(anchors(text))
+
+
+def test_the_html_file_refers_to_nothing_outside_itself(page: str):
+    links = Links(page)
+    assert len(set(links.anchors)) == len(links.anchors)
+    for reference in links.references:
+        assert reference.startswith("data:image/png;base64,") or reference[1:] in links.anchors
+    without_pictures = re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
+    assert not re.search(r"https?:|url\(|@import|<script", without_pictures)
+
+
+def test_the_html_file_is_made_for_phones_and_for_the_dark(page: str):
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    assert "light-dark(" in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_the_same_runs_give_the_same_bytes(place_of_runs: Path):
+    report(Path("again"), QUIET)
+    for path in sorted(Path("out").rglob("*.*")):
+        assert (Path("again") / path.relative_to("out")).read_bytes() == path.read_bytes(), path
+
+
+def test_runs_that_differ_in_their_seed_alone_are_one_system(place_of_runs: Path):
+    runs, refused = read_runs(QUIET)
+    assert not refused
+    assert [(group.name, len(group.runs)) for group in grouped(runs)] == [("fashion-vae", 2), ("plane", 1)]
+
+
+def test_what_was_run_names_data_settings_seeds_and_updates(place_of_runs: Path):
+    runs, _ = read_runs(QUIET)
+    table = what_was_run(grouped(runs))
+    assert table.columns[:6] == ("system", "recipe", "data", "settings", "seeds", "updates")
+    assert table.rows[0][:6] == (
+        "fashion-vae",
+        "vae",
+        "fashion-mnist, 512 + 256 images",
+        "updates 2, batch size 16, width 8",
+        "0, 1",
+        "2",
+    )
+
+
+def test_a_target_stands_beside_the_mean_over_seeds(place_of_runs: Path):
+    runs, _ = read_runs(QUIET)
+    table = targets(grouped(runs))
+    own = [run.metrics["mse_over_pca"] for run in runs if run.record.recipe == "vae"]
+    (row,) = (row for row in table.rows if row[:2] == ("fashion-vae", "mse over pca"))
+    assert row[3:] == (spread(own), "missed")
+    assert min(own) > 0.43  # two updates teach little
+    assert all(row[4] == "not measured" for row in table.rows if row[0] not in RUNS)
+
+
+def test_a_target_is_met_at_its_very_value_and_missed_beyond():
+    assert Target("mse", "at most", 0.5).met(0.5)
+    assert not Target("mse", "at most", 0.5).met(0.51)
+    assert Target("knn_accuracy", "at least", 0.5).met(0.5)
+    assert not Target("knn_accuracy", "at least", 0.5).met(0.49)
+
+
+def test_several_seeds_are_their_mean_and_standard_deviation():
+    assert spread([1.0, 2.0, 3.0]) == f"2 ± {np.std([1, 2, 3], ddof=1):.1g}"
+    assert spread([10000, 10000]) == 10000
+    assert spread(["a" * 64]) == f"`{'a' * 16}`"
+    assert spread([]) == ""
+
+
+def test_figures_are_measured_once_and_again_after_the_run_went_on(
+    place_of_runs: Path, monkeypatch: pytest.MonkeyPatch
+):
+    measured: list[str] = []
+    monkeypatch.setattr(
+        "training.report.runs.evaluate", lambda recipe, *_: measured.append(recipe.family) or {"mse": 1.0}
+    )
+    read_runs(QUIET)
+    assert measured == []
+    state = Path("runs/plane/state.pt")
+    other = main(["fit", *RUNS["plane"], *SMALL, "--seed", "5", "--name", "plane-5"])
+    assert other == 0
+    shutil.copy("runs/plane-5/state.pt", state)
+    runs, _ = read_runs(QUIET)
+    assert measured == ["autoencoder"]
+    assert next(run for run in runs if run.record.name == "plane").metrics == {"mse": 1.0}
+    read_runs(QUIET)
+    assert measured == ["autoencoder"]
+
+
+def test_a_run_that_cannot_be_read_is_left_out_by_name(place_of_runs: Path):
+    record = Path("runs/plane/run.json")
+    record.write_text(record.read_text().replace('"autoencoder"', '"forgotten"'))
+    Path("runs/fashion-vae-seed-1/state.pt").write_bytes(b"damaged")
+    (Path("runs/fashion-vae-seed-1") / "metrics.json").unlink()
+    runs, refused = read_runs(QUIET)
+    assert [run.record.name for run in runs] == ["fashion-vae"]
+    assert "`runs/fashion-vae-seed-1` is left out: " in refused[0]
+    assert refused[1] == "`runs/plane` is left out: there is no recipe 'forgotten' any more."
+
+
+def test_an_unfinished_run_says_so_and_train_goes_on_with_it(place_of_runs: Path):
+    progress = Path("runs/fashion-vae/progress.json")
+    progress.write_text(progress.read_text().replace('"total": 2', '"total": 1234'))
+    runs, _ = read_runs(QUIET)
+    assert "2 of 1,234: unfinished" in str(what_was_run(grouped(runs)).rows[0][5])
+    first, third = (arguments for arguments in missing() if arguments[:2] == ["fit", "vae"])
+    assert first[-1] == "--resume"
+    assert third[-1] != "--resume"
+
+
+def test_without_any_run_the_report_is_a_list_of_commands(workplace: Path):
+    report(Path("out"), QUIET)
+    text = Path("out/report.md").read_text()
+    assert text.count("python -m training fit") == sum(len(member.seeds) for member in FAMILY)
+    assert text.count("python -m training study") == len(STUDIES)
+    assert list(Path("out/plots").iterdir()) == []
+
+
+def test_train_runs_what_is_missing_and_then_builds(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    member = Member("tiny", "linear", ("--latent-dim", "4", *SMALL[:-1]), seeds=(0, 1))
+    for module in ("training.report", "training.report.runs", "training.report.systems"):
+        monkeypatch.setattr(f"{module}.FAMILY", (member,))
+    monkeypatch.setattr("training.report.STUDIES", ())
+    monkeypatch.setattr(latents, "EMBEDDED", 60)
+    assert main(["report", "--train"]) == 0
+    assert capsys.readouterr().out.strip() == "runs/report/report.html"
+    text = (workplace / "runs/report/report.md").read_text()
+    assert "tiny (2 seeds)" in text
+    assert "Not run yet" not in text
+    assert missing() == []
+    assert not (workplace / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("member", FAMILY, ids=lambda member: member.name)
+def test_the_family_is_made_of_commands_that_exist(member: Member):
+    for name, arguments in member.fits().items():
+        options = parser().parse_args(arguments)
+        RECIPES[member.recipe].config_type.model_validate(
+            {
+                key: getattr(options, key)
+                for key in RECIPES[member.recipe].config_type.model_fields
+                if getattr(options, key) is not None
+            }
+        )
+        assert (options.name, options.no_package) == (name, True)
+
+
+def test_names_in_the_family_are_given_once():
+    names = [name for member in FAMILY for name in member.fits()]
+    assert len(set(names)) == len(names)
+
+
+def test_confusions_in_the_report_agree_with_those_of_the_run(place_of_runs: Path, page: str):
+    folder = Path("runs/plane")
+    data = data_of(folder, print)
+    assert isinstance(data, Dataset)
+    recipe = restored(folder, data)
+    found = latents.latents_by_class(recipe.operations()["encode"], recipe.value_range, data)
+    worst = latents.confusions(np.array(found.counts), data.classes)[0]
+    assert f"<td>{worst.true}</td><td>{worst.taken_for}</td>" in page
+    assert sum(map(sum, found.counts)) == len(fashion_mnist(FASHION).test)
+
+
+def test_markdown_shows_signs_as_they_are():
+    lines, plots = markdown(Section("R", (), STUDIED.parts[:1], (Section("*s*", (STUDIED.question,)),)))
+    assert r"| 1 \< 2 \| 3 | 0.1235 |" in lines
+    assert r"| x\|y | n |" in lines
+    assert r"Is `a|b` \< 2\*c\_d\*e?" in lines
+    assert plots == {}
+
+
+def test_html_shows_signs_as_they_are():
+    shown = page_html(Section("<R>", (STUDIED.question,), STUDIED.parts))
+    assert "<p>Is <code>a|b</code> &lt; 2*c_d*e?</p>" in shown
+    assert '<td>1 &lt; 2 | 3</td><td class="number">0.1235</td>' in shown
+    assert "<title>&lt;R&gt;</title>" in shown
+
+
+def test_headings_of_the_same_words_have_anchors_of_their_own():
+    twice = Section("Top", (), (), (Section("A b"), Section("A b")))
+    assert [one.anchor for one in place(twice)] == ["top", "a-b", "a-b-1"]
+
+
+def test_plots_of_an_earlier_report_go_and_other_files_stay(tmp_path: Path):
+    write(Section("Top", (), (Plot(title="Old", png=PNG),)), tmp_path)
+    (tmp_path / "plots" / "mine.png").write_bytes(PNG)
+    write(Section("Top", (), (Plot(title="New", png=PNG),)), tmp_path)
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["mine.png", "top-new.png"]
+
+
+def test_settings_are_those_that_are_not_the_defaults(place_of_runs: Path):
+    runs: list[Trained] = read_runs(QUIET)[0]
+    assert settings(runs[-1].record) == "updates 2, batch size 16, latent dim 2, width 8"
