@@ -89,8 +89,8 @@ def _disjoint_plot() -> Plot:
         title="Value and gradient over theta",
         note=(
             "Derivatives below 1e-6 lie under the frame; KL is infinite throughout and not drawn. The median "
-            "bandwidth is held fixed in the derivative but differs from theta to theta, which is why MMD with "
-            "it falls while its derivative is positive: two such values have no common scale."
+            "bandwidth is held fixed in the derivative but differs from theta to theta, which is why MMD "
+            "with it falls while its derivative is positive: two such values have no common scale."
         ),
         png=plots.png(figure),
     )
