@@ -3,6 +3,7 @@ import pytest
 import torch
 from scipy import ndimage
 from sklearn.decomposition import PCA
+from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
 from training import metrics
 from training.data import Dataset, to_range
@@ -46,3 +47,48 @@ def test_rounding_leaves_256_levels():
     images = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     levels = metrics.rounded(images, 0.0, torch.Generator()) * 255
     assert torch.allclose(levels, levels.round(), atol=1e-4)
+
+
+def test_psnr_and_ssim_equal_torchmetrics(images: torch.Tensor):
+    noisy = (images + 0.1 * torch.randn(images.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 1)
+    theirs = StructuralSimilarityIndexMeasure(data_range=1.0, sigma=1.5, return_full_image=True)
+    _, whole = theirs(noisy.double(), images.double())
+    inside = whole[:, :, 5:-5, 5:-5].mean().item()  # where the window lies in the picture, without padding
+    assert metrics.ssim(images, noisy) == pytest.approx(inside, abs=1e-4)
+    each = PeakSignalNoiseRatio(data_range=1.0, reduction="elementwise_mean", dim=(1, 2, 3))
+    assert metrics.psnr(images, noisy) == pytest.approx(each(noisy, images).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(40, 1, 8, 8), (300, 1, 8, 8), (200, 3, 6, 6)])
+def test_pca_codes_and_what_they_give_back_equal_scikit_learns(shape: tuple[int, ...]):
+    images = torch.rand(shape, generator=torch.Generator().manual_seed(0)) ** 3
+    flat = images.flatten(1).double().numpy()
+    theirs = PCA(12, svd_solver="full").fit(flat)
+    ours = metrics.PCA.fit(images, 20)
+    codes = ours.codes(images, 12).numpy()[:, ::-1]
+    assert np.abs(codes) == pytest.approx(np.abs(theirs.transform(flat)), abs=1e-8)
+    rebuilt = ours.rebuilt(images, 12).flatten(1).numpy()
+    assert rebuilt == pytest.approx(theirs.inverse_transform(theirs.transform(flat)), abs=1e-5)
+
+
+def test_pca_of_few_images_has_no_more_directions_than_they_span():
+    images = torch.rand((5, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    ours = metrics.PCA.fit(images, 16)
+    assert ours.components.shape == (64, 4)
+    assert ours.mse(images, 16) == pytest.approx(0, abs=1e-12)
+
+
+def test_pca_of_large_images_finds_the_same_span(monkeypatch: pytest.MonkeyPatch, images: torch.Tensor):
+    many = images.repeat(20, 1, 1, 1) + 0.05 * torch.randn(
+        (1280, 1, 28, 28), generator=torch.Generator().manual_seed(0)
+    )
+    whole = metrics.PCA.fit(many, 8).mse(many, 8)
+    monkeypatch.setattr(metrics, "LARGE", 100)
+    assert metrics.PCA.fit(many, 8).mse(many, 8) == pytest.approx(whole, rel=1e-6)
+    assert metrics.PCA.fit(many, 8).mse(many, 3) == pytest.approx(_error_of_three(many), rel=1e-5)
+
+
+def _error_of_three(images: torch.Tensor) -> float:
+    flat = images.flatten(1).double().numpy()
+    theirs = PCA(3, svd_solver="full").fit(flat)
+    return float(((flat - theirs.inverse_transform(theirs.transform(flat))) ** 2).mean())
