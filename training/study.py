@@ -9,13 +9,13 @@ import base64
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator
+from pydantic import BaseModel, ConfigDict, FiniteFloat, PlainSerializer, PlainValidator
 
 from training.run import RUNS, replace
 
 STUDY_RUNS = RUNS / "studies"
 
-Cell = str | int | float
+Cell = str | int | FiniteFloat
 Png = Annotated[
     bytes,
     PlainValidator(lambda value: value if isinstance(value, bytes) else base64.b64decode(value)),
