@@ -90,18 +90,25 @@ def _preview_note(manifest: dict[str, Any]) -> str:
 
 
 def _tables(metrics: dict[str, Any]) -> list[str]:
-    """Return the metrics as Markdown: single figures first, then a table for every group of them."""
+    """Return the metrics as Markdown: single figures first, then tables.
+
+    Groups of figures are the rows of one table; a group of such groups is a table of its own.
+    """
     single = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
+    groups = {name: value for name, value in metrics.items() if isinstance(value, dict)}
+    tables = {
+        name: group for name, group in groups.items() if all(isinstance(row, dict) for row in group.values())
+    }
     lines = ["| figure | value |", "|---|---|"] if single else []
     lines += [f"| {_words(name)} | {_shown(value)} |" for name, value in single.items()]
-    groups = {name: value for name, value in metrics.items() if isinstance(value, dict)}
-    if len(groups) == 1 and all(isinstance(row, dict) for row in next(iter(groups.values())).values()):
-        (groups,) = groups.values()  # rows by class
-    if groups:
-        columns = list(dict.fromkeys(name for row in groups.values() for name in row))
-        lines += ["", f"| | {' | '.join(map(_words, columns))} |", "|---" * (len(columns) + 1) + "|"]
-        for name, row in groups.items():
-            lines.append(f"| {name} | {' | '.join(_shown(row[column]) for column in columns)} |")
+    rows = {name: group for name, group in groups.items() if name not in tables}
+    for name, table in (({"": rows} if rows else {}) | tables).items():
+        columns = list(dict.fromkeys(column for row in table.values() for column in row))
+        lines += ["", f"| {_words(name)} | {' | '.join(map(_words, columns))} |"]
+        lines += ["|---" * (len(columns) + 1) + "|"]
+        for label, row in table.items():
+            cells = [_shown(row[column]) if column in row else "" for column in columns]
+            lines.append(f"| {label} | {' | '.join(cells)} |")
     return lines
 
 
