@@ -15,6 +15,7 @@ from training.commands import main
 from training.data import Dataset, fashion_mnist
 from training.package import Trained
 from training.parser import parser
+from training.plots import panels, png
 from training.recipes import RECIPES
 from training.report import missing, report
 from training.report.family import FAMILY, Member, Target
@@ -31,7 +32,7 @@ RUNS = {
     "fashion-vae-seed-1": ["vae", "--width", "8", "--seed", "1"],
     "plane": ["autoencoder", "--width", "8", "--latent-dim", "2"],
 }
-PNG = b"\x89PNG not really"
+PNG = png(panels(1)[0])
 STUDIED = Findings(
     title="Regression | lines",
     question="Is `a|b` < 2*c_d*e?",
@@ -98,7 +99,7 @@ def anchors(text: str) -> list[str]:
     """Anchors as GitHub makes them from headings."""
     found: list[str] = []
     for title in headings(text):
-        plain = re.sub(r"[^\w\- ]", "", title.replace("\\", "").lower()).replace(" ", "-")
+        plain = re.sub(r"[^\w\- ]|[²³¹½]", "", title.replace("\\", "").lower()).replace(" ", "-")
         found.append(plain if plain not in found else f"{plain}-{found.count(plain)}")
     return found
 
@@ -319,6 +320,18 @@ def test_html_shows_signs_as_they_are():
 def test_headings_of_the_same_words_have_anchors_of_their_own():
     twice = Section("Top", (), (), (Section("A b"), Section("A b")))
     assert [one.anchor for one in place(twice)] == ["top", "a-b", "a-b-1"]
+
+
+@pytest.mark.parametrize(
+    ("title", "anchor"),
+    [
+        ("The manifold y = x²", "the-manifold-y--x"),
+        ("L1, L2 and decay", "l1-l2-and-decay"),
+        ("n_w/n: é", "n_wn-é"),
+    ],
+)
+def test_anchors_are_those_of_github(title: str, anchor: str):
+    assert [one.anchor for one in place(Section(title))] == [anchor]
 
 
 def test_plots_of_an_earlier_report_go_and_other_files_stay(tmp_path: Path):

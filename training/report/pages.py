@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from training.run import replace
 from training.study import Findings, Plot, Table, cell, rows
 
 PLOTS = "plots"
+SHRUNK_WIDTH = 760
+"""Pictures of more pixels across are not made smaller than the style's least width for them."""
 LINKED = re.compile(rf"\]\(({PLOTS}/[a-z0-9-]+\.png)\)")
 
 
@@ -113,7 +116,7 @@ def place(report: Section) -> Iterator[Placed]:
     seen: Counter[str] = Counter()
 
     def walk(section: Section, depth: int) -> Iterator[Placed]:
-        plain = re.sub(r"[^\w\- ]", "", section.title.lower()).replace(" ", "-")
+        plain = "".join(sign for sign in section.title.lower() if _stays(sign)).replace(" ", "-")
         anchor = f"{plain}-{seen[plain]}" if seen[plain] else plain
         seen[plain] += 1
         yield Placed(section, depth, anchor)
@@ -121,6 +124,11 @@ def place(report: Section) -> Iterator[Placed]:
             yield from walk(part, depth + 1)
 
     return walk(report, 1)
+
+
+def _stays(sign: str) -> bool:
+    """Return whether GitHub keeps a sign of a heading in its anchor: letters, digits, hyphens and spaces."""
+    return sign in "- " or unicodedata.category(sign) in ("Nd", "Pc") or unicodedata.category(sign)[0] in "LM"
 
 
 def _section_html(one: Placed) -> str:
@@ -150,8 +158,14 @@ def _kind(value: str | float) -> str:
 
 
 def _image_html(plot: Plot) -> str:
+    """Return the picture; a wide one is not shrunk to a phone but scrolled."""
     data = base64.b64encode(plot.png).decode()
-    return f'<img alt="{html.escape(plot.title)}" src="data:image/png;base64,{data}">\n'
+    width, height = (int.from_bytes(plot.png[at : at + 4], "big") for at in (16, 20))
+    image = (
+        f'<img alt="{html.escape(plot.title)}" width="{width}" height="{height}" '
+        f'src="data:image/png;base64,{data}">\n'
+    )
+    return f'<div class="scrolled" tabindex="0">{image}</div>\n' if width > SHRUNK_WIDTH else image
 
 
 def _inline(text: str) -> str:

@@ -27,6 +27,8 @@ figure { margin: 1.5rem 0; }
 figcaption { font-weight: 600; margin-bottom: .4rem; }
 .note { color: var(--quiet); font-size: .92rem; margin: .4rem 0 0; }
 img { max-width: 100%; height: auto; display: block; border-radius: 6px; background: #fff; }
+.scrolled { overflow-x: auto; }
+.scrolled img { max-width: max(100%, 40rem); }
 .wide {
   overflow-x: auto; width: fit-content; max-width: 100%;
   border: 1px solid var(--line); border-radius: 6px;
