@@ -95,8 +95,8 @@ def bayes_table(bench: Bench) -> Table:
         note=f"Mean loss per point over {TEST_POINTS} test points, level {LEVEL} (Cauchy: scale). The Bayes "
         "denoiser is the posterior mean (mse) or the coordinatewise posterior median (l1), by quadrature "
         "along the curve. Target at most 3% above it. That "
-        "of uniform noise has creases, where the noise's edge passes an end of the curve or a bend; smooth "
-        "units round them.",
+        "of uniform noise has creases where the bound on t passes from one coordinate to the other, which "
+        "smooth units round off.",
         columns=("noise", "loss", "noisy points", "Bayes", "learned", "excess %"),
         rows=tuple(rows),
     )
