@@ -14,11 +14,13 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from pydantic import Field
+from pydantic import Field, JsonValue
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.config import Config
+from training.data import Dataset
+from training.likelihood import likelihood
 from training.networks.convolution import Encoder, UnitDecoder
 from training.randomness import Randomness
 from training.recipes.recipe import ImageShape, Losses, Recipe, detached
@@ -74,3 +76,7 @@ class LikelihoodVAE(Recipe):
         """Return encode, decode and generate; images come out as the probability of white."""
         decoder = self.averaged["decoder"]
         return {"encode": Posterior(self.averaged["encoder"]), "decode": decoder, "generate": decoder}
+
+    def figures(self, dataset: Dataset) -> dict[str, JsonValue]:
+        """Return the importance-weighted bound on the likelihood of test images."""
+        return likelihood(Posterior(self.averaged["encoder"]), self.averaged["decoder"], dataset)
