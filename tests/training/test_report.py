@@ -4,9 +4,11 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pydantic import JsonValue
 from rich.console import Console
 
 from subset import FASHION
@@ -20,8 +22,8 @@ from training.recipes import RECIPES
 from training.report import missing, report
 from training.report.family import FAMILY, Member, Target
 from training.report.pages import Section, markdown, page_html, place, write
-from training.report.runs import grouped, read_runs, settings
-from training.report.systems import spread, targets, what_was_run
+from training.report.runs import Group, grouped, read_runs, settings
+from training.report.systems import figures, spread, targets, what_was_run
 from training.saved import data_of, restored
 from training.studies import STUDIES
 from training.study import Findings, Plot, Table, save
@@ -291,6 +293,19 @@ def test_names_in_the_family_are_given_once():
     assert len(set(names)) == len(names)
 
 
+def test_figures_by_part_are_a_table_with_a_row_for_every_system_and_part():
+    def group(name: str, *metrics: dict[str, JsonValue]) -> Group:
+        return Group(name, tuple(SimpleNamespace(metrics=one) for one in metrics))  # type: ignore[arg-type]
+
+    two = group("two", {"mse": 1, "by": {"x": {"a": 1.0}}}, {"mse": 3, "by": {"x": {"a": 1.5}}})
+    one = group("one", {"there": {"l1": 4}, "by": {"y": {"a": 2, "b": 3}}})
+    tables = {table.title: table for table in figures([two, one])}
+    assert tables["Figures"].rows == (("two (2 seeds)", "2 ± 1"), ("one", ""))
+    assert tables["By"].columns == ("system", "of", "a", "b")
+    assert tables["By"].rows == (("two (2 seeds)", "x", "1.25 ± 0.4", ""), ("one", "y", 2, 3))
+    assert tables["By part"].rows == (("one", "there", 4),)
+
+
 def test_confusions_in_the_report_agree_with_those_of_the_run(place_of_runs: Path, page: str):
     folder = Path("runs/plane")
     data = data_of(folder, print)
@@ -300,6 +315,9 @@ def test_confusions_in_the_report_agree_with_those_of_the_run(place_of_runs: Pat
     worst = latents.confusions(np.array(found.counts), data.classes)[0]
     assert f"<td>{worst.true}</td><td>{worst.taken_for}</td>" in page
     assert sum(map(sum, found.counts)) == len(fashion_mnist(FASHION).test)
+    measured = next(run.metrics for run in read_runs(QUIET)[0] if run.record.name == "plane")
+    right = sum(found.counts[label][label] for label in range(10))
+    assert right / len(data.test) == pytest.approx(measured["knn_accuracy"])
 
 
 def test_markdown_shows_signs_as_they_are():

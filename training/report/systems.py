@@ -13,6 +13,8 @@ from training.report.family import FAMILY
 from training.report.runs import Group, seed_of, settings
 from training.study import Cell, Table, cell
 
+Path = tuple[str, ...]
+"""Where a figure is among the metrics: its key, after those of the groups that it is in."""
 ABSENT = ""
 
 
@@ -55,9 +57,7 @@ def figures(groups: list[Group]) -> list[Table]:
         rows = ((group.title, *(spread(_values(group, path)) for path in single)) for group in groups)
         columns = ("system", *(words(path[0]) for path in single))
         tables.append(Table(title="Figures", note=SPREAD, columns=columns, rows=tuple(rows)))
-    for group in groups:
-        tables += _nested(group)
-    return tables
+    return [*tables, *_nested(groups)]
 
 
 SPREAD = "On the test images, with the averaged weights. Of several seeds: mean ± standard deviation."
@@ -107,40 +107,36 @@ def _updates(done: int, total: int) -> str:
     return f"{done:,}" if done == total else f"{done:,} of {total:,}: unfinished"
 
 
-def _nested(group: Group) -> Iterator[Table]:
-    """Return the groups of figures, by class or direction or level, of the same columns in one table."""
-    tables: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
-    for path in _paths(group):
-        if len(path) > 1:
-            rows = tables.setdefault(path[:-2], [])
-            if path[:-1] not in rows:
-                rows.append(path[:-1])
-    for above, rows in tables.items():
-        columns = list(dict.fromkeys(path[-1] for path in _paths(group) if path[:-1] in rows))
+def _nested(groups: list[Group]) -> Iterator[Table]:
+    """Return the figures that are given by class, direction, level or the like, each kind in a table."""
+    kinds: dict[Path, list[tuple[Group, Path]]] = {}
+    for group in groups:
+        for row in dict.fromkeys(path[:-1] for path in _paths(group) if len(path) > 1):
+            kinds.setdefault(row[:-1], []).append((group, row))
+    for kind, rows in kinds.items():
+        columns = dict.fromkeys(path[-1] for group, row in rows for path in _paths(group) if path[:-1] == row)
         yield Table(
-            title=f"{group.title}: {' '.join(map(words, above)) or 'by part'}",
-            columns=("", *map(words, columns)),
+            title=" ".join(map(words, kind)).capitalize() or "By part",
+            columns=("system", "of", *map(words, columns)),
             rows=tuple(
-                (words(row[-1]), *(spread(_values(group, (*row, column))) for column in columns))
-                for row in rows
+                (group.title, words(row[-1]), *(spread(_values(group, (*row, name))) for name in columns))
+                for group, row in rows
             ),
         )
 
 
-def _paths(group: Group) -> list[tuple[str, ...]]:
+def _paths(group: Group) -> list[Path]:
     """Return where the figures of a group are, nested keys as one path."""
     return list(dict.fromkeys(path for run in group.runs for path, _ in _leaves(run.metrics)))
 
 
-def _values(group: Group, path: tuple[str, ...]) -> list[JsonValue]:
+def _values(group: Group, path: Path) -> list[JsonValue]:
     """Return the figure at `path` of every run that has it."""
     leaves = [dict(_leaves(run.metrics)) for run in group.runs]
     return [found[path] for found in leaves if path in found]
 
 
-def _leaves(
-    metrics: Mapping[str, JsonValue], above: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], JsonValue]]:
+def _leaves(metrics: Mapping[str, JsonValue], above: Path = ()) -> Iterator[tuple[Path, JsonValue]]:
     for name, value in metrics.items():
         if isinstance(value, dict):
             yield from _leaves(value, (*above, name))
