@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-BLOCK = 500
+BLOCK = 100
+"""Rows at once: their distances should stay in the cache."""
 PENALTY = 1e-3
 """lambda of lambda/2 |W|², beside the mean cross-entropy."""
 ITERATIONS = 100

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import sys
 from collections.abc import Callable
 
 from pydantic import JsonValue
@@ -27,7 +28,7 @@ def reference(dataset: Dataset, name: str, judge: str, compute: Callable[[], Row
         dataset.sha256,
         f"{len(dataset.train)} {len(dataset.test)}",
         judge,
-        *(inspect.getsource(source) for source in (fidelity, probes, compute)),
+        *(inspect.getsource(source) for source in (fidelity, probes, sys.modules[compute.__module__])),
     )
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     path = RUNS / "judges" / f"{dataset.name}-{name}-{key[:12]}.json"

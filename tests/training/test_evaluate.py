@@ -1,0 +1,181 @@
+"""What is measured follows from the operations; each figure on recipes of which the answer is known."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from training import features
+from training.card import _tables
+from training.codes import posterior_figures
+from training.data import Dataset, make_dataset, to_range
+from training.evaluate import evaluate
+from training.generation import SEEDS
+from training.randomness import Randomness
+from training.recipes import RECIPES
+from training.recipes.recipe import ImageShape, Losses, Recipe
+
+QUIET = Console(quiet=True)
+CPU = torch.device("cpu")
+
+
+class Fixed(Recipe):
+    """A recipe with given operations, which has nothing to learn."""
+
+    value_range = (0.0, 1.0)
+
+    def __init__(self, dataset: Dataset, latent_dim: int, **operations: nn.Module) -> None:
+        shape = ImageShape(dataset.channels, dataset.size, dataset.classes)
+        super().__init__(RECIPES["vae"].config_type(), shape, CPU)
+        self._latent_dim, self._operations = latent_dim, operations
+
+    def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:
+        raise NotImplementedError
+
+    def operations(self) -> dict[str, nn.Module]:
+        return self._operations
+
+    @property
+    def latent_dim(self) -> int:
+        return self._latent_dim
+
+
+class Copier(nn.Module):
+    """Generates training images."""
+
+    def __init__(self, images: Tensor) -> None:
+        super().__init__()
+        self.images = images
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.images[(1000 * latents[:, 0]).long() % len(self.images)]
+
+
+class Identity(nn.Module):
+    def forward(self, rows: Tensor) -> Tensor:
+        return rows.flatten(1) if rows.dim() == 4 else rows.view(-1, 1, 28, 28)
+
+
+@pytest.fixture(scope="module")
+def of_a_vae(fashion: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    folder = tmp_path_factory.mktemp("vae")
+    torch.manual_seed(0)
+    kind = RECIPES["vae"]
+    recipe = kind(kind.config_type(latent_dim=4), ImageShape(1, 28, fashion.classes), CPU)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        found = evaluate(recipe, fashion, QUIET)
+        again = evaluate(recipe, fashion, QUIET)
+    assert len(list((folder / "runs" / "judges").iterdir())) == 3  # what the data alone scores, once
+    assert found == again
+    return found
+
+
+def test_a_vae_is_judged_by_all_that_it_offers(of_a_vae: dict):
+    assert {"mse", "pca_mse", "knn_accuracy", "linear_probe", "rate_nats", "active_units"} <= set(of_a_vae)
+    assert {"distortion_mse", "cfid", "features_sha256"} <= set(of_a_vae)
+    assert (of_a_vae["images"], of_a_vae["generated_images"], of_a_vae["generated_seeds"]) == (
+        256,
+        256,
+        SEEDS,
+    )
+    assert set(of_a_vae["codes"]) == {"latent", "PCA", "pixels"}
+    assert of_a_vae["codes"]["PCA"]["numbers"] == 4
+    assert of_a_vae["codes"]["pixels"]["knn_accuracy"] > of_a_vae["codes"]["PCA"]["knn_accuracy"]
+
+
+def test_floor_and_ceilings_stand_in_order(of_a_vae: dict):
+    rows = of_a_vae["generation"]
+    names = ["training images", "PCA-16 of test images", "noise"]
+    for key in ("cfid", "cfid_control"):
+        floor, blurred, noise = (rows[name][key] for name in names)
+        assert 0 < floor < noise
+        assert blurred < noise
+    assert rows["training images"]["cfid"] < rows["PCA-16 of test images"]["cfid"]
+    assert rows["training images"]["coverage"] > 0.8
+    assert rows["noise"]["coverage"] < 0.1
+    assert rows["generated"]["cfid_deviation"] > 0
+    assert "generated from N(0, I)" in rows  # beside the mixture, which is what it generates from
+
+
+def test_a_copier_is_found_out_by_its_nearest_training_images(workplace: Path, fashion: Dataset):
+    copier = Copier(to_range(fashion.train.pixels, (0.0, 1.0)))
+    found = evaluate(Fixed(fashion, 2, generate=copier), fashion, QUIET)
+    assert found["nearest_training_image"]["generated"]["median"] == pytest.approx(0, abs=1e-3)
+    assert found["nearest_training_image"]["test images"]["lowest_hundredth"] > 0.02
+    assert found["generation"]["generated"]["coverage"] > 0.5
+    assert "mse" not in found
+    assert "codes" not in found
+
+
+def test_codes_that_are_the_pixels_score_as_the_pixels(workplace: Path, fashion: Dataset):
+    found = evaluate(Fixed(fashion, 784, encode=Identity(), decode=Identity()), fashion, QUIET)
+    latent, pixels = found["codes"]["latent"], found["codes"]["pixels"]
+    assert latent["knn_accuracy"] == pixels["knn_accuracy"] == found["knn_accuracy"]
+    assert found["mse"] == 0
+    assert "mse_over_pca" not in found  # a code as long as the image leaves PCA no error
+    assert "generation" not in found
+
+
+def test_rate_and_active_units_of_a_known_posterior():
+    random = torch.Generator().manual_seed(0)
+    mu = torch.randn((5000, 3), generator=random) * torch.tensor([1.0, 0.2, 0.05])
+    logvar = torch.zeros(5000, 3)
+    found = posterior_figures(mu, logvar)
+    assert found["active_units"] == 2
+    assert found["rate_nats"] == pytest.approx(0.5 * (1 + 0.04 + 0.0025), rel=0.03)
+    collapsed = posterior_figures(torch.zeros(10, 3), torch.zeros(10, 3))
+    assert collapsed == {"rate_nats": 0.0, "active_units": 0}
+
+
+def test_the_shipped_features_recognise_images_they_were_not_trained_on(fashion: Dataset):
+    shipped = features.features_of(fashion, QUIET)
+    images = to_range(fashion.test.pixels, (0.0, 1.0))
+    assert shipped.accuracy(images, fashion.test.labels) > 0.9
+    assert shipped(images[:3]).shape == (3, 128)
+    alone = torch.cat([shipped(image[None]) for image in images[:3]])
+    assert torch.allclose(shipped(images)[:3], alone, atol=1e-4)
+
+
+def test_other_data_get_features_of_their_own_once(workplace: Path, fashion: Dataset):
+    colour = [part.pixels[:40].repeat(1, 3, 2, 2)[..., :40, :40] for part in (fashion.train, fashion.test)]
+    parts = [
+        type(part)(pixels, part.labels[:40] % 2)
+        for part, pixels in zip((fashion.train, fashion.test), colour, strict=True)
+    ]
+    own = make_dataset("own", *parts, ("even", "odd"))
+    first, again = (features.features_of(own, QUIET) for _ in range(2))
+    assert first.sha256 == again.sha256
+    assert first(to_range(own.test.pixels[:5], (0.0, 1.0))).shape == (5, 128)
+
+
+def test_augmentation_keeps_the_scale_and_erases_only_its_share(fashion: Dataset):
+    images = to_range(fashion.train.pixels[:200], (0.0, 1.0))
+    kept = features.augment(images, 0.0, update=1)
+    assert kept.shape == images.shape
+    assert (kept.sum((1, 2, 3)) <= images.sum((1, 2, 3)) + 1e-3).all()
+    erased = features.augment(images, 0.5, update=1)
+    changed = (erased != kept).flatten(1).any(1).double().mean()
+    assert 0.35 < changed < 0.6
+
+
+def test_groups_of_rows_are_tables_with_gaps_where_a_row_lacks_a_figure():
+    lines = _tables(
+        {"mse": 0.5, "codes": {"latent": {"a": 1, "b": 0.25}, "pixels": {"a": 784}}, "x": {"y": 2.0}}
+    )
+    assert lines == [
+        "| figure | value |",
+        "|---|---|",
+        "| mse | 0.5 |",
+        "",
+        "|  | y |",
+        "|---|---|",
+        "| x | 2 |",
+        "",
+        "| codes | a | b |",
+        "|---|---|---|",
+        "| latent | 1 | 0.25 |",
+        "| pixels | 784 |  |",
+    ]
