@@ -67,19 +67,19 @@ def gradients(maps: Maps, covariance: Tensor) -> Maps:
     return Maps(2 * (w.T @ w @ code - w.T @ covariance), 2 * (w @ (code @ v.T) - code.T))
 
 
-def descend(maps: Maps, covariance: Tensor, steps: int, keep: int) -> Descent:
+def descend(maps: Maps, covariance: Tensor, steps: int, keep: int, momentum: float = MOMENTUM) -> Descent:
     """Go down the gradient with momentum, and keep every `keep`-th place.
 
     The step size is a share of 1 / lambda_max: the curvature of L at its minimum is about 4 lambda_max
     where V and W are of equal size, as they stay from a small start.
     """
     rate = RATE / float(torch.linalg.eigvalsh(covariance)[-1])
-    momentum = Maps(torch.zeros_like(maps.v), torch.zeros_like(maps.w))
+    motion = Maps(torch.zeros_like(maps.v), torch.zeros_like(maps.w))
     kept = [(0, maps)]
     for step in range(1, steps + 1):
         slope = gradients(maps, covariance)
-        momentum = Maps(MOMENTUM * momentum.v - rate * slope.v, MOMENTUM * momentum.w - rate * slope.w)
-        maps = Maps(maps.v + momentum.v, maps.w + momentum.w)
+        motion = Maps(momentum * motion.v - rate * slope.v, momentum * motion.w - rate * slope.w)
+        maps = Maps(maps.v + motion.v, maps.w + motion.w)
         if step % keep == 0:
             kept.append((step, maps))
     return Descent(maps, *(tuple(part) for part in zip(*kept, strict=True)))

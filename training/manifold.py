@@ -124,7 +124,7 @@ class Fit:
     level: float
     loss: Loss
     bounded: bool = True
-    """Tanh units: the output is bounded. Else SiLU: it grows with the input."""
+    """Tanh units: the output is smooth and bounded. Else ReLU: it has creases and grows with the input."""
     noisy_targets: bool = False
     """Whether r aims at a second noisy copy of the point (Noise2Noise, Lehtinen et al. 2018)."""
     updates: int = 3000
@@ -134,7 +134,7 @@ class Fit:
 
 
 def train(fit: Fit) -> nn.Module:
-    """Return a network with two hidden layers trained on fresh points, float32."""
+    """Return a network trained on fresh points, float32."""
     denoiser = network(fit.bounded, generator(fit.seed, "weights").initial_seed())
     optimizer = torch.optim.Adam(denoiser.parameters(), lr=fit.learning_rate)
     random = generator(fit.seed, "points to train on")
@@ -152,13 +152,14 @@ def train(fit: Fit) -> nn.Module:
 
 
 def network(bounded: bool, seed: int, width: int = 64) -> nn.Sequential:
-    """Return an untrained network R² -> R² with two hidden layers."""
-    unit = nn.Tanh if bounded else nn.SiLU
+    """Return an untrained network R² -> R²: two hidden layers of tanh, or three of ReLU."""
+    hidden: list[type[nn.Module]] = [nn.Tanh] * 2 if bounded else [nn.ReLU] * 3
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return nn.Sequential(
-            nn.Linear(2, width), unit(), nn.Linear(width, width), unit(), nn.Linear(width, 2)
-        )
+        layers: list[nn.Module] = [nn.Linear(2, width), hidden[0]()]
+        for unit in hidden[1:]:
+            layers += [nn.Linear(width, width), unit()]
+        return nn.Sequential(*layers, nn.Linear(width, 2))
 
 
 def loss_of(difference: Tensor, loss: Loss, level: float) -> Tensor:

@@ -209,7 +209,7 @@ def picture_plot(outcomes: Outcomes, test: Tensor) -> Plot:
     rows = [torch.cat([clean, *(way.pictures for way in ways.values())]) for ways in outcomes.values()]
     mosaic = torch.stack(rows)[:, :, 0].permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
     figure, (ax,) = panels(1, width=7.0, height=4.2)
-    ax.imshow(1 - mosaic, cmap="gray", vmin=0, vmax=1)
+    ax.imshow(1 - mosaic.numpy(), cmap="gray", vmin=0, vmax=1)
     names = ("clean", "noisy", "filter", *PIXEL_LOSSES)
     width = size * len(PICTURES)
     ax.set_xticks([width * (index + 0.5) for index in range(len(names))], names)

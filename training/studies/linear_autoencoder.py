@@ -73,8 +73,8 @@ def pca_table(descents: list[Descent], components: Tensor, unseen: Tensor) -> Ta
         title=f"The same error and the same span, at {DIMENSIONS} dimensions",
         note="Test images of Fashion-MNIST, per pixel in [0, 1], not clipped. Targets: at most 1.001 of "
         "PCA's error, largest principal angle of the decoder under 1 degree. The loss is exact, over all "
-        "training images at once through their covariance. The encoder comes less near: in directions in which "
-        "images hardly vary no gradient moves it from its random start, and none needs to.",
+        "training images at once through their covariance. The encoder comes less near: in directions in "
+        "which images hardly vary no gradient moves it from its random start, and none needs to.",
         columns=(
             "method", "steps", "test MSE", "/ PCA", "largest angle, decoder (degrees)", "encoder (degrees)",
         ),
@@ -84,7 +84,7 @@ def pca_table(descents: list[Descent], components: Tensor, unseen: Tensor) -> Ta
 
 def path_plot(descents: list[Descent], components: Tensor, seen: Tensor, unseen: Tensor) -> Plot:
     """Draw the error and the angle on the way down, and when each component is learned."""
-    figure, axes = panels(3, columns=3, width=4.0)
+    figure, axes = panels(3, columns=3, width=4.3)
     best = float(Maps(components.T, components).error(unseen))
     for seed, descent in zip(SEEDS, descents, strict=True):
         excess = [float(maps.error(unseen)) / best - 1 for maps in descent.path]
@@ -94,13 +94,13 @@ def path_plot(descents: list[Descent], components: Tensor, seen: Tensor, unseen:
     axes[0].axhline(1e-3, color="black", linestyle="--", linewidth=1, label="target 1.001")
     axes[0].set(yscale="log", ylabel="|test error / PCA's - 1|", title="The error is there early")
     axes[1].axhline(1, color="black", linestyle="--", linewidth=1, label="target 1 degree")
-    axes[1].set(yscale="log", ylabel="largest angle to PCA's span (degrees)", title="The span turns slowly")
-    early = descend(start(len(seen), DIMENSIONS, START / 10, SEEDS[0]), seen, 200, 1)
+    axes[1].set(yscale="log", ylabel="angle to PCA's span (degrees)", title="The span turns slowly")
+    early = descend(start(len(seen), DIMENSIONS, START / 10, SEEDS[0]), seen, 300, 2, 0.0)
     for index in range(6):
         direction = components[:, index]
         found = [float(direction @ maps.w @ (maps.v @ direction)) for maps in early.path]
         axes[2].plot(early.steps, found, label=f"component {index + 1}")
-    axes[2].set(ylabel="share of the component kept, pᵀW V p", title="Components come one after another")
+    axes[2].set(ylabel="share kept, pᵀW V p", title="Components come one after another")
     for ax in axes:
         ax.set_xlabel("gradient steps")
         ax.legend(fontsize=7)
@@ -110,7 +110,8 @@ def path_plot(descents: list[Descent], components: Tensor, seen: Tensor, unseen:
         note=f"The error nears PCA's long before the span does, since component {DIMENSIONS} is worth hardly "
         f"more than the next (variances {float(values[DIMENSIONS - 1]):.3f} and "
         f"{float(values[DIMENSIONS]):.3f}, the first has {float(values[0]):.1f}): mixing them costs "
-        "little. On the right, from a start ten times smaller, large components are learned first.",
+        "little. On the right, without momentum and from a start ten times smaller, components are learned "
+        "in the order of their variance.",
         png=png(figure),
     )
 
@@ -177,8 +178,8 @@ def uncorrelated_table(train: Tensor, test: Tensor) -> Table:
         "keeps every pixel's own distribution and takes the correlation away, and with it all that a linear "
         "code gained on real images. Uncorrelated is not incompressible, though: shuffled pixels are mostly "
         "black, and a nonlinear code profits from that too (test error of the last row "
-        f"{float(rows[-1][7]):.3f}). The claim holds for linear codes, and for any code in practice only "
-        "where the features are also spread evenly, as noise is.",
+        f"{float(rows[-1][7]):.3f}). The claim holds for linear codes; for nonlinear ones it depends on how "
+        "each feature is distributed.",
         columns=(
             "data", "training images", "PCA: train", "test", "linear: train", "test",
             "nonlinear: train", "test",
