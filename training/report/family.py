@@ -75,5 +75,6 @@ FAMILY = (
     Member("fashion-vae", "vae", seeds=(0, 1, 2), targets=(_over_pca(0.43), _neighbours(0.87))),
     Member("likelihood-vae", "likelihood-vae"),
     Member("wae", "wae"),
+    Member("digits-ae-2d", "autoencoder", ("--data", "digits", "--latent-dim", "2")),
     Member("digits-autoencoder", "autoencoder", ("--data", "digits", "--latent-dim", "16")),
 )
