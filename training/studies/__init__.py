@@ -8,6 +8,7 @@ from training.study import Findings
 STUDIES = (
     "regression",
     "regularisation",
+    "hyperparameters",
     "linear_autoencoder",
     "manifold",
     "denoising",
