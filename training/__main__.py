@@ -1,4 +1,4 @@
-"""`python -m training fit | evaluate | package`: from images to a checkpoint the service answers with."""
+"""`python -m training fit | tune | evaluate | package | study | report`: from images to a checkpoint and a report."""
 
 from __future__ import annotations
 

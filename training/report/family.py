@@ -102,5 +102,8 @@ FAMILY = (
     ),
     Member("likelihood-vae", "likelihood-vae", ("--epochs", "16", *_TWICE)),
     Member("wae", "wae", ("--width", "24", "--epochs", "6", "--precision", "bfloat16", "--threads", "1")),
-    Member("digits-autoencoder", "autoencoder", ("--data", "digits", "--latent-dim", "16")),
+    Member(
+        "digits-autoencoder", "autoencoder", ("--data", "digits", "--latent-dim", "16", "--updates", "1000")
+    ),
+    Member("digits-ae-2d", "autoencoder", ("--data", "digits", "--latent-dim", "2", "--updates", "1000")),
 )
