@@ -1,4 +1,4 @@
-"""`python -m training fit | tune | evaluate | package | study | report`: from images to a checkpoint and a report."""
+"""`python -m training`: from images to a checkpoint that serves, and to a report."""
 
 from __future__ import annotations
 
