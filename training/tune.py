@@ -34,11 +34,10 @@ from training import plots
 from training.config import Config, LogUniform, OneOf
 from training.data import DataError, Dataset
 from training.domains import DomainPair
-from training.evaluate import Metrics, evaluate
 from training.experiment import build, dataset_of, feed_of, load_data
+from training.objective import judged
 from training.progress import Progress
 from training.randomness import generator
-from training.recipes.recipe import Objective, Recipe
 from training.run import RUNS, Run, RunError, RunRecord, replace
 from training.trainer import Trainer
 
@@ -171,7 +170,7 @@ class Search:
                 self._say(str(error))
                 return None, {}
         recipe.finish(dataset_of(self.data))
-        objective, figures = judged(type(recipe), evaluate(recipe, self.data, self._console))
+        objective, figures = judged(recipe, self.data, self._console)
         value = sum(weight * figures[name] for name, weight in objective.weights.items())
         if not math.isfinite(value):
             return None, {}
@@ -210,29 +209,6 @@ def space_of(config: Config) -> dict[str, BaseDistribution]:
             elif isinstance(marker, OneOf):
                 space[name] = CategoricalDistribution(marker.values)
     return space
-
-
-def judged(kind: type[Recipe], metrics: Metrics) -> tuple[Objective, dict[str, float]]:
-    """Return the recipe's objective that these metrics allow, and its figures by name.
-
-    Raises:
-        RunError: they allow none.
-    """
-    for objective in kind.objectives:
-        figures = {name: _figure(metrics, name) for name in objective.weights}
-        known = {name: value for name, value in figures.items() if value is not None}
-        if len(known) == len(figures):
-            return objective, known
-    wanted = " or ".join(" with ".join(objective.weights) for objective in kind.objectives)
-    raise RunError(f"{kind.title} is searched by {wanted}, which its evaluation lacks here")
-
-
-def _figure(metrics: Metrics, name: str) -> float | None:
-    """Return a figure at the top, or with `*.` in front its mean over all groups that have it."""
-    group, _, last = name.rpartition(".")
-    rows = [row for row in metrics.values() if isinstance(row, dict)] if group == "*" else [metrics]
-    found = [value for row in rows if isinstance(value := row.get(last), int | float)]
-    return sum(found) / len(found) if found else None
 
 
 def _apart(data: Dataset | DomainPair, holdout: int) -> Dataset | DomainPair:

@@ -10,17 +10,17 @@ import torch
 from rich.console import Console
 
 from subset import FASHION
-from training import tune
+from training import objective
 from training.commands import main
 from training.config import LogUniform, OneOf
 from training.data import Dataset, fashion_mnist
 from training.domains import domain_pair
-from training.evaluate import evaluate
 from training.experiment import build
 from training.parser import parser, read_config
 from training.recipes import RECIPES
 from training.run import RunRecord
 from training.trainer import Interrupted, Trainer
+from untrained import made
 
 SMALL = ["--updates", "1", "--holdout", "256", "--width", "4", "--latent-dim", "2", "--threads", "1"]
 
@@ -178,7 +178,7 @@ def test_the_judge_of_a_search_is_one_that_saw_no_image_held_back(
         judged.append(data)
         return {"label_agreement": 0.25}
 
-    monkeypatch.setattr(tune, "evaluate", noted)
+    monkeypatch.setattr(objective, "validate", noted)
     options = ["--updates", "1", "--batch-size", "2", "--holdout", "256", "--width", "8", "--trials", "1"]
     assert main(["tune", "cgan", *options, "--path", str(FASHION), "--name", "tried"]) == 0
     (data,) = judged
@@ -188,12 +188,15 @@ def test_the_judge_of_a_search_is_one_that_saw_no_image_held_back(
     assert outcomes()[0][1] == -0.25
 
 
-def test_a_translation_of_classes_is_searched_by_what_is_recognised_and_comes_back():
+def test_a_translation_of_classes_is_searched_by_what_is_recognised_and_comes_back(
+    monkeypatch: pytest.MonkeyPatch, fashion: Dataset
+):
     rows = [{"round_trip_l1_after_noise": a, "recognised_as_target": b} for a, b in ((0.1, 0.9), (0.3, 0.5))]
     metrics = {"bags to boots": rows[0], "boots to bags": rows[1], "judge_sha256": "0"}
-    objective, figures = tune.judged(RECIPES["cyclegan"], metrics)
+    monkeypatch.setattr(objective, "validate", lambda *_: metrics)
+    chosen, figures = objective.judged(made("cyclegan"), domain_pair(fashion, "bags-boots"), Console())
     assert figures == pytest.approx({"*.round_trip_l1_after_noise": 0.2, "*.recognised_as_target": 0.7})
-    assert objective.weights == {"*.round_trip_l1_after_noise": 1.0, "*.recognised_as_target": -1.0}
+    assert chosen.weights == {"*.round_trip_l1_after_noise": 1.0, "*.recognised_as_target": -1.0}
 
 
 @pytest.mark.parametrize("name", [name for name, kind in RECIPES.items() if not kind.conditional])
@@ -207,6 +210,13 @@ def test_the_evaluation_has_every_recipes_objective(name: str, fashion: Dataset,
         config={},
     )  # fmt: skip
     recipe = build(record, config, data, torch.device("cpu"))
-    metrics = evaluate(recipe, data, Console(file=io.StringIO()))
-    objective, figures = tune.judged(kind, metrics)
-    assert set(figures) == set(objective.weights)
+    chosen, figures = objective.judged(recipe, data, Console(file=io.StringIO()))
+    assert set(figures) == set(chosen.weights)
+
+
+def test_an_objective_names_figures_by_their_path():
+    metrics = {"mse": 1, "by_noise": {"a": {"psnr": 2.0}, "b": {"psnr": 4.0}}, "name": "x"}
+    assert objective.figure(metrics, ["mse"]) == [1.0]
+    assert objective.figure(metrics, ["by_noise", "*", "psnr"]) == [2.0, 4.0]
+    assert objective.figure(metrics, ["*", "psnr"]) == []
+    assert objective.figure(metrics, ["name"]) == []

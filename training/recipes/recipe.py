@@ -42,8 +42,8 @@ class ImageShape:
 class Objective:
     """What `tune` minimises on validation images: figures of the evaluation, each times its weight, summed.
 
-    `mse` is a figure at the top; `*.psnr_db` is the mean over all groups that have one, such as both
-    directions of a translation.
+    `mse` is a figure at the top; `*.truth_l1` is the mean over all groups that have one, such as both
+    directions of a translation; `by_noise.*.psnr_db` looks one level deeper.
     """
 
     weights: Mapping[str, float]
