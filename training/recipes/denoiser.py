@@ -24,7 +24,7 @@ from training.inference import batched
 from training.networks.convolution import Encoder, UnitDecoder
 from training.noise import NoiseKind, corrupt
 from training.randomness import Randomness, generator
-from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+from training.recipes.recipe import ImageShape, Losses, Objective, Recipe, detached
 
 LossName = Literal["mse", "l1", "huber"]
 HUBER_DELTA = 0.1
@@ -60,6 +60,7 @@ class Denoiser(Recipe):
     family = "denoising-autoencoder"
     title = "Denoising autoencoder"
     value_range = (0.0, 1.0)
+    objectives = (Objective({"by_noise.*.psnr_db": -1.0}, "PSNR of restored images in dB, negative"),)
 
     def __init__(self, config: DenoiserConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)

@@ -23,7 +23,7 @@ from training.data import Dataset
 from training.likelihood import likelihood
 from training.networks.convolution import Encoder, UnitDecoder
 from training.randomness import Randomness
-from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+from training.recipes.recipe import ImageShape, Losses, Objective, Recipe, detached
 from training.recipes.vae import Posterior
 
 
@@ -44,6 +44,7 @@ class LikelihoodVAE(Recipe):
     family = "likelihood-vae"
     title = "Variational autoencoder of binarised images"
     value_range = (0.0, 1.0)
+    objectives = (Objective({"elbo_nats": -1.0}, "evidence lower bound in nats, negative"),)
 
     def __init__(self, config: LikelihoodVAEConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from training.config import Config
+from training.config import BatchSize, Config
 from training.divergences import inverse_multiquadric, mmd
 from training.networks.convolution import Encoder, UnitDecoder
 from training.randomness import Randomness
@@ -29,7 +29,7 @@ class WAEConfig(Config):
 
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="numbers in one latent")
     width: Annotated[int, Field(ge=4)] = Field(32, description="channels of the widest-resolution layer")
-    batch_size: Annotated[int, Field(ge=4)] = Field(256, description="images per update")
+    batch_size: BatchSize = Field(256, description="images per update")
     mmd_weight: Annotated[float, Field(ge=0)] = Field(
         10.0, description="lambda: weight of MMD^2 beside the squared error of an image"
     )

@@ -92,7 +92,7 @@ FAMILY = (
         targets=(_over_pca(0.48),),
     ),
     Member("sparse", "sparse", ("--epochs", "6", *_TWICE)),
-    Member("fashion-denoiser", "denoiser", ("--epochs", "10", *_NARROW)),
+    Member("fashion-denoiser", "denoiser", ("--latent-dim", "48", "--epochs", "8", *_NARROW)),
     Member(
         "fashion-vae",
         "vae",
