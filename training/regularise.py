@@ -5,7 +5,7 @@
 L2 adds l2 w to the gradient, as if it stood in the loss: what the optimiser does to a gradient (momentum,
 Adam's scaling) it does to this part too. L1 has no gradient at 0; it is a proximal step after the optimiser's
 (ISTA, Beck & Teboulle 2009), which moves every weight towards 0 by rate * l1 and stops there. Decoupled decay
-(AdamW, Loshchilov & Hutter 2019) is neither: it multiplies w by 1 - rate * decay past the optimiser's scaling.
+(AdamW, Loshchilov & Hutter 2019) is neither: it multiplies w by 1 - rate * decay, past the optimiser.
 
 Weights are parameters with more than one axis, without embedding tables: those hold a class's gains and
 offsets. Biases and normalisations are never penalised.
