@@ -60,7 +60,7 @@ FAMILY = (
     Member(
         "linear-16",
         "linear",
-        ("--latent-dim", "16", "--epochs", "40", "--batch-size", "512", "--learning-rate", "2e-3"),
+        ("--latent-dim", "16", "--epochs", "250", "--batch-size", "1000", "--learning-rate", "4e-3"),
         targets=(
             Target("unclipped_mse_over_pca", "at most", 1.001),
             Target("largest_principal_angle_deg", "at most", 1.0),
