@@ -167,9 +167,12 @@ def suits_table(outcomes: Outcomes) -> Table:
         best = [winner(ways, index) for index in range(len(MEASURES))]
         mse, l1 = ways["mse"].figures, ways["l1"].figures
         rows.append((kind, *best, 100 * (l1[0] / mse[0] - 1), 100 * (mse[1] / l1[1] - 1)))
+    own = [sum(row[column] == loss for row in rows) for column, loss in ((1, "mse"), (2, "l1"))]
     return Table(
         title="Which noise suits which loss",
-        note="The loss that does best on test images, by each measure. One run per cell: differences of a "
+        note="The loss that does best on test images, by each measure. The measure decides more "
+        f"than the noise does: mse wins by MSE under {own[0]} of {len(rows)} kinds, "
+        f"l1 by L1 under {own[1]}. One run per cell: differences of a "
         "percent or two may be the seed's.",
         columns=(
             "noise", *(f"best by {name}" for name in MEASURES),
@@ -208,7 +211,7 @@ def picture_plot(outcomes: Outcomes, test: Tensor) -> Plot:
     clean = test[list(PICTURES)]
     rows = [torch.cat([clean, *(way.pictures for way in ways.values())]) for ways in outcomes.values()]
     mosaic = torch.stack(rows)[:, :, 0].permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
-    figure, (ax,) = panels(1, width=7.0, height=4.2)
+    figure, (ax,) = panels(1, width=7.4, height=3.7)
     ax.imshow(1 - mosaic.numpy(), cmap="gray", vmin=0, vmax=1)
     names = ("clean", "noisy", "filter", *PIXEL_LOSSES)
     width = size * len(PICTURES)
@@ -219,7 +222,7 @@ def picture_plot(outcomes: Outcomes, test: Tensor) -> Plot:
     ax.set_title(f"Noise of level {LEVEL}, and what each loss makes of it")
     return Plot(
         title="Test images",
-        note=f"The first {len(PICTURES)} test images. Short runs of small networks: what they show is the "
+        note=f"The first {len(PICTURES)} test images, black on white. Short runs of small networks: what they show is the "
         "difference between losses, not how well denoising can be done.",
         png=png(figure),
     )
