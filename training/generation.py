@@ -80,9 +80,14 @@ def judge_generation(recipe: Recipe, dataset: Dataset, pca: PCA, console: Consol
         return {}
     features = features_of(dataset, console) if len(dataset.classes) > 1 else None
     scales = Scales(dataset, features, pca)
-    rows: Rows = {"generated": over_seeds(scales, recipe, recipe.draw, count, SEEDS)}
+
+    def drawn(draw: Draw, seeds: int) -> Row:
+        samples = (images_from(recipe, draw(count, seeded(seed))) for seed in range(seeds))
+        return over_seeds([scales.row(images) for images in samples])
+
+    rows: Rows = {"generated": drawn(recipe.draw, SEEDS)}
     if recipe.prior is not None:
-        rows["generated from N(0, I)"] = over_seeds(scales, recipe, standard_normal(recipe), count, 1)
+        rows["generated from N(0, I)"] = drawn(standard_normal(recipe), 1)
 
     def stand_ins() -> Rows:
         return _stand_ins(scales, dataset, pca, count)
@@ -101,12 +106,11 @@ def judge_generation(recipe: Recipe, dataset: Dataset, pca: PCA, console: Consol
     return found | {"generation": dict(rows), "nearest_training_image": dict(nearest_rows)}
 
 
-def over_seeds(scales: Scales, recipe: Recipe, draw: Draw, count: int, seeds: int) -> Row:
-    """Return the figures of `count` images, averaged over seeds, and how cFID scatters over these."""
-    found = [scales.row(images_from(recipe, draw(count, seeded(seed)))) for seed in range(seeds)]
-    row: Row = {name: sum(one[name] for one in found) / seeds for name in found[0]}
-    if "cfid" in row and seeds > 1:
-        row["cfid_deviation"] = torch.tensor([one["cfid"] for one in found]).double().std().item()
+def over_seeds(each: list[dict[str, float]]) -> Row:
+    """Return the mean of the figures of several sample seeds, and how cFID scatters over these."""
+    row: Row = {name: sum(one[name] for one in each) / len(each) for name in each[0]}
+    if "cfid" in row and len(each) > 1:
+        row["cfid_deviation"] = torch.tensor([one["cfid"] for one in each]).double().std().item()
     return row
 
 

@@ -25,8 +25,8 @@ SAMPLES = 500
 IMAGES = 1000
 SHARE = 0.1
 """Of the test images are judged at most: small sets stay cheap."""
-ROWS = 500
-"""Latents decoded at once."""
+ROWS = 100
+"""Latents decoded at once: what the decoder makes of them should stay in the cache."""
 EDGE = 1e-7
 """Probabilities keep this far from 0 and 1, as float32 does beside 1."""
 
