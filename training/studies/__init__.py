@@ -11,6 +11,8 @@ STUDIES = (
     "hyperparameters",
     "linear_autoencoder",
     "manifold",
+    "score",
+    "averages",
     "denoising",
     "divergences",
 )
