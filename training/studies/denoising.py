@@ -222,7 +222,7 @@ def picture_plot(outcomes: Outcomes, test: Tensor) -> Plot:
     ax.set_title(f"Noise of level {LEVEL}, and what each loss makes of it")
     return Plot(
         title="Test images",
-        note=f"The first {len(PICTURES)} test images, black on white. Short runs of small networks: what they show is the "
-        "difference between losses, not how well denoising can be done.",
+        note=f"The first {len(PICTURES)} test images, black on white. Short runs of small networks: "
+        "what they show is the difference between losses, not how well denoising can be done.",
         png=png(figure),
     )

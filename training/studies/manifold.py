@@ -201,7 +201,8 @@ def cauchy_table(bench: Bench) -> Table:
         "it from clean targets under any loss. Unbounded units make the squared error of the output itself "
         "an average that does not exist; with noisy targets there is no mean to aim at, and mse leaves "
         f"{rows[6][2]:.3f} (median to the clean point) where the noisy points had "
-        f"{bench.cells(noisy)[0]:.3f} and l1 leaves {rows[7][2]:.3f}. The absolute and the Huber loss go on working: their gradients by the "
+        f"{bench.cells(noisy)[0]:.3f} and l1 leaves "
+        f"{rows[7][2]:.3f}. The absolute and the Huber loss go on working: their gradients by the "
         "output are bounded, and what they aim at is a median or near it.",
         columns=("network", "loss", "median to clean point", "median to curve", "mean squared distance"),
         rows=tuple(rows),
