@@ -1,5 +1,6 @@
 """The README's commands do what it says; its figures and pictures are those of the shipped checkpoints."""
 
+import json
 import re
 import subprocess
 import sys
@@ -52,8 +53,8 @@ def test_every_command_is_run_by_a_test():
     known = {*RUN_ELSEWHERE, *(command.strip() for command in CURLS)}
     training = [command for command in COMMANDS if "python -m training" in command]
     assert [command for command in COMMANDS if command.strip() not in known and command not in training] == []
-    assert len(CURLS) == 5
-    assert len(training) == 2
+    assert len(CURLS) == 6
+    assert len(training) == 5
 
 
 @pytest.mark.parametrize("command", CURLS)
@@ -67,13 +68,18 @@ def test_a_curl_command_is_answered(command: str, service: ServiceProcess, here:
     assert answer or ">" in command
 
 
+def train(words: str, here: Path, *options: str) -> str:
+    """Run the README's command of `python -m training` that begins so, shortened by options."""
+    (command,) = (command for command in COMMANDS if f"-m training {words}" in command)
+    command = " ".join([command.strip().replace(".venv/bin/python", sys.executable), *options])
+    return run(f"PYTHONPATH={ROOT} {command}", here)
+
+
 def test_the_figures_are_printed_again_by_the_command(here: Path):
-    (command,) = (command for command in COMMANDS if "training evaluate" in command)
-    printed = run(f"PYTHONPATH={ROOT} " + command.replace(".venv/bin/python", sys.executable), here)
-    stored = checkpoint.read_manifest(ROOT / "checkpoints" / "fashion-vae" / "1").metrics
-    assert (
-        f"{stored['mse_over_pca']:.4f}" == f"{float(re.findall(r'mse_over_pca.: ([0-9.]+)', printed)[0]):.4f}"
-    )
+    printed = json.loads(train("evaluate", here))
+    stored = checkpoint.read_manifest(ROOT / "checkpoints" / "fashion-ae-2d" / "1").metrics
+    assert printed["mse_over_pca"] == pytest.approx(stored["mse_over_pca"], rel=1e-4)
+    assert printed["knn_accuracy"] == pytest.approx(stored["knn_accuracy"], abs=5e-4)
 
 
 def test_a_folder_of_pictures_becomes_a_checkpoint(here: Path):
@@ -81,10 +87,21 @@ def test_a_folder_of_pictures_becomes_a_checkpoint(here: Path):
     pictures.mkdir(parents=True)
     for index, pixels in enumerate(fashion_mnist(FASHION).train.pixels[:24, 0].numpy()):
         Image.fromarray(pixels).resize((80, 60)).save(pictures / f"{index}.jpg")
-    (command,) = (command for command in COMMANDS if "training fit" in command)
-    short = command.strip().replace(".venv/bin/python", sys.executable) + " --updates 2 --checkpoints made"
-    run(f"PYTHONPATH={ROOT} {short}", here)
+    train("fit", here, "--updates 2 --checkpoints made")
     assert checkpoint.read(here / "made" / "images-vae" / "1").manifest.image.height == 64
+
+
+def test_settings_are_searched(here: Path):
+    printed = train("tune", here, "--trials 2 --updates 2")
+    assert printed.startswith("python -m training fit autoencoder --data digits")
+
+
+def test_a_study_is_run_and_the_report_holds_it(here: Path):
+    assert "| " in train("study", here)
+    train("report", here)
+    report = (here / "runs" / "report" / "report.md").read_text()
+    assert "regression" in report
+    assert "python -m training study manifold" in report
 
 
 def test_commands_run_elsewhere_are_run_there():
