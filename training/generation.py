@@ -6,7 +6,8 @@
     density, coverage  in F1, of the generated and of the test images
 
 Every figure is the mean over sample seeds, `cfid_deviation` the standard deviation over them. Beside them
-stand as many training images (the floor), the test images cut down to 16 principal components, and noise.
+stand as many training images (the floor), the test images cut down to 16 principal components, and noise;
+`features_accuracy` is how well the classifier behind F1 does on the test images.
 Fréchet distances fall as the number of images grows, so figures compare at equal numbers only.
 """
 
@@ -50,6 +51,8 @@ class Scales:
         self._control = self._codes(test)
         if features:
             self._real = features(test)
+            hits = features.network.head(self._real).argmax(1) == dataset.test.labels[:SAMPLES]
+            self.accuracy = hits.double().mean().item()
             self._radius = radii(self._real)
 
     def row(self, images: Tensor) -> dict[str, float]:
@@ -102,7 +105,11 @@ def judge_generation(recipe: Recipe, dataset: Dataset, pca: PCA, console: Consol
     nearest_rows |= reference(dataset, "memorisation", "none", nearest_of_test)
     found: dict[str, JsonValue] = {"generated_images": count, "generated_seeds": SEEDS}
     if features:
-        found |= {"cfid": rows["generated"]["cfid"], "features_sha256": features.sha256}
+        found |= {
+            "cfid": rows["generated"]["cfid"],
+            "features_accuracy": scales.accuracy,
+            "features_sha256": features.sha256,
+        }
     return found | {"generation": dict(rows), "nearest_training_image": dict(nearest_rows)}
 
 

@@ -76,6 +76,7 @@ def of_a_vae(fashion: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict
 def test_a_vae_is_judged_by_all_that_it_offers(of_a_vae: dict):
     assert {"mse", "pca_mse", "knn_accuracy", "linear_probe", "rate_nats", "active_units"} <= set(of_a_vae)
     assert {"distortion_mse", "cfid", "features_sha256"} <= set(of_a_vae)
+    assert of_a_vae["features_accuracy"] > 0.9
     assert (of_a_vae["images"], of_a_vae["generated_images"], of_a_vae["generated_seeds"]) == (
         256,
         256,
