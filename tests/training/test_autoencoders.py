@@ -70,7 +70,7 @@ def test_the_wae_pulls_its_codes_to_the_prior(fashion: Dataset):
     distances = {}
     for weight in (0.0, 100.0):
         recipe = made("wae", latent_dim=4, width=8, mmd_weight=weight)
-        train(recipe, fashion, 40)
+        train(recipe, fashion, 80)
         with torch.no_grad():
             codes = recipe.operations()["encode"](to_range(fashion.test.pixels, (0.0, 1.0)))
         distances[weight] = (codes.std(0) - 1).abs().mean().item()
