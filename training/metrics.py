@@ -46,11 +46,6 @@ def pca_mse(train: Tensor, test: Tensor, dimensions: int) -> float:
     return PCA.fit(train, dimensions).mse(test, dimensions)
 
 
-def principal_components(images: Tensor, dimensions: int) -> Tensor:
-    """Return the orthonormal directions of largest variance as columns, (pixels, dimensions) float64."""
-    return PCA.fit(images, dimensions).components
-
-
 @dataclass(frozen=True)
 class PCA:
     """The linear code of least squared error."""

@@ -18,13 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training import metrics
-from training.config import Config
 from training.data import Dataset, to_range
 from training.inference import batched
-from training.networks.convolution import Encoder, UnitDecoder
 from training.noise import NoiseKind, corrupt
 from training.randomness import Randomness, generator
-from training.recipes.recipe import ImageShape, Losses, Objective, Recipe, detached
+from training.recipes.autoencoder import Autoencoder, AutoencoderConfig
+from training.recipes.recipe import ImageShape, Losses, Objective, detached
 
 LossName = Literal["mse", "l1", "huber"]
 HUBER_DELTA = 0.1
@@ -39,11 +38,10 @@ LEVELS = (0.1, 0.2, 0.3, 0.5)
 SHEET_IMAGES = 22
 
 
-class DenoiserConfig(Config):
+class DenoiserConfig(AutoencoderConfig):
     """Settings of the denoising autoencoder."""
 
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(64, description="numbers in one latent")
-    width: Annotated[int, Field(ge=4)] = Field(32, description="channels of the widest-resolution layer")
     noise: NoiseKind = Field("gaussian", description="what spoils the images")
     level: Annotated[float, Field(gt=0)] = Field(
         0.5,
@@ -53,30 +51,17 @@ class DenoiserConfig(Config):
     loss: LossName = Field("mse", description="what is minimised per pixel")
 
 
-class Denoiser(Recipe):
+class Denoiser(Autoencoder):
     """Encoder of noisy images and decoder to clean ones, trained together by one optimiser."""
 
     config_type = DenoiserConfig
     family = "denoising-autoencoder"
     title = "Denoising autoencoder"
-    value_range = (0.0, 1.0)
     objectives = (Objective({"by_noise.*.psnr_db": -1.0}, "PSNR of restored images in dB, negative"),)
 
     def __init__(self, config: DenoiserConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)
         self.config = config
-        self.encoder = self.add(
-            "encoder", Encoder(shape.channels, shape.size, config.latent_dim, config.width), averaged=True
-        )
-        self.decoder = self.add(
-            "decoder", UnitDecoder(shape.channels, shape.size, config.latent_dim, config.width), averaged=True
-        )
-        self.optimizers["all"] = self.adamw(config)
-
-    @property
-    def latent_dim(self) -> int:
-        """Return the length of one latent."""
-        return self.config.latent_dim
 
     @property
     def domains(self) -> tuple[str, str]:
@@ -95,8 +80,8 @@ class Denoiser(Recipe):
 
     def operations(self) -> dict[str, nn.Module]:
         """Return encode, decode and the way through both."""
-        encoder, decoder = self.averaged["encoder"], self.averaged["decoder"]
-        return {"encode": encoder, "decode": decoder, "translate.clean": nn.Sequential(encoder, decoder)}
+        halves = super().operations()
+        return {**halves, "translate.clean": nn.Sequential(halves["encode"], halves["decode"])}
 
     def pictures(self, dataset: Dataset) -> Tensor:
         """Return the first test images clean, noisy at the largest level, and restored."""

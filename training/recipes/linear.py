@@ -9,7 +9,6 @@ invertible map between them.
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 import torch
@@ -20,6 +19,7 @@ from training import metrics
 from training.config import Config
 from training.data import Dataset, to_range
 from training.inference import batched
+from training.linear_autoencoder import largest_angle_deg
 from training.randomness import Randomness
 from training.recipes.recipe import ImageShape, Losses, Recipe, detached
 
@@ -67,16 +67,14 @@ class LinearAutoencoder(Recipe):
 
     def figures(self, dataset: Dataset) -> dict[str, JsonValue]:
         """Return how near W V comes to PCA: its error without clipping, and the angle between their spans."""
-        from scipy.linalg import subspace_angles
-
         train, test = (to_range(part.pixels, self.value_range) for part in (dataset.train, dataset.test))
         operations = self.operations()
         rebuilt = batched(lambda rows: operations["decode"](operations["encode"](rows)), test)
-        components = metrics.principal_components(train, self.latents)
-        angles = subspace_angles(self.averaged["decoder"].get_parameter("weight").numpy(), components.numpy())
+        pca = metrics.PCA.fit(train, self.latents)
+        columns = self.averaged["decoder"].get_parameter("weight")
         return {
-            "unclipped_mse_over_pca": metrics.mse(rebuilt, test) / metrics.pca_mse(train, test, self.latents),
-            "largest_principal_angle_deg": math.degrees(angles.max()),
+            "unclipped_mse_over_pca": metrics.mse(rebuilt, test) / pca.mse(test, self.latents),
+            "largest_principal_angle_deg": largest_angle_deg(columns, pca.components),
         }
 
 

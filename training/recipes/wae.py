@@ -15,50 +15,35 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from training.config import BatchSize, Config
+from training.config import BatchSize
 from training.divergences import inverse_multiquadric, mmd
-from training.networks.convolution import Encoder, UnitDecoder
 from training.randomness import Randomness
-from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+from training.recipes.autoencoder import Autoencoder, AutoencoderConfig
+from training.recipes.recipe import ImageShape, Losses, detached
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-class WAEConfig(Config):
+class WAEConfig(AutoencoderConfig):
     """Settings of the Wasserstein autoencoder."""
 
-    latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="numbers in one latent")
-    width: Annotated[int, Field(ge=4)] = Field(32, description="channels of the widest-resolution layer")
     batch_size: BatchSize = Field(256, description="images per update")
     mmd_weight: Annotated[float, Field(ge=0)] = Field(
         10.0, description="lambda: weight of MMD^2 beside the squared error of an image"
     )
 
 
-class WAE(Recipe):
+class WAE(Autoencoder):
     """Deterministic encoder and decoder; the MMD of a batch of codes to the prior."""
 
     config_type = WAEConfig
     family = "wae-mmd"
     title = "Wasserstein autoencoder (MMD)"
-    value_range = (0.0, 1.0)
 
     def __init__(self, config: WAEConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)
         self.config = config
-        self.encoder = self.add(
-            "encoder", Encoder(shape.channels, shape.size, config.latent_dim, config.width), averaged=True
-        )
-        self.decoder = self.add(
-            "decoder", UnitDecoder(shape.channels, shape.size, config.latent_dim, config.width), averaged=True
-        )
         self.kernel = inverse_multiquadric(SCALES)
-        self.optimizers["all"] = self.adamw(config)
-
-    @property
-    def latent_dim(self) -> int:
-        """Return the length of one latent."""
-        return self.config.latent_dim
 
     def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:  # noqa: ARG002 - no classes
         """Minimise the squared error of one batch and the distance of its codes from the prior."""
@@ -71,5 +56,4 @@ class WAE(Recipe):
 
     def operations(self) -> dict[str, nn.Module]:
         """Return encode, decode and generate, which decodes a draw from the prior."""
-        encoder, decoder = self.averaged["encoder"], self.averaged["decoder"]
-        return {"encode": encoder, "decode": decoder, "generate": decoder}
+        return {**super().operations(), "generate": self.averaged["decoder"]}
