@@ -73,12 +73,16 @@ class Dataset:
         return int(self.train.pixels.shape[2])
 
     def hold_out(self, count: int) -> Dataset:
-        """Return this set with its last `count` training images in the test set's place, for tuning."""
+        """Return this set with `count` training images in the test set's place, every class in proportion."""
         if not count:
             return self
-        if count >= len(self.train):
-            raise DataError(f"--holdout {count} leaves no training images: there are {len(self.train)}")
-        return Dataset(self.name, self.train[:-count], self.train[-count:], self.classes, self.sha256)
+        total = len(self.train)
+        if count >= total:
+            raise DataError(f"--holdout {count} leaves no training images: there are {total}")
+        steps = torch.arange(total + 1) * count // total
+        held = torch.zeros(total, dtype=torch.bool)
+        held[self.train.labels.argsort(stable=True)] = steps.diff() > 0
+        return Dataset(self.name, self.train[~held], self.train[held], self.classes, self.sha256)
 
 
 def to_range(pixels: Tensor, value_range: tuple[float, float]) -> Tensor:

@@ -168,8 +168,12 @@ def _add_config_options(
 
 
 def _metavar(annotation: Any) -> str:
-    kinds = [part for part in (annotation, *get_args(annotation)) if part in (int, float)]
-    return "N" if kinds and kinds[0] is int else "X"
+    """Return N for a whole number, X for any other."""
+    return "N" if _holds(annotation, int) else "X"
+
+
+def _holds(annotation: Any, kind: type) -> bool:
+    return annotation is kind or any(_holds(part, kind) for part in get_args(annotation))
 
 
 def _size(text: str) -> int:

@@ -222,8 +222,8 @@ def _apart(data: Dataset | DomainPair, holdout: int) -> Dataset | DomainPair:
         missing = set(range(len(dataset.classes))) - set(images.labels.tolist())
         if missing:
             raise DataError(
-                f"--holdout {holdout} takes the last training images, and leaves one side without "
-                f"{dataset.classes[min(missing)]!r}"
+                f"--holdout {holdout} of {len(dataset.train) + len(dataset.test)} training images leaves one "
+                f"side without {dataset.classes[min(missing)]!r}"
             )
     dataset = replaced(dataset, name=f"{dataset.name}-less-{holdout}")
     return replaced(data, dataset=dataset) if isinstance(data, DomainPair) else dataset

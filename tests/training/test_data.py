@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,9 +53,20 @@ def test_digits_keep_every_image_and_class():
 def test_held_out_images_leave_the_training_set(fashion: Dataset):
     tuned = fashion.hold_out(100)
     assert len(tuned.train) == 412
-    assert torch.equal(tuned.test.pixels, fashion.train.pixels[412:])
+    assert len(tuned.test) == 100
+    pieces = {image.numpy().tobytes() for image in [*tuned.train.pixels, *tuned.test.pixels]}
+    assert pieces == {image.numpy().tobytes() for image in fashion.train.pixels}
     with pytest.raises(DataError, match="leaves no training images"):
         fashion.hold_out(512)
+
+
+def test_held_out_images_have_every_class_in_proportion_also_where_classes_come_one_after_the_other(
+    fashion: Dataset,
+):
+    train = fashion.train[fashion.train.labels.argsort()]
+    tuned = replace(fashion, train=train).hold_out(100)
+    expected = train.labels.bincount() * 100 / len(train)
+    assert (tuned.test.labels.bincount() - expected).abs().max() < 1
 
 
 @pytest.mark.parametrize("value_range", [(0.0, 1.0), (-1.0, 1.0)])
