@@ -40,7 +40,7 @@ def evaluate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Me
     generates = "generate" in operations and not recipe.conditional
     if "encode" in operations or generates:
         train = to_range(data.train.pixels, (0.0, 1.0))
-        pca = PCA.fit(train, max(CONTROL_DIMENSIONS, recipe.latent_dim or 0))
+        pca = PCA.fit(train, max(CONTROL_DIMENSIONS, recipe.latent_dim))
         if "encode" in operations:
             found |= judge_codes(operations, recipe.value_range, data, pca)
         if generates:
@@ -54,7 +54,7 @@ def validate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Me
     if isinstance(data, DomainPair):
         return evaluate_translation(operations, value_range, data, console)
     found: Metrics = {}
-    latent_dim = recipe.latent_dim or 0
+    latent_dim = recipe.latent_dim
     if {"encode", "decode"} <= set(operations):
         found |= _reconstruction(operations, latent_dim, value_range, data)
     if recipe.conditional:

@@ -128,7 +128,7 @@ def images_from(recipe: Recipe, latents: Tensor) -> Tensor:
 
 def standard_normal(recipe: Recipe) -> Draw:
     """Return what draws from N(0, I)."""
-    return lambda count, random: torch.randn((count, recipe.latent_dim or 0), generator=random)
+    return lambda count, random: torch.randn((count, recipe.latent_dim), generator=random)
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -106,7 +106,6 @@ def _generator_inputs(recipe: Recipe, seeds: Sequence[int]) -> dict[str, Tensor]
 
 def _latent(recipe: Recipe) -> LatentSpec:
     """Return the shape of a latent and where `generate` draws it from."""
-    assert recipe.latent_dim is not None
     shape = (recipe.latent_dim,)
     if recipe.prior is None:
         return LatentSpec(shape=shape)

@@ -12,7 +12,7 @@ from untrained import CPU, batch, made
 def inputs_of(recipe: Recipe, key: str) -> list[Tensor]:
     if key == "encode" or key.startswith("translate."):
         return [batch(recipe, 5)[0]]
-    latents = torch.randn(5, recipe.latent_dim or 0)
+    latents = torch.randn(5, recipe.latent_dim)
     return [latents, torch.arange(5) % 3] if recipe.conditional else [latents]
 
 
@@ -83,7 +83,7 @@ def test_the_conditional_generator_minds_its_label():
     for update in range(3):
         recipe.update(*batch(recipe, 16), Randomness(0, update, CPU))
     generator = recipe.networks["generator"].eval()
-    z = torch.randn(4, recipe.latent_dim or 0)
+    z = torch.randn(4, recipe.latent_dim)
     with torch.no_grad():
         first, second = (generator(z, torch.full((4,), label)) for label in (0, 1))
     assert (first - second).abs().mean() > 1e-4

@@ -37,19 +37,14 @@ class Autoencoder(Recipe):
 
     def __init__(self, config: AutoencoderConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)
-        self.latents = config.latent_dim
+        self.latent_dim = config.latent_dim
         self.encoder = self.add(
-            "encoder", Encoder(shape.channels, shape.size, self.latents, config.width), averaged=True
+            "encoder", Encoder(shape.channels, shape.size, self.latent_dim, config.width), averaged=True
         )
         self.decoder = self.add(
-            "decoder", UnitDecoder(shape.channels, shape.size, self.latents, config.width), averaged=True
+            "decoder", UnitDecoder(shape.channels, shape.size, self.latent_dim, config.width), averaged=True
         )
         self.optimizers["all"] = self.adamw(config)
-
-    @property
-    def latent_dim(self) -> int:
-        """Return the length of one latent."""
-        return self.latents
 
     def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:  # noqa: ARG002 - no classes
         """Minimise the squared error of one batch."""

@@ -55,6 +55,7 @@ class ConditionalGAN(Recipe):
 
     def __init__(self, config: CGANConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)
+        self.latent_dim = config.latent_dim
         self.config = config
         classes = len(shape.classes)
         generator = ConditionalGenerator(shape.channels, shape.size, config.latent_dim, classes, config.width)
@@ -65,11 +66,6 @@ class ConditionalGAN(Recipe):
         self.discriminator = self.add("discriminator", discriminator, averaged=False)
         for name in self.networks:
             self.optimizers[name] = self.adamw(config, name, betas=(0.0, 0.99))
-
-    @property
-    def latent_dim(self) -> int:
-        """Return the length of one latent."""
-        return self.config.latent_dim
 
     def learning_rate_factor(self) -> float:
         """Return a straight line from 1 to 0."""

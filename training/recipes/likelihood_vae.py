@@ -48,6 +48,7 @@ class LikelihoodVAE(Recipe):
 
     def __init__(self, config: LikelihoodVAEConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)
+        self.latent_dim = config.latent_dim
         self.config = config
         self.encoder = self.add(
             "encoder", Encoder(shape.channels, shape.size, 2 * config.latent_dim, config.width), averaged=True
@@ -55,11 +56,6 @@ class LikelihoodVAE(Recipe):
         self.decoder = UnitDecoder(shape.channels, shape.size, config.latent_dim, config.width)
         self.add("decoder", self.decoder, averaged=True)
         self.optimizers["all"] = self.adamw(config)
-
-    @property
-    def latent_dim(self) -> int:
-        """Return the length of one latent."""
-        return self.config.latent_dim
 
     def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:  # noqa: ARG002 - no classes
         """Maximise the evidence lower bound of one batch, binarised anew."""

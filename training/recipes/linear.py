@@ -40,17 +40,12 @@ class LinearAutoencoder(Recipe):
 
     def __init__(self, config: LinearConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)
-        self.latents = config.latent_dim
+        self.latent_dim = config.latent_dim
         pixels = shape.channels * shape.size**2
         self.mean = self.add("mean", Mean(pixels), averaged=True)
-        self.v = self.add("encoder", nn.Linear(pixels, self.latents, bias=False), averaged=True)
-        self.w = self.add("decoder", nn.Linear(self.latents, pixels, bias=False), averaged=True)
+        self.v = self.add("encoder", nn.Linear(pixels, self.latent_dim, bias=False), averaged=True)
+        self.w = self.add("decoder", nn.Linear(self.latent_dim, pixels, bias=False), averaged=True)
         self.optimizers["all"] = self.adamw(config)
-
-    @property
-    def latent_dim(self) -> int:
-        """Return the length of one latent."""
-        return self.latents
 
     def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:  # noqa: ARG002 - no classes
         """Minimise the squared error of one batch."""
@@ -70,10 +65,10 @@ class LinearAutoencoder(Recipe):
         train, test = (to_range(part.pixels, self.value_range) for part in (dataset.train, dataset.test))
         operations = self.operations()
         rebuilt = batched(lambda rows: operations["decode"](operations["encode"](rows)), test)
-        pca = metrics.PCA.fit(train, self.latents)
+        pca = metrics.PCA.fit(train, self.latent_dim)
         columns = self.averaged["decoder"].get_parameter("weight")
         return {
-            "unclipped_mse_over_pca": metrics.mse(rebuilt, test) / pca.mse(test, self.latents),
+            "unclipped_mse_over_pca": metrics.mse(rebuilt, test) / pca.mse(test, self.latent_dim),
             "largest_principal_angle_deg": largest_angle_deg(columns, pca.components),
         }
 

@@ -79,6 +79,8 @@ class Recipe(ABC):
         self.device = device
         self.progress = 0.0
         """The share of the run that is done, set by the trainer before every update."""
+        self.latent_dim = 0
+        """The length of one latent, 0 where there is none."""
         self.prior: MixturePrior | None = None
         """Where `generate` draws its latents from; None is N(0, I)."""
         self.networks: dict[str, nn.Module] = {}
@@ -103,14 +105,9 @@ class Recipe(ABC):
         (N,) labels -> images; translate: images -> images.
         """
 
-    @property
-    def latent_dim(self) -> int | None:
-        """Return the length of one latent, None where there is none."""
-        return None
-
     def draw(self, count: int, random: torch.Generator) -> Tensor:
         """Return latents to generate from, (count, latent_dim)."""
-        noise = torch.randn((count, self.latent_dim or 0), generator=random)
+        noise = torch.randn((count, self.latent_dim), generator=random)
         if self.prior is None:
             return noise.to(self.device)
         uniform = torch.rand(count, generator=random)

@@ -51,25 +51,20 @@ class VAE(Recipe):
 
     def __init__(self, config: VAEConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)
-        self.latents = config.latent_dim
+        self.latent_dim = config.latent_dim
         self.encoder = self.add(
-            "encoder", Encoder(shape.channels, shape.size, 2 * self.latents, config.width), averaged=True
+            "encoder", Encoder(shape.channels, shape.size, 2 * self.latent_dim, config.width), averaged=True
         )
         self.decoder = self.add(
-            "decoder", UnitDecoder(shape.channels, shape.size, self.latents, config.width), averaged=True
+            "decoder", UnitDecoder(shape.channels, shape.size, self.latent_dim, config.width), averaged=True
         )
         if config.prior == "mixture":
-            self.add("prior", MixturePrior(self.latents), averaged=True)
+            self.add("prior", MixturePrior(self.latent_dim), averaged=True)
             self.prior = cast(MixturePrior, self.averaged["prior"])
         self.seed = config.seed
         self.noise = NoiseLevel()
         self.add("noise", self.noise, averaged=False)
         self.optimizers["all"] = self.adamw(config)
-
-    @property
-    def latent_dim(self) -> int:
-        """Return the length of one latent."""
-        return self.latents
 
     def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:  # noqa: ARG002 - no classes
         """Maximise the evidence lower bound on one batch."""
@@ -97,7 +92,7 @@ class VAE(Recipe):
             mu, logvar = encoder(to_range(pixels.to(self.device), self.value_range))
             return (mu + (0.5 * logvar).exp() * noise.to(self.device)).cpu()
 
-        noise = torch.randn(len(images), self.latents, generator=generator(self.seed, "prior"))
+        noise = torch.randn(len(images), self.latent_dim, generator=generator(self.seed, "prior"))
         self.prior.fit(batched(drawn, images, noise), self.seed)
         self.networks["prior"].load_state_dict(self.prior.state_dict())
 

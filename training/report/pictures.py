@@ -66,9 +66,9 @@ def reconstructions(groups: list[Group]) -> Plot:
     strips = [("original", images)]
     linear = Principal(dataset)
     known: set[int] = set()
-    for group in sorted(groups, key=lambda group: group.first.recipe.latent_dim or 0):
+    for group in sorted(groups, key=lambda group: group.first.recipe.latent_dim):
         run = group.first
-        size = run.recipe.latent_dim or 0
+        size = run.recipe.latent_dim
         if size not in known and size < linear.most:
             strips.append((f"PCA {size}", linear.reconstruct(images, size)))
             known.add(size)
