@@ -60,10 +60,10 @@ class ImageSpec(_Part):
         return self
 
 
-class NormalPrior(_Part):
-    """Independent standard normal coordinates, N(0, I)."""
+class IndependentPrior(_Part):
+    """Independent coordinates of one distribution around 0, as service/sampling.py writes them down."""
 
-    kind: Literal["normal"] = "normal"
+    kind: Literal["normal", "uniform", "laplace", "truncated-normal", "cauchy"] = "normal"
 
 
 class MixturePrior(_Part):
@@ -102,7 +102,7 @@ class LatentSpec(_Part):
     """One latent: its shape without the batch axis, and where `generate` draws it from."""
 
     shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=4)]
-    prior: Annotated[NormalPrior | MixturePrior, Field(discriminator="kind")] = NormalPrior()
+    prior: Annotated[IndependentPrior | MixturePrior, Field(discriminator="kind")] = IndependentPrior()
 
     @model_validator(mode="after")
     def _check(self) -> LatentSpec:

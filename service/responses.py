@@ -78,7 +78,7 @@ class LatentInfo(BaseModel):
     """One latent of a model."""
 
     shape: list[int]
-    prior: str = Field(description="What generate draws from: N(0, I), or a mixture of Gaussians.")
+    prior: str = Field(description="What generate draws from, such as normal: N(0, I).")
 
 
 class ImageInfo(BaseModel):

@@ -3,17 +3,23 @@
 For seed s and stream t, the words w_0, w_1, ... are the raw 64-bit output of Philox-4x64-10 (Salmon et al.
 2011) with key (s, t) and counter 0, as `numpy.random.Philox(key=[s, t]).random_raw` gives them. Then
 
-    u_i = (floor(w_i / 2^11) + 0.5) / 2^53                      uniform, never 0 or 1
+    u_i = min((floor(w_i / 2^11) + 0.5) / 2^53, 1 - 2^-53)      uniform, never 0 or 1
     r = sqrt(-2 ln u_2i),  a = 2 pi u_2i+1                      Box & Muller 1958
     n_2i = r cos a,  n_2i+1 = r sin a                           standard normal, float64 rounded to float32
 
 A latent of N(0, I) is n. A latent of a mixture is  mean_k + L_k n,  k the first component whose cumulated
-weight exceeds a uniform number from a stream of its own.
+weight exceeds a uniform number from a stream of its own. The others come from u by their quantile functions:
+
+    uniform             sqrt(3) (2u - 1)                        variance 1
+    laplace             -sign(u - 1/2) ln(1 - |2u - 1|) / sqrt(2)          variance 1
+    truncated-normal    Phi^-1(p + (1 - 2p) u),  p = Phi(-2)    N(0, 1) where it is within 2 of 0
+    cauchy              tan(pi (u - 1/2))                       quartiles at -1 and 1; no mean, no variance
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +33,30 @@ LABEL_STREAM = 1
 POSTERIOR_STREAM = 2
 COMPONENT_STREAM = 3
 
+_TAIL = NormalDist().cdf(-2)
+_normal_quantile = np.vectorize(NormalDist().inv_cdf, otypes=[np.float64])
+
+QUANTILES: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "uniform": lambda u: np.sqrt(3) * (2 * u - 1),
+    "laplace": lambda u: -np.sign(u - 0.5) * np.log(1 - np.abs(2 * u - 1)) / np.sqrt(2),
+    "truncated-normal": lambda u: _normal_quantile(_TAIL + (1 - 2 * _TAIL) * u),
+    "cauchy": lambda u: np.tan(np.pi * (u - 0.5)),
+}
+"""By the kind of a prior: numbers uniform on (0, 1) -> its independent coordinates."""
+
 
 def noise(seeds: Sequence[int], latent: LatentSpec, truncation: float) -> NDArray[np.float32]:
     """Draw one latent per seed from the prior, (N, *latent.shape).
 
-    `truncation` scales the distance from the mean of the prior, 0 for N(0, I), or of the mixture's
-    component: mean + t * (z - mean).
+    `truncation` scales the distance from the centre of the prior, the mean of the mixture's component or
+    else 0: centre + t * (z - centre).
     """
-    z = normal(seeds, LATENT_STREAM, latent.size) * np.float32(truncation)
+    quantile = QUANTILES.get(latent.prior.kind)
+    if quantile is None:
+        z = normal(seeds, LATENT_STREAM, latent.size)
+    else:
+        z = quantile(_uniform(seeds, LATENT_STREAM, latent.size)).astype(np.float32)
+    z *= np.float32(truncation)
     if isinstance(latent.prior, MixturePrior):
         z = _mixed(seeds, z, latent.prior)
     return z.reshape(len(seeds), *latent.shape)
@@ -75,5 +97,5 @@ def _mixed(seeds: Sequence[int], noise: NDArray[np.float32], prior: MixturePrior
 
 def _uniform(seeds: Sequence[int], stream: int, count: int) -> NDArray[np.float64]:
     words = np.stack([np.random.Philox(key=[seed, stream]).random_raw(count) for seed in seeds])
-    uniform: NDArray[np.float64] = ((words >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
-    return uniform
+    uniform = ((words >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
+    return np.minimum(uniform, 1 - 2.0**-53)

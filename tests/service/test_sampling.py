@@ -2,9 +2,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from service import sampling
-from service.manifest import LatentSpec, MixturePrior
+from service.manifest import IndependentPrior, LatentSpec, MixturePrior
 
 LATENT = LatentSpec(shape=(4, 3))
 SEEDS = list(range(20_000))
@@ -102,6 +103,32 @@ def test_streams_of_a_seed_are_unrelated():
 
 def test_an_odd_count_is_the_beginning_of_the_next_even_one():
     assert (sampling.normal([5], 0, 3) == sampling.normal([5], 0, 4)[:, :3]).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "distribution"),
+    [
+        ("normal", stats.norm()),
+        ("uniform", stats.uniform(-math.sqrt(3), 2 * math.sqrt(3))),
+        ("laplace", stats.laplace(scale=1 / math.sqrt(2))),
+        ("truncated-normal", stats.truncnorm(-2, 2)),
+        ("cauchy", stats.cauchy()),
+    ],
+)
+def test_an_independent_prior_has_its_distribution_and_draws_the_same_bytes_alone(kind, distribution):
+    spec = LatentSpec(shape=(3,), prior=IndependentPrior(kind=kind))
+    drawn = sampling.noise(SEEDS, spec, 1.0)
+    assert stats.kstest(drawn.ravel().astype(np.float64), distribution.cdf).pvalue > 1e-3
+    for seed in SEEDS[:20]:
+        assert sampling.noise([seed], spec, 1.0).tobytes() == drawn[seed].tobytes()
+    assert sampling.noise(SEEDS[:20], spec, 0.5) == pytest.approx(drawn[:20] * 0.5)
+
+
+@pytest.mark.parametrize("kind", sampling.QUANTILES)
+def test_the_outermost_uniform_numbers_give_finite_latents_on_either_side(kind):
+    low, high = sampling.QUANTILES[kind](np.array([0.5 / 2**53, 1 - 2**-53])).astype(np.float32)
+    assert -np.inf < low < -1
+    assert 1 < high < np.inf
 
 
 MIXTURE = MixturePrior(
