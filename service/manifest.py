@@ -60,10 +60,13 @@ class ImageSpec(_Part):
         return self
 
 
+PriorKind = Literal["normal", "uniform", "laplace", "truncated-normal", "cauchy"]
+
+
 class IndependentPrior(_Part):
     """Independent coordinates of one distribution around 0, as service/sampling.py writes them down."""
 
-    kind: Literal["normal", "uniform", "laplace", "truncated-normal", "cauchy"] = "normal"
+    kind: PriorKind = "normal"
 
 
 class MixturePrior(_Part):

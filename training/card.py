@@ -76,6 +76,8 @@ def _prior(manifest: dict[str, Any]) -> str:
     prior = manifest["latent"]["prior"]
     if prior["kind"] == "normal":
         return ", drawn from N(0, I)"
+    if prior["kind"] != "mixture":
+        return f", each drawn from the {prior['kind'].replace('-', ' ')} distribution"
     return f", drawn from {len(prior['weights'])} Gaussians fitted to the latents of the training images"
 
 

@@ -17,10 +17,11 @@ from training import metrics
 from training.codes import judge_codes
 from training.data import Dataset, to_range, to_unit
 from training.domains import DomainPair
-from training.generation import CONTROL_DIMENSIONS, judge_generation
+from training.generation import CONTROL_DIMENSIONS, images_from, judge_generation
 from training.inference import batched
 from training.judge import Judge, judge_of
 from training.metrics import PCA
+from training.patches import patch_distance
 from training.randomness import generator
 from training.recipes.recipe import Recipe
 
@@ -54,13 +55,15 @@ def validate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Me
     if isinstance(data, DomainPair):
         return evaluate_translation(operations, value_range, data, console)
     found: Metrics = {}
-    latent_dim = recipe.latent_dim
     if {"encode", "decode"} <= set(operations):
-        found |= _reconstruction(operations, latent_dim, value_range, data)
+        found |= _reconstruction(operations, recipe.latent_dim, value_range, data)
     if recipe.conditional:
-        found |= label_fidelity(
-            operations["generate"], latent_dim, value_range, data, judge_of(data, console)
-        )
+        judge = judge_of(data, console)
+        found |= label_fidelity(operations["generate"], recipe.latent_dim, value_range, data, judge)
+    elif "generate" in operations:
+        test = to_range(data.test.pixels[:SAMPLES], (0.0, 1.0))
+        images = images_from(recipe, recipe.draw(len(test), generator(0, "patches")))
+        found["patch_distance"] = patch_distance(images, test, generator(0, "patch directions"))
     return found
 
 

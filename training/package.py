@@ -24,7 +24,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from service import checkpoint, sampling
-from service.manifest import NAME_PATTERN, LatentSpec, MixturePrior, Operation
+from service.manifest import NAME_PATTERN, IndependentPrior, LatentSpec, MixturePrior, Operation
 from training.card import model_card
 from training.data import Dataset, to_range, to_unit
 from training.domains import DomainPair
@@ -108,7 +108,7 @@ def _latent(recipe: Recipe) -> LatentSpec:
     """Return the shape of a latent and where `generate` draws it from."""
     shape = (recipe.latent_dim,)
     if recipe.prior is None:
-        return LatentSpec(shape=shape)
+        return LatentSpec(shape=shape, prior=IndependentPrior(kind=recipe.latent_noise))
     weights, means, factors = (
         value.tolist() for value in (recipe.prior.weights, recipe.prior.means, recipe.prior.factors)
     )

@@ -1,4 +1,4 @@
-"""Where generators draw their latents from: N(0, I), or a mixture of Gaussians fitted to the codes.
+"""Where generators draw their latents from: independent numbers, or a mixture of Gaussians fitted to codes.
 
 The encoder of a VAE fills the prior only roughly: the mean over all images of q(z|x) is not N(0, I), and
 draws from the gaps decode to nothing. A mixture fitted to that mean (Dai & Wipf 2019 fit a second VAE) keeps
@@ -7,12 +7,25 @@ to where the decoder was trained.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+
+from service.manifest import PriorKind
+from service.sampling import QUANTILES
 
 COMPONENTS = 10
 CODES_PER_NUMBER = 10
 """Codes for every number of a latent that a component is fitted to at least."""
+
+
+def independent(kind: PriorKind, shape: Sequence[int], random: torch.Generator) -> Tensor:
+    """Return independent numbers of one distribution, as the service draws them, float32."""
+    if kind == "normal":
+        return torch.randn(shape, generator=random)
+    u = torch.rand(shape, generator=random, dtype=torch.float64).clamp_min(2.0**-54)
+    return torch.from_numpy(QUANTILES[kind](u.numpy())).float()
 
 
 class MixturePrior(nn.Module):

@@ -5,12 +5,15 @@ from training.recipes.cgan import ConditionalGAN
 from training.recipes.cyclegan import CycleGAN
 from training.recipes.denoiser import Denoiser
 from training.recipes.discogan import DiscoGAN
+from training.recipes.gan import GAN
 from training.recipes.likelihood_vae import LikelihoodVAE
 from training.recipes.linear import LinearAutoencoder
+from training.recipes.r3gan import R3GAN
 from training.recipes.recipe import Recipe
 from training.recipes.sparse import SparseAutoencoder
 from training.recipes.vae import VAE
 from training.recipes.wae import WAE
+from training.recipes.wgan_gp import WGANGP
 
 RECIPES: dict[str, type[Recipe]] = {
     "linear": LinearAutoencoder,
@@ -20,6 +23,9 @@ RECIPES: dict[str, type[Recipe]] = {
     "vae": VAE,
     "likelihood-vae": LikelihoodVAE,
     "wae": WAE,
+    "gan": GAN,
+    "wgan-gp": WGANGP,
+    "r3gan": R3GAN,
     "cgan": ConditionalGAN,
     "cyclegan": CycleGAN,
     "discogan": DiscoGAN,

@@ -18,9 +18,10 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
+from service.manifest import PriorKind
 from training.config import Config
 from training.data import Dataset
-from training.priors import MixturePrior
+from training.priors import MixturePrior, independent
 from training.randomness import Randomness
 from training.regularise import add_l2_gradient, shrink
 
@@ -51,6 +52,14 @@ class Objective:
     """What it measures, and what it leaves out."""
 
 
+SAMPLES_ALIKE = Objective(
+    {"patch_distance": 1.0},
+    "sliced Wasserstein distance of small patches of generated and of validation images; no network judges, "
+    "and nothing is asked of the picture as a whole",
+)
+"""For recipes that generate and do not reconstruct."""
+
+
 class Recipe(ABC):
     """Base of all recipes.
 
@@ -61,7 +70,7 @@ class Recipe(ABC):
     config_type: ClassVar[type[Config]]
     family: ClassVar[str]
     title: ClassVar[str]
-    value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    value_range: tuple[float, float] = (-1.0, 1.0)
     translates: ClassVar[bool] = False
     """Whether it learns from two domains; otherwise from images with class indices."""
     conditional: ClassVar[bool] = False
@@ -81,8 +90,10 @@ class Recipe(ABC):
         """The share of the run that is done, set by the trainer before every update."""
         self.latent_dim = 0
         """The length of one latent, 0 where there is none."""
+        self.latent_noise: PriorKind = "normal"
+        """What the numbers of a latent are drawn from, each by itself."""
         self.prior: MixturePrior | None = None
-        """Where `generate` draws its latents from; None is N(0, I)."""
+        """What `generate` draws whole latents from instead."""
         self.networks: dict[str, nn.Module] = {}
         self.averaged: dict[str, nn.Module] = {}
         self.optimizers: dict[str, Optimizer] = {}
@@ -107,7 +118,7 @@ class Recipe(ABC):
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
         """Return latents to generate from, (count, latent_dim)."""
-        noise = torch.randn((count, self.latent_dim), generator=random)
+        noise = independent(self.latent_noise, (count, self.latent_dim), random)
         if self.prior is None:
             return noise.to(self.device)
         uniform = torch.rand(count, generator=random)
