@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from service.errors import InvalidField, Location
 
 
-def index(label: str | int, classes: Sequence[str], loc: Location) -> int:
-    """Return the index of the class that `label` names, in any case, or is.
+def index(label: str | int, names: Sequence[str], loc: Location) -> int:
+    """Return the index in `names` of the class that `label` names, in any case, or is.
 
     Raises:
         InvalidField: there is no such class; the known ones are listed.
     """
     if isinstance(label, int):
-        if 0 <= label < len(classes):
+        if 0 <= label < len(names):
             return label
     else:
         wanted = label.casefold()
-        for i, name in enumerate(classes):
+        for i, name in enumerate(names):
             if name.casefold() == wanted:
                 return i
-    raise InvalidField.at(loc, f"no such class; known are {', '.join(classes)}, or 0 to {len(classes) - 1}")
+    raise InvalidField.at(loc, f"no such class; known are {', '.join(names)}, or 0 to {len(names) - 1}")

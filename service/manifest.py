@@ -217,6 +217,8 @@ class Manifest(_Part):
     image: ImageSpec
     latent: LatentSpec | None
     classes: tuple[str, ...] | None
+    null_label: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """What asks `generate` for an image of whatever class; to its graph the index after the last class."""
     domains: tuple[str, ...] | None
     operations: Operations
     default_for: tuple[Operation, ...]
@@ -239,6 +241,10 @@ class Manifest(_Part):
             raise ValueError("latent: needed by encode, decode and generate")
         for key, graph in self.graphs().items():
             self._check_tensors(key, graph)
+        if self.null_label and self.null_label.casefold() in map(
+            str.casefold, self.classes or (self.null_label,)
+        ):
+            raise ValueError("null_label: needs classes, none of which has its name")
         for needed in [graph.graph for graph in self.graphs().values()] + [self.golden.file]:
             if needed not in self.files:
                 raise ValueError(f"files lacks {needed}")
@@ -263,6 +269,13 @@ class Manifest(_Part):
                     )
         if (len(graph.inputs) == 2) != (key == "generate" and self.classes is not None):
             raise ValueError("operations: generate takes labels if and only if there are classes")
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Return what `generate` can be asked for, by index; None where there are no classes."""
+        if self.classes is None or self.null_label is None:
+            return self.classes
+        return *self.classes, self.null_label
 
     def offers(self) -> tuple[Operation, ...]:
         """Return the operations offered, in the contract's order."""

@@ -64,7 +64,7 @@ def load(folder: Path, queue_rows: int, executor: Executor) -> Model:
             engine,
             batch_rows=spec.preferred_batch,
             queue_rows=queue_rows,
-            run_time=_warm_up(engine, golden, len(manifest.classes or ())),
+            run_time=_warm_up(engine, golden, len(manifest.labels or ())),
             executor=executor,
             metrics=GraphMetrics(manifest.name, key),
         )
@@ -123,8 +123,8 @@ def _check_golden(engine: Engine, golden: _Golden, manifest: Manifest) -> None:
             raise CheckpointError(f"golden sample: {golden.key} is off by {error:.2g} of the range of {name}")
 
 
-def _warm_up(engine: Engine, golden: _Golden, classes: int) -> RunTime:
-    """Run one row and a whole batch, every class in it, and measure both.
+def _warm_up(engine: Engine, golden: _Golden, labels: int) -> RunTime:
+    """Run one row and a whole batch, every label in it, and measure both.
 
     Raises:
         CheckpointError: the graph cannot take a batch, or gives numbers that are not finite.
@@ -133,7 +133,7 @@ def _warm_up(engine: Engine, golden: _Golden, classes: int) -> RunTime:
     single = {name: value[:1] for name, value in golden.inputs.items()}
     batch = {name: np.repeat(value, rows, axis=0) for name, value in single.items()}
     if "labels" in batch:
-        batch["labels"] = np.arange(rows, dtype=np.int64) % max(1, classes)
+        batch["labels"] = np.arange(rows, dtype=np.int64) % max(1, labels)
     return RunTime(_time_runs(engine, golden, single), rows, _time_runs(engine, golden, batch))
 
 

@@ -106,6 +106,7 @@ class ModelInfo(BaseModel):
     image: ImageInfo | None = None
     latent: LatentInfo | None = None
     classes: list[str] | None = None
+    null_label: str | None = Field(None, description="The label of images of whatever class.")
     domains: list[str] | None = None
     translations: dict[str, str] | None = Field(None, description="Source domain by target domain.")
     metrics: dict[str, JsonValue] | None = None

@@ -144,7 +144,8 @@ class GenerateRequest(Options):
     """How many pictures to draw, of what."""
 
     label: Annotated[Label | None, NotNull()] = Field(
-        None, description="Class of all images: its name in any case, or its index."
+        None,
+        description="Class of all images: its name in any case, or its index; or the label of any class.",
     )
     labels: Annotated[
         Annotated[list[Label], Field(min_length=1, fail_fast=True)] | None,

@@ -44,6 +44,7 @@ def describe_tiny(
     latent: tuple[int, ...] = (4,),
     logvar: bool = False,
     classes: Sequence[str] | None = None,
+    null_label: str | None = None,
     domains: tuple[str, str] | None = None,
     default_for: Sequence[str] = (),
     value_range: tuple[float, float] = (0.0, 1.0),
@@ -58,14 +59,15 @@ def describe_tiny(
     encode (of the mean colour) and translate alone. `colour` makes every decoded, generated and translated
     pixel that value. `slow_ms` makes every run of every graph take about that long, whatever the batch.
     """
-    build = _Builder(channels, size, latent, value_range, classes, colour, slow_ms, seed)
+    labels = len(classes or ()) + bool(null_label)
+    build = _Builder(channels, size, latent, value_range, labels, colour, slow_ms, seed)
     models: dict[str, ModelProto] = {}
     if "encode" in operations:
         models["encode"] = build.encode(logvar)
     if "decode" in operations:
         models["decode"] = build.decode(labelled=False)
     if "generate" in operations:
-        models["generate"] = build.decode(labelled=classes is not None)
+        models["generate"] = build.decode(labelled=labels > 0)
     for domain in domains or ():
         models[f"translate.{domain}"] = build.translate()
 
@@ -107,6 +109,7 @@ def describe_tiny(
         },
         "latent": {"shape": list(latent), "prior": {"kind": "normal"}} if operations else None,
         "classes": list(classes) if classes else None,
+        "null_label": null_label,
         "domains": list(domains) if domains else None,
         "operations": offered,
         "default_for": list(default_for),
@@ -152,7 +155,7 @@ class _Builder:
         size: int | None,
         latent: tuple[int, ...],
         value_range: tuple[float, float],
-        classes: Sequence[str] | None,
+        labels: int,
         colour: float | None,
         slow_ms: float,
         seed: int,
@@ -160,7 +163,7 @@ class _Builder:
         self.image = (channels, size, size)
         self.latent = latent
         self.low, self.high = value_range
-        self.classes = classes
+        self.labels = labels
         self.colour = colour
         self.slow_ms = slow_ms
         self.rng = np.random.default_rng(seed)
@@ -195,9 +198,8 @@ class _Builder:
         self._node("Add", ["finite", "nothing"], "shifted")
         inputs: dict[str, tuple[int | None, ...]] = {"latents": self.latent}
         if labelled:
-            assert self.classes is not None
             step = 0 if self.colour is not None else 0.05
-            table = step * np.arange(len(self.classes))[:, None] * np.ones((1, pixels))
+            table = step * np.arange(self.labels)[:, None] * np.ones((1, pixels))
             self._node("Gather", [self._constant(table), "labels"], "by_label")
             self._node("Add", ["shifted", "by_label"], "labelled")
             inputs["labels"] = ()

@@ -24,7 +24,8 @@ def model_card(manifest: dict[str, Any]) -> str:
     if manifest["latent"]:
         lines.append(f"- Latent: {manifest['latent']['shape'][0]} numbers{_prior(manifest)}")
     if manifest["classes"]:
-        lines.append(f"- Classes: {', '.join(manifest['classes'])}")
+        any_class = f"; {manifest['null_label']!r} asks for any" if manifest["null_label"] else ""
+        lines.append(f"- Classes: {', '.join(manifest['classes'])}{any_class}")
     if manifest["domains"]:
         lines.append(f"- Domains: {', '.join(manifest['domains'])}")
     lines += [

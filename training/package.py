@@ -195,6 +195,7 @@ def _description(
         },
         "latent": _latent(recipe).model_dump(mode="json") if recipe.latent_dim else None,
         "classes": list(dataset.classes) if recipe.conditional else None,
+        "null_label": recipe.null_label,
         "domains": list(recipe.domains) if recipe.domains else None,
         "operations": operations,
         "default_for": list(default_for),

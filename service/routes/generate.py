@@ -31,7 +31,8 @@ router = plain_router("latent space")
 async def generate(request: Request) -> Response:
     """Return pictures drawn from the prior. Image i has the seed `seed + i` and can be drawn again from it.
 
-    A model with classes that is given no label draws labels from the seeds and reports them.
+    A model with classes that is given no label draws labels from the seeds and reports them. Where it lists a
+    `null_label`, that asks for an image of whatever class.
     """
     kind = answers.media_type(request, answers.OF_PICTURES)
     body = await bodies.read_json(request, GenerateRequest)
@@ -43,9 +44,9 @@ async def generate(request: Request) -> Response:
     classes = _class_indices(body, model.manifest, drawn)
     inputs: dict[str, NDArray[Any]] = {"latents": codes}
     members: dict[str, Any] = {"seeds": drawn}
-    if classes is not None and model.manifest.classes:
+    if classes is not None and model.manifest.labels:
         inputs["labels"] = classes
-        members["labels"] = [model.manifest.classes[i] for i in classes]
+        members["labels"] = [model.manifest.labels[i] for i in classes]
     if body.return_latents:
         members |= {"latents": latents.flat(codes), "shape": list(latent.shape)}
     outputs = await model.run("generate", inputs, deadline_s(request))
@@ -61,14 +62,14 @@ def _check_size(body: GenerateRequest, max_count: int) -> None:
 
 def _class_indices(body: GenerateRequest, model: Manifest, drawn: list[int]) -> NDArray[np.int64] | None:
     """Return the class of each image, as asked for or else drawn; None for a model without classes."""
-    if model.classes is None:
+    if model.classes is None or model.labels is None:
         if body.label is not None or body.labels is not None:
             field = "label" if body.labels is None else "labels"
             raise InvalidField.at(("body", field), f"{model.name} has no classes; leave it out")
         return None
     if body.labels is not None:
-        found = [labels.index(one, model.classes, ("body", "labels", i)) for i, one in enumerate(body.labels)]
+        found = [labels.index(one, model.labels, ("body", "labels", i)) for i, one in enumerate(body.labels)]
         return np.array(found, np.int64)
     if body.label is not None:
-        return np.full(body.size, labels.index(body.label, model.classes, ("body", "label")), np.int64)
+        return np.full(body.size, labels.index(body.label, model.labels, ("body", "label")), np.int64)
     return sampling.labels(drawn, len(model.classes))

@@ -79,6 +79,7 @@ def _manifest_info(manifest: Manifest) -> dict[str, Any]:
         ),
         "latent": LatentInfo(shape=list(latent.shape), prior=latent.prior.kind) if latent else None,
         "classes": list(manifest.classes) if manifest.classes else None,
+        "null_label": manifest.null_label,
         "domains": list(manifest.domains) if manifest.domains else None,
         "translations": {to: one.source for to, one in translations.items()} if translations else None,
         "metrics": manifest.metrics,

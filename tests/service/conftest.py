@@ -19,6 +19,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("checkpoints")
     write_tiny(root, "vae", logvar=True, default_for=("encode", "decode"))
     write_tiny(root, "cgan", operations=("generate",), classes=CLASSES, default_for=("generate",))
+    write_tiny(root, "cgan-any", operations=("generate",), classes=CLASSES, null_label="any")
     write_tiny(root, "colour", operations=("encode", "decode"), channels=3, size=16, latent=(2, 3))
     write_tiny(root, "bags-boots", operations=(), domains=("bags", "boots"), default_for=("translate",))
     write_tiny(root, "any-size", operations=("encode",), size=None, stride=4)

@@ -89,6 +89,23 @@ def test_the_conditional_generator_minds_its_label():
     assert (first - second).abs().mean() > 1e-4
 
 
+def test_the_null_label_is_learned_from_images_of_every_class():
+    recipe = made("cgan", null_share=0.5)
+    assert recipe.null_label == "any"
+    labels_seen: list[int] = []
+    discriminator = recipe.networks["discriminator"]
+    discriminator.register_forward_pre_hook(lambda _, inputs: labels_seen.extend(inputs[1].tolist()))
+    before = {key: value.clone() for key, value in recipe.networks["generator"].named_parameters()}
+    for update in range(2):
+        recipe.update(*batch(recipe, 32), Randomness(0, update, CPU))
+    assert 0.35 < labels_seen.count(3) / len(labels_seen) < 0.65
+    assert set(labels_seen) == {0, 1, 2, 3}
+    after = dict(recipe.networks["generator"].named_parameters())
+    moved = (after["norm.scale.weight"] - before["norm.scale.weight"]).abs().amax(1)
+    assert (moved > 0).tolist() == [True] * 4
+    assert made("cgan").null_label is None
+
+
 def test_the_fake_buffer_hands_back_earlier_fakes():
     recipe = made("cyclegan", buffer=8)
     for update in range(4):

@@ -6,6 +6,8 @@
 The penalty is taken every `r1_interval` updates, that much heavier (lazy regularisation, Karras et al. 2020).
 
 D sees the class as an image plane and by projection (Miyato & Koyama 2018), which is what makes G obey it.
+A share of the labels may be replaced by a null label, the index after the last class, of which D then sees
+images of all classes: asked for it, G draws from all of them.
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ class CGANConfig(Config):
     discriminator_width: Annotated[int, Field(ge=8)] = Field(
         32, description="channels of the discriminator's first layer"
     )
+    null_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of the labels replaced by a null label; 0: there is none"
+    )
     r1_gamma: Annotated[float, Field(ge=0)] = Field(0.1, description="weight of the R1 gradient penalty")
     r1_interval: Annotated[int, Field(ge=1)] = Field(8, description="updates from one penalty to the next")
 
@@ -57,7 +62,8 @@ class ConditionalGAN(Recipe):
         super().__init__(config, shape, device)
         self.latent_dim = config.latent_dim
         self.config = config
-        classes = len(shape.classes)
+        self.null_label = "any" if config.null_share else None
+        classes = len(shape.classes) + bool(config.null_share)
         generator = ConditionalGenerator(shape.channels, shape.size, config.latent_dim, classes, config.width)
         self.generator = self.add("generator", generator, averaged=True)
         discriminator = ConditionalDiscriminator(
@@ -74,6 +80,8 @@ class ConditionalGAN(Recipe):
     def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:
         """Update D on one batch, then G on fresh noise with the same labels."""
         x, y = first, second
+        hidden = random.uniform("null labels", len(y)) < self.config.null_share
+        y = torch.where(hidden, len(self.shape.classes), y)
         # D
         with torch.no_grad():
             fake = self.generator(random.normal("latents for D", len(x), self.latent_dim), y)

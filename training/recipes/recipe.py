@@ -92,6 +92,8 @@ class Recipe(ABC):
         """The length of one latent, 0 where there is none."""
         self.latent_noise: PriorKind = "normal"
         """What the numbers of a latent are drawn from, each by itself."""
+        self.null_label: str | None = None
+        """What asks a conditional recipe for an image of any class, by the index after the last class."""
         self.prior: MixturePrior | None = None
         """What `generate` draws whole latents from instead."""
         self.networks: dict[str, nn.Module] = {}
