@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class DomainPair:
-    """Images of two domains, a and b, each (N, C, size, size) uint8; training halves are not paired."""
+    """Images of two domains, a and b, each (N, C, size, size) uint8."""
 
     domains: tuple[str, str]
     train: tuple[Tensor, Tensor]
@@ -33,6 +33,21 @@ class DomainPair:
     """Where the images come from; a judge is trained on its classes."""
     labels: tuple[int, int] | None
     """The two domains as classes of `dataset`, or None where they are none."""
+    train_paired: bool = False
+    """Whether training image i of a and training image i of b are the same thing too."""
+
+    def matched(self) -> DomainPair:
+        """Return this with paired training images: those of b, and what they are in a.
+
+        Raises:
+            DataError: no such pairs are known.
+        """
+        if not self.paired:
+            raise DataError(
+                f"no true pairs are known of {' and '.join(self.domains)}: give --pair edges-photos"
+            )
+        photos = self.train[1]
+        return replace(self, train=(sobel(photos), photos), train_paired=True)
 
 
 def domain_pair(dataset: Dataset, pair: str | None) -> DomainPair:

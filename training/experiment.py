@@ -47,7 +47,8 @@ def load_data(record: RunRecord, config: Config, say: Callable[[str], None]) -> 
         config.holdout
     )
     if RECIPES[record.recipe].translates:
-        return domain_pair(dataset, record.pair)
+        pair = domain_pair(dataset, record.pair)
+        return pair.matched() if RECIPES[record.recipe].learns_from_pairs else pair
     if record.pair is not None:
         raise DataError(f"--pair is for recipes that translate; {record.recipe} does not")
     if RECIPES[record.recipe].conditional and len(dataset.classes) < 2:

@@ -44,7 +44,7 @@ class LabelledFeed:
 
 
 class DomainFeed:
-    """Images of domain a and images of domain b, each in its own order."""
+    """Images of domain a and images of domain b, each in its own order, or in one where they are paired."""
 
     def __init__(
         self,
@@ -56,12 +56,14 @@ class DomainFeed:
     ) -> None:
         self.images = max(len(domain) for domain in pair.train)
         self._pair, self._size, self._range, self._device = pair, batch_size, value_range, device
+        sides = "bb" if pair.train_paired else "ab"
         self._orders = [
-            Shuffle(len(domain), seed, f"order {side}") for side, domain in zip("ab", pair.train, strict=True)
+            Shuffle(len(domain), seed, f"order {side}")
+            for side, domain in zip(sides, pair.train, strict=True)
         ]
 
     def batch(self, update: int) -> tuple[Tensor, Tensor]:
-        """Return two independent batches (N, C, size, size)."""
+        """Return one batch of either domain, (N, C, size, size)."""
         a, b = (
             to_range(domain[order.take(update * self._size, self._size)].to(self._device), self._range)
             for domain, order in zip(self._pair.train, self._orders, strict=True)

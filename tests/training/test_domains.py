@@ -5,6 +5,7 @@ from scipy import ndimage
 
 from training.data import DataError, Dataset
 from training.domains import domain_pair, sobel
+from training.feed import DomainFeed
 
 
 def test_sobel_equals_scipys(fashion: Dataset):
@@ -26,6 +27,22 @@ def test_test_images_of_edges_photos_are_true_pairs(fashion: Dataset):
     pair = domain_pair(fashion, "edges-photos")
     assert pair.paired
     assert torch.equal(pair.test[0], sobel(pair.test[1]))
+
+
+def test_matched_halves_come_in_pairs_and_are_those_of_photos(fashion: Dataset):
+    pair = domain_pair(fashion, "edges-photos")
+    feed = DomainFeed(pair.matched(), 32, 0, (0.0, 1.0), torch.device("cpu"))
+    for update in (0, 20):  # in the first pass and beyond it
+        edges, photos = ((images * 255).round().to(torch.uint8) for images in feed.batch(update))
+        assert torch.equal(edges, sobel(photos))
+    assert torch.equal(pair.matched().train[1], pair.train[1])
+    apart = DomainFeed(pair, 32, 0, (0.0, 1.0), torch.device("cpu")).batch(0)
+    assert not torch.equal((apart[0] * 255).to(torch.uint8), sobel((apart[1] * 255).to(torch.uint8)))
+
+
+def test_pairs_of_classes_are_not_known(fashion: Dataset):
+    with pytest.raises(DataError, match="no true pairs are known of bags and boots"):
+        domain_pair(fashion, "bags-boots").matched()
 
 
 def test_bags_and_boots_are_classes(fashion: Dataset):

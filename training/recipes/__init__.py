@@ -8,6 +8,7 @@ from training.recipes.discogan import DiscoGAN
 from training.recipes.gan import GAN
 from training.recipes.likelihood_vae import LikelihoodVAE
 from training.recipes.linear import LinearAutoencoder
+from training.recipes.paired import Paired
 from training.recipes.r3gan import R3GAN
 from training.recipes.recipe import Recipe
 from training.recipes.sparse import SparseAutoencoder
@@ -29,4 +30,5 @@ RECIPES: dict[str, type[Recipe]] = {
     "cgan": ConditionalGAN,
     "cyclegan": CycleGAN,
     "discogan": DiscoGAN,
+    "paired": Paired,
 }

@@ -73,6 +73,8 @@ class Recipe(ABC):
     value_range: tuple[float, float] = (-1.0, 1.0)
     translates: ClassVar[bool] = False
     """Whether it learns from two domains; otherwise from images with class indices."""
+    learns_from_pairs: ClassVar[bool] = False
+    """Whether the two images of a translation's batch at one place are the same thing in either domain."""
     conditional: ClassVar[bool] = False
     """Whether `generate` takes a class."""
     objectives: ClassVar[tuple[Objective, ...]] = (
