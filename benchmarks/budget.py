@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor, nn
 
+PEERS = Path("runs/peers")
 BATCH = 100
 """Images per update of every peer."""
 CHUNK = 500

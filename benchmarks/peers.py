@@ -19,10 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.budget import BATCH, CHUNK, NETWORKS, Settings, Trained
+from benchmarks.budget import BATCH, CHUNK, NETWORKS, PEERS, Settings, Trained
 from training.data import Dataset, fashion_mnist, to_range
-
-PEERS = Path("runs/peers")
 
 
 def main() -> None:

@@ -1,0 +1,99 @@
+"""Our runs and the peers in `runs/peers/`, with their figures.
+
+What a peer scores is kept beside it, and judged again once the peer or the judge has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from benchmarks.budget import PEERS
+from training import features, fidelity, generation, metrics
+from training.data import Dataset, to_range
+from training.evaluate import evaluate
+from training.run import Run, RunError, replace
+from training.saved import METRICS, data_of, kept, restored
+from training.study import Cell
+
+Figures = dict[str, Any]
+CONSOLE = Console(stderr=True, soft_wrap=True)
+SAMPLE_JUDGES = (generation, fidelity, metrics)
+IMAGE_FIGURES = ("cfid", "cfid_deviation", "kid", "density", "coverage", "cfid_control")
+
+
+def dataset_of_run(run: Path) -> Dataset:
+    """Return the images a run learned from."""
+    dataset = data_of(run, lambda line: CONSOLE.print(line, highlight=False))
+    if not isinstance(dataset, Dataset):
+        raise RunError(f"{run} learned from two domains")
+    return dataset
+
+
+def figures_of_run(run: Path, *needed: str) -> Figures:
+    """Return the figures of one of our runs, which must have those needed."""
+    dataset = dataset_of_run(run)
+    found: Any = kept(run, METRICS, lambda: evaluate(restored(run, dataset), dataset, CONSOLE))
+    if not set(needed) <= set(found):
+        raise SystemExit(f"the figures of {run} are incomplete: python -m training evaluate {run}")
+    return dict(found)
+
+
+def seconds_of_run(run: Path) -> Cell:
+    """Return the seconds of training."""
+    progress = Run(run).progress()
+    return progress.seconds if progress else ""
+
+
+def peers_of(kind: str, dataset: Dataset) -> list[tuple[Path, Figures]]:
+    """Return the peers of one kind that were trained on this data set."""
+    found = [
+        (path.parent, json.loads(path.read_bytes())) for path in sorted((PEERS / kind).glob("*/peer.json"))
+    ]
+    return [(folder, peer) for folder, peer in found if peer["data_sha256"] == dataset.sha256]
+
+
+def judged(folder: Path, judges: tuple[ModuleType, ...], judge: Callable[[], Figures]) -> Figures:
+    """Return what a peer scores, kept for as long as neither it nor what judges it changes."""
+    parts = [(folder / "peer.json").read_bytes(), features.SHIPPED.read_bytes()]
+    parts += [inspect.getsource(module).encode() for module in judges]
+    key = hashlib.sha256(b"".join(parts)).hexdigest()
+    path = folder / "figures.json"
+    if path.is_file() and (stored := json.loads(path.read_bytes()))["key"] == key:
+        return dict(stored["figures"])
+    CONSOLE.print(f"judging {folder}", highlight=False)
+    figures = judge()
+    replace(path, json.dumps({"key": key, "figures": figures}, indent=1).encode())
+    return figures
+
+
+def judge_samples(folder: Path, dataset: Dataset) -> Figures:
+    """Return the figures of a peer's `samples <how>.npz`, the mean over its sample seeds, by how."""
+    pca = metrics.PCA.fit(to_range(dataset.train.pixels, (0.0, 1.0)), generation.CONTROL_DIMENSIONS)
+    scales = generation.Scales(dataset, features.features_of(dataset, CONSOLE), pca)
+    found: Figures = {}
+    for path in sorted(folder.glob("samples *.npz")):
+        with np.load(path) as samples:
+            each = [scales.row(images(samples[name])) for name in samples]
+        found[path.stem.removeprefix("samples ")] = generation.over_seeds(each)
+    return found
+
+
+def cells(row: Figures) -> list[Cell]:
+    """Return the figures of samples in the order of their columns."""
+    return [row.get(name, "") for name in IMAGE_FIGURES]
+
+
+def images(stored: np.ndarray[Any, Any]) -> Tensor:
+    """Return images as they are judged."""
+    return torch.from_numpy(stored.astype(np.float32))
