@@ -74,9 +74,9 @@ class PlainGenerator(nn.Module):
         wide = widths(stages, width)[::-1]
         self.wide = last = 2 * wide[0]
         self.first = nn.Linear(inputs, last * self.side**2)
-        layers: list[nn.Module] = [PlainBlock(last)]
+        layers: list[nn.Module] = []
         for out in wide:
-            layers += [nn.Conv2d(last, 4 * out, 3, padding=1), nn.PixelShuffle(2), PlainBlock(out)]
+            layers += [PlainBlock(last), nn.Conv2d(last, 4 * out, 3, padding=1), nn.PixelShuffle(2)]
             last = out
         self.layers = nn.Sequential(
             *layers, nn.LeakyReLU(SLOPE), nn.Conv2d(last, channels, 3, padding=1), nn.Tanh()
@@ -93,12 +93,12 @@ class PlainDiscriminator(nn.Module):
 
     def __init__(self, channels: int, size: int, width: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1)]
-        last, side = width, size
+        layers: list[nn.Module] = []
+        last, side = channels, size
         for wide in widths(halvings(size), 2 * width):
-            layers += [PlainBlock(last), nn.Conv2d(last, wide, 4, stride=2, padding=1)]
+            layers += [nn.Conv2d(last, wide, 4, stride=2, padding=1), PlainBlock(wide)]
             last, side = wide, side // 2
-        layers += [PlainBlock(last), nn.LeakyReLU(SLOPE), nn.Flatten()]
+        layers += [nn.LeakyReLU(SLOPE), nn.Flatten()]
         self.layers = nn.Sequential(*layers, nn.Linear(last * side * side, 1))
 
     def forward(self, images: Tensor) -> Tensor:
