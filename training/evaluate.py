@@ -8,6 +8,8 @@ how far it went from the input, and whether it comes back. A recipe may add figu
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from pydantic import JsonValue
 from rich.console import Console
@@ -15,11 +17,11 @@ from torch import Tensor, nn
 
 from training import metrics
 from training.codes import judge_codes
-from training.data import Dataset, to_range, to_unit
+from training.data import Dataset, Images, to_range, to_unit
 from training.domains import DomainPair
-from training.generation import CONTROL_DIMENSIONS, images_from, judge_generation
+from training.generation import CONTROL_DIMENSIONS, images_from, judge_generation, seeded
 from training.inference import batched
-from training.judge import Judge, judge_of
+from training.judge import Judge, judge_of, trained_judge
 from training.metrics import PCA
 from training.patches import patch_distance
 from training.randomness import generator
@@ -28,6 +30,7 @@ from training.recipes.recipe import Recipe
 Metrics = dict[str, JsonValue]
 Operations = dict[str, nn.Module]
 SAMPLES = 10_000
+TRUNCATIONS = (1.0, 0.8, 0.6, 0.4)
 HIDDEN_NOISE = 0.02
 """Standard deviation of the noise on a half-trip image in [0, 1], when hidden messages are looked for."""
 
@@ -38,14 +41,14 @@ def evaluate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Me
     if isinstance(data, DomainPair):
         return found
     operations = recipe.operations()
-    generates = "generate" in operations and not recipe.conditional
-    if "encode" in operations or generates:
-        train = to_range(data.train.pixels, (0.0, 1.0))
-        pca = PCA.fit(train, max(CONTROL_DIMENSIONS, recipe.latent_dim))
-        if "encode" in operations:
-            found |= judge_codes(operations, recipe.value_range, data, pca)
-        if generates:
-            found |= judge_generation(recipe, data, pca, console)
+    train = to_range(data.train.pixels, (0.0, 1.0))
+    pca = PCA.fit(train, max(CONTROL_DIMENSIONS, recipe.latent_dim))
+    if "encode" in operations:
+        found |= judge_codes(operations, recipe.value_range, data, pca)
+    if "generate" in operations:
+        found |= judge_generation(recipe, data, pca, console)
+    if recipe.conditional:
+        found |= gan_train(recipe, data, console)
     return found | recipe.figures(data)
 
 
@@ -58,8 +61,7 @@ def validate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Me
     if {"encode", "decode"} <= set(operations):
         found |= _reconstruction(operations, recipe.latent_dim, value_range, data)
     if recipe.conditional:
-        judge = judge_of(data, console)
-        found |= label_fidelity(operations["generate"], recipe.latent_dim, value_range, data, judge)
+        found |= label_fidelity(recipe, data, judge_of(data, console))
     elif "generate" in operations:
         test = to_range(data.test.pixels[:SAMPLES], (0.0, 1.0))
         images = images_from(recipe, recipe.draw(len(test), generator(0, "patches")))
@@ -85,28 +87,28 @@ def _reconstruction(
     return found
 
 
-def label_fidelity(
-    generate: nn.Module, latent_dim: int, value_range: tuple[float, float], dataset: Dataset, judge: Judge
-) -> Metrics:
+def label_fidelity(recipe: Recipe, dataset: Dataset, judge: Judge) -> Metrics:
     """Return how often the judge agrees with the label asked for, over 10,000 samples at truncation 1.
 
-    Each figure stands beside what the judge scores on real test images of the class.
+    Each figure stands beside what the judge scores on real test images of the class; `by_truncation` has
+    what less daring latents give.
     """
     count = len(dataset.classes)
     labels = torch.arange(SAMPLES) % count
-    latents = torch.randn((SAMPLES, latent_dim), generator=generator(0, "evaluation latents"))
-    images = torch.cat(
-        [batched(generate, z, y) for z, y in zip(latents.split(1000), labels.split(1000), strict=True)]
-    )
-    hits = judge.predict(to_unit(images, value_range)) == labels
+    latents = recipe.draw(SAMPLES, seeded(0))
+
+    def hits(truncation: float) -> Tensor:
+        return judge.predict(images_from(recipe, truncation * latents)) == labels
+
+    agreed = {truncation: hits(truncation) for truncation in TRUNCATIONS}
+    agreement = agreed[1.0].double().mean().item()
     by_class = {
         name: {
-            "generated": hits[labels == label].double().mean().item(),
+            "generated": agreed[1.0][labels == label].double().mean().item(),
             "real": judge.real_accuracy_by_class[label],
         }
         for label, name in enumerate(dataset.classes)
     }
-    agreement = hits.double().mean().item()
     return {
         "samples": SAMPLES,
         "label_agreement": agreement,
@@ -114,8 +116,28 @@ def label_fidelity(
         "agreement_over_real": agreement / judge.real_accuracy,
         "worst_class_over_real": min(row["generated"] / max(row["real"], 1e-9) for row in by_class.values()),
         "by_class": {name: dict(row) for name, row in by_class.items()},
+        "by_truncation": {
+            f"truncation {truncation:g}": {"label_agreement": each.double().mean().item()}
+            for truncation, each in agreed.items()
+        },
         "judge_sha256": judge.sha256,
     }
+
+
+def gan_train(recipe: Recipe, dataset: Dataset, console: Console) -> Metrics:
+    """Return how well a classifier of generated images knows the real test images (Shmelkov et al. 2018).
+
+    It is trained as the judge is, on as many images, all of them generated; the judge, which saw real ones,
+    is what it is compared with. Prototypes and missing variety, which label agreement rewards, cost here.
+    """
+    count = len(dataset.train)
+    images = images_from(recipe, recipe.draw(count, generator(0, "GAN-train latents")))
+    labels = torch.arange(count) % len(dataset.classes)
+    generated = Images((images * 255).round().to(torch.uint8), labels)
+    console.print("training a classifier of generated images", highlight=False)
+    learned = trained_judge(replace(dataset, train=generated), console).real_accuracy
+    real = judge_of(dataset, console).real_accuracy
+    return {"gan_train": learned, "gan_train_over_real": learned / real}
 
 
 def evaluate_translation(

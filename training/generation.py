@@ -1,14 +1,17 @@
-"""Judges what is generated without classes, against the test images and beside what the data alone scores.
+"""Judges what is generated, against the test images and beside what the data alone scores.
 
     cfid            Fréchet distance in the features F1 (see features.py); the name FID belongs to Inception's
     cfid_control    the same in PCA-64 codes, F0: no network has a say
     kid             kernel distance in F1
     density, coverage  in F1, of the generated and of the test images
+    class_distance  half the sum of |share of a class - its share in the test images|, classes as F1 sees them
+    sharpness       mean variance of an image's Laplacian (Pech-Pacheco et al. 2000), over the test images'
 
-Every figure is the mean over sample seeds, `cfid_deviation` the standard deviation over them. Beside them
-stand as many training images (the floor), the test images cut down to 16 principal components, and noise;
-`features_accuracy` is how well the classifier behind F1 does on the test images.
-Fréchet distances fall as the number of images grows, so figures compare at equal numbers only.
+A conditional recipe is asked for all classes in turn. Every figure is the mean over sample seeds,
+`cfid_deviation` the standard deviation over them. Beside them stand as many training images (the floor), the
+test images cut down to 16 principal components, and noise; `features_accuracy` is how well the classifier
+behind F1 does on the test images. Fréchet distances fall as the number of images grows, so figures compare at
+equal numbers only.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from training.data import Dataset, to_range, to_unit
 from training.features import Features, features_of
 from training.fidelity import density_and_coverage, frechet_distance, kid, radii
 from training.inference import batched
+from training.interpolation import linear, spherical
 from training.metrics import PCA
 from training.probes import nearest
 from training.randomness import generator
@@ -38,6 +42,8 @@ CONTROL_DIMENSIONS, REDUCED_DIMENSIONS = 64, 16
 NEIGHBOURS_OF = 2000
 """Images, the first ones, whose nearest training image is looked for."""
 
+PATHS, STEP = 2000, 0.01
+
 Draw = Callable[[int, torch.Generator], Tensor]
 """Latents (count, latent_dim) from which to generate."""
 
@@ -47,12 +53,14 @@ class Scales:
 
     def __init__(self, dataset: Dataset, features: Features | None, pca: PCA) -> None:
         test = to_range(dataset.test.pixels[:SAMPLES], (0.0, 1.0))
-        self._features, self._pca = features, pca
+        self._features, self._pca, self._names = features, pca, dataset.classes
         self._control = self._codes(test)
+        self._sharpness = sharpness(test)
         if features:
             self._real = features(test)
-            hits = features.network.head(self._real).argmax(1) == dataset.test.labels[:SAMPLES]
-            self.accuracy = hits.double().mean().item()
+            classes = features.classes(self._real)
+            self.accuracy = (classes == dataset.test.labels[:SAMPLES]).double().mean().item()
+            self._shares = self._shares_of(self._real)
             self._radius = radii(self._real)
 
     def row(self, images: Tensor) -> dict[str, float]:
@@ -66,15 +74,30 @@ class Scales:
                 "kid": kid(generated, self._real),
                 "density": density,
                 "coverage": coverage,
+                "class_distance": 0.5 * (self._shares_of(generated) - self._shares).abs().sum().item(),
             }
-        return found | {"cfid_control": frechet_distance(self._codes(images), self._control)}
+        return found | {
+            "cfid_control": frechet_distance(self._codes(images), self._control),
+            "sharpness": sharpness(images) / self._sharpness,
+        }
+
+    def class_shares(self, images: Tensor) -> Rows:
+        """Return the share of every class among images (N, C, size, size) in [0, 1] and the test images."""
+        assert self._features
+        of = {"generated": self._shares_of(self._features(images)), "test images": self._shares}
+        return {row: dict(zip(self._names, each.tolist(), strict=True)) for row, each in of.items()}
+
+    def _shares_of(self, features: Tensor) -> Tensor:
+        assert self._features
+        counts = self._features.classes(features).bincount(minlength=len(self._names))
+        return counts.double() / len(features)
 
     def _codes(self, images: Tensor) -> Tensor:
         return self._pca.codes(images, CONTROL_DIMENSIONS)
 
 
 def judge_generation(recipe: Recipe, dataset: Dataset, pca: PCA, console: Console) -> dict[str, JsonValue]:
-    """Return the figures of `generate` with the recipe's prior; with N(0, I) too where that is another.
+    """Return the figures of `generate` with the recipe's prior; with N(0, I) too where a mixture is fitted.
 
     Data of a single class have no classifier and so no figures in F1.
     """
@@ -100,7 +123,7 @@ def judge_generation(recipe: Recipe, dataset: Dataset, pca: PCA, console: Consol
 
     sha256 = features.sha256 if features else "none"
     rows |= reference(dataset, "generation", sha256, stand_ins)
-    first = images_from(recipe, recipe.draw(min(NEIGHBOURS_OF, count), seeded(0)))
+    first = images_from(recipe, recipe.draw(count, seeded(0)))
     nearest_rows: Rows = {"generated": _nearest_training_image(first, dataset)}
     nearest_rows |= reference(dataset, "memorisation", "none", nearest_of_test)
     found: dict[str, JsonValue] = {"generated_images": count, "generated_seeds": SEEDS}
@@ -109,6 +132,8 @@ def judge_generation(recipe: Recipe, dataset: Dataset, pca: PCA, console: Consol
             "cfid": rows["generated"]["cfid"],
             "features_accuracy": scales.accuracy,
             "features_sha256": features.sha256,
+            "path_length": path_length(recipe, features),
+            "class_shares": dict(scales.class_shares(first)),
         }
     return found | {"generation": dict(rows), "nearest_training_image": dict(nearest_rows)}
 
@@ -122,8 +147,25 @@ def over_seeds(each: list[dict[str, float]]) -> Row:
 
 
 def images_from(recipe: Recipe, latents: Tensor) -> Tensor:
-    """Return what is generated from latents, in [0, 1]."""
-    return to_unit(batched(recipe.operations()["generate"], latents), recipe.value_range)
+    """Return what is generated from latents, of the classes in turn where there are classes, in [0, 1]."""
+    inputs = [latents]
+    if recipe.conditional:
+        inputs.append(torch.arange(len(latents), device=latents.device) % len(recipe.shape.classes))
+    return to_unit(batched(recipe.operations()["generate"], *inputs), recipe.value_range)
+
+
+def path_length(recipe: Recipe, features: Features) -> float:
+    """Return how much F1 changes on the way between two latents, per squared step (Karras et al. 2019).
+
+    The mean over pairs of draws of |F1(G(z(t + s))) - F1(G(z(t)))|² / s²; t is uniform, s = 0.01, and the way
+    z is along the sphere for N(0, I), else straight.
+    """
+    random = generator(0, "path length")
+    a, b = (recipe.draw(PATHS, random) for _ in range(2))
+    t = torch.rand((PATHS, 1), generator=random).to(a.device) * (1 - STEP)
+    way = spherical if recipe.draws_normally else linear
+    before, after = (features(images_from(recipe, way(a, b, at))) for at in (t, t + STEP))
+    return (after - before).square().sum(1).double().mean().item() / STEP**2
 
 
 def standard_normal(recipe: Recipe) -> Draw:
@@ -134,6 +176,13 @@ def standard_normal(recipe: Recipe) -> Draw:
 def seeded(seed: int) -> torch.Generator:
     """Return the generator of one sample seed."""
     return generator(seed, "evaluation latents")
+
+
+def sharpness(images: Tensor) -> float:
+    """Return the mean over images (N, C, size, size) of the variance of their Laplacian."""
+    centre = images[..., 1:-1, 1:-1]
+    around = images[..., :-2, 1:-1] + images[..., 2:, 1:-1] + images[..., 1:-1, :-2] + images[..., 1:-1, 2:]
+    return (around - 4 * centre).flatten(1).var(1).double().mean().item()
 
 
 def _stand_ins(scales: Scales, dataset: Dataset, pca: PCA, count: int) -> Rows:

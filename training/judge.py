@@ -22,7 +22,7 @@ from training.run import RUNS
 
 SEED = 2
 MAX_UPDATES = 2800
-MAX_PASSES = 60
+MAX_PASSES = 30
 """A small data set is seen this often at most; the larger ones reach `MAX_UPDATES` first."""
 BATCH = 128
 PEAK_RATE = 3e-3
@@ -52,18 +52,18 @@ def judge_of(dataset: Dataset, console: Console) -> Judge:
     if path.is_file():
         network = Classifier(dataset.channels, len(dataset.classes))
         network.load_state_dict(torch.load(path, weights_only=True))
-    else:
-        console.print(f"training the judge of {dataset.name} once, kept in {path}", highlight=False)
-        network = _trained(dataset, console)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        building = path.with_suffix(".new")
-        torch.save(network.state_dict(), building)
-        building.replace(path)
-    network.eval().requires_grad_(False)
-    return _measured(network, dataset)
+        return _measured(network, dataset)
+    console.print(f"training the judge of {dataset.name} once, kept in {path}", highlight=False)
+    judge = trained_judge(dataset, console)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = path.with_suffix(".new")
+    torch.save(judge.network.state_dict(), building)
+    building.replace(path)
+    return judge
 
 
-def _trained(dataset: Dataset, console: Console) -> Classifier:
+def trained_judge(dataset: Dataset, console: Console) -> Judge:
+    """Return a judge of these training images, measured on the test images."""
     images = dataset.train
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
@@ -85,7 +85,7 @@ def _trained(dataset: Dataset, console: Console) -> Classifier:
                 console.print(
                     f"judge: update {update + 1}/{updates}  loss {loss.item():.3f}", highlight=False
                 )
-    return network
+    return _measured(network, dataset)
 
 
 def _augment(images: Tensor, update: int) -> Tensor:
@@ -99,6 +99,7 @@ def _augment(images: Tensor, update: int) -> Tensor:
 
 
 def _measured(network: nn.Module, dataset: Dataset) -> Judge:
+    network.eval().requires_grad_(False)
     weights = b"".join(value.numpy().tobytes() for value in network.state_dict().values())
     judge = Judge(network, 0.0, (), hashlib.sha256(weights).hexdigest())
     hits = judge.predict(to_range(dataset.test.pixels, (0.0, 1.0))) == dataset.test.labels

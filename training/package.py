@@ -90,13 +90,13 @@ def preview(trained: Trained) -> Image.Image:
     recipe = trained.recipe
     if isinstance(trained.data, DomainPair) or "generate" not in recipe.operations():
         return sheet(recipe, trained.data)
-    inputs = _generator_inputs(recipe, range(SHEET_IMAGES))
+    inputs = seeded_inputs(recipe, range(SHEET_IMAGES))
     return grid(
         to_unit(batched(recipe.operations()["generate"], *inputs.values()), recipe.value_range), COLUMNS
     )
 
 
-def _generator_inputs(recipe: Recipe, seeds: Sequence[int]) -> dict[str, Tensor]:
+def seeded_inputs(recipe: Recipe, seeds: Sequence[int]) -> dict[str, Tensor]:
     """Return what the service would feed the generator for these seeds."""
     latents = torch.from_numpy(sampling.noise(seeds, _latent(recipe), 1.0))
     if not recipe.conditional:
@@ -124,7 +124,7 @@ def _exported(key: str, module: nn.Module, trained: Trained) -> ExportedGraph:
         source = data.test.pixels
     images = to_range(source[torch.arange(ROWS) % len(source)], recipe.value_range)
     if key in ("decode", "generate"):
-        inputs = _generator_inputs(recipe, range(ROWS))
+        inputs = seeded_inputs(recipe, range(ROWS))
         inputs = {"latents": inputs["latents"]} if key == "decode" else inputs
     else:
         inputs = {"images": images}

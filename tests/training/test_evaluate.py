@@ -11,7 +11,7 @@ from training import features
 from training.card import _tables
 from training.codes import posterior_figures
 from training.data import Dataset, make_dataset, to_range
-from training.evaluate import evaluate
+from training.evaluate import TRUNCATIONS, evaluate
 from training.generation import SEEDS
 from training.randomness import Randomness
 from training.recipes import RECIPES
@@ -29,17 +29,13 @@ class Fixed(Recipe):
     def __init__(self, dataset: Dataset, latent_dim: int, **operations: nn.Module) -> None:
         shape = ImageShape(dataset.channels, dataset.size, dataset.classes)
         super().__init__(RECIPES["vae"].config_type(), shape, CPU)
-        self._latent_dim, self._operations = latent_dim, operations
+        self.latent_dim, self._operations = latent_dim, operations
 
     def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:
         raise NotImplementedError
 
     def operations(self) -> dict[str, nn.Module]:
         return self._operations
-
-    @property
-    def latent_dim(self) -> int:
-        return self._latent_dim
 
 
 class Copier(nn.Module):
@@ -51,6 +47,30 @@ class Copier(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         return self.images[(1000 * latents[:, 0]).long() % len(self.images)]
+
+
+class ClassCopier(nn.Module):
+    """Generates training images of the class asked for: the first `variety` of each."""
+
+    def __init__(self, dataset: Dataset, variety: int) -> None:
+        super().__init__()
+        images = to_range(dataset.train.pixels, (0.0, 1.0))
+        self.by_class = [
+            images[dataset.train.labels == label][:variety] for label in range(len(dataset.classes))
+        ]
+
+    def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
+        rows = []
+        for z, label in zip(latents, labels.tolist(), strict=True):
+            choices = self.by_class[label]
+            rows.append(choices[int(1000 * z[0]) % len(choices)])
+        return torch.stack(rows)
+
+
+class Conditional(Fixed):
+    """The same, with classes."""
+
+    conditional = True
 
 
 class Identity(nn.Module):
@@ -111,6 +131,37 @@ def test_a_copier_is_found_out_by_its_nearest_training_images(workplace: Path, f
     assert "codes" not in found
 
 
+def test_missing_classes_and_blur_are_counted(workplace: Path, fashion: Dataset):
+    images = to_range(fashion.train.pixels, (0.0, 1.0))
+    few = Copier(images[fashion.train.labels < 5])
+    blurred = Copier(nn.functional.avg_pool2d(images, 3, stride=1, padding=1))
+    of_few, of_blurred = (evaluate(Fixed(fashion, 2, generate=one), fashion, QUIET) for one in (few, blurred))
+    assert of_few["generation"]["generated"]["class_distance"] == pytest.approx(0.5, abs=0.07)
+    assert of_blurred["generation"]["generated"]["class_distance"] < 0.2
+    shares = of_few["class_shares"]
+    assert shares["generated"].keys() == shares["test images"].keys() == set(fashion.classes)
+    assert sum(shares["generated"].values()) == pytest.approx(1)
+    assert sum(list(shares["generated"].values())[5:]) < 0.1
+    assert of_few["generation"]["generated"]["sharpness"] == pytest.approx(1, abs=0.4)
+    assert of_blurred["generation"]["generated"]["sharpness"] < 0.3
+    assert of_blurred["generation"]["training images"]["sharpness"] == pytest.approx(1, abs=0.2)
+
+
+def test_prototypes_agree_with_their_labels_and_teach_little(workplace: Path, fashion: Dataset):
+    various, prototypes = (
+        evaluate(Conditional(fashion, 2, generate=ClassCopier(fashion, variety)), fashion, QUIET)
+        for variety in (1000, 1)
+    )
+    assert prototypes["label_agreement"] > 0.85
+    assert various["label_agreement"] > 0.85
+    assert various["gan_train_over_real"] == pytest.approx(1, abs=0.15)
+    assert prototypes["gan_train_over_real"] < various["gan_train_over_real"] - 0.2
+    assert prototypes["generation"]["generated"]["coverage"] < 0.3
+    rows = various["by_truncation"]
+    assert rows["truncation 1"]["label_agreement"] == various["label_agreement"]
+    assert set(rows) == {f"truncation {truncation:g}" for truncation in TRUNCATIONS}
+
+
 def test_codes_that_are_the_pixels_score_as_the_pixels(workplace: Path, fashion: Dataset):
     found = evaluate(Fixed(fashion, 784, encode=Identity(), decode=Identity()), fashion, QUIET)
     latent, pixels = found["codes"]["latent"], found["codes"]["pixels"]
@@ -135,7 +186,7 @@ def test_the_shipped_features_recognise_images_they_were_not_trained_on(fashion:
     shipped = features.features_of(fashion, QUIET)
     images = to_range(fashion.test.pixels, (0.0, 1.0))
     assert shipped.accuracy(images, fashion.test.labels) > 0.9
-    assert shipped(images[:3]).shape == (3, 128)
+    assert shipped(images[:3]).shape == (3, 192)
     alone = torch.cat([shipped(image[None]) for image in images[:3]])
     assert torch.allclose(shipped(images)[:3], alone, atol=1e-4)
 

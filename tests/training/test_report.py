@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydantic import JsonValue
 from rich.console import Console
 
@@ -33,6 +34,7 @@ RUNS = {
     "fashion-vae": ["vae", "--width", "8"],
     "fashion-vae-seed-1": ["vae", "--width", "8", "--seed", "1"],
     "plane": ["autoencoder", "--width", "8", "--latent-dim", "2"],
+    "pair-of-nets": ["gan", "--width", "8", "--latent-dim", "8", "--noise", "laplace"],
 }
 PNG = png(panels(1)[0])
 STUDIED = Findings(
@@ -112,6 +114,22 @@ def test_every_run_and_every_recipe_is_in_both_files(page: str, text: str):
         assert shown in text
 
 
+def test_generators_stand_side_by_side(text: str, trained: Path):
+    (section,) = re.findall(r"^## Generators side by side$(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+    table = [line for line in section.splitlines() if line.startswith("|")]
+    assert [line.split("|")[1].strip() for line in table[2:]] == ["fashion-vae (2 seeds)", "pair-of-nets"]
+    assert "cfid" in table[0]
+    assert "path length" in table[0]
+    assert "seeds 0 to 15 of every generator" in section
+    assert "from seed 0 to seed 1" in section
+    pictures = re.findall(r"\]\((plots/[^)]+)\)", section)
+    assert len(pictures) == 2
+    for name in pictures:
+        with Image.open(trained / "out" / name) as picture:
+            assert picture.width > 600
+            assert np.asarray(picture.convert("L")).std() > 20
+
+
 def test_every_study_is_there_in_its_order_or_named_with_its_command(page: str, text: str):
     titles = [
         STUDIED.title if name == "regression" else name.replace("_", " ").capitalize() for name in STUDIES
@@ -167,7 +185,11 @@ def test_the_same_runs_give_the_same_bytes(place_of_runs: Path):
 def test_runs_that_differ_in_their_seed_alone_are_one_system(place_of_runs: Path):
     runs, refused = read_runs(QUIET)
     assert not refused
-    assert [(group.name, len(group.runs)) for group in grouped(runs)] == [("fashion-vae", 2), ("plane", 1)]
+    assert [(group.name, len(group.runs)) for group in grouped(runs)] == [
+        ("fashion-vae", 2),
+        ("pair-of-nets", 1),
+        ("plane", 1),
+    ]
 
 
 def test_what_was_run_names_data_settings_seeds_and_updates(place_of_runs: Path):
@@ -234,7 +256,7 @@ def test_a_run_that_cannot_be_read_is_left_out_by_name(place_of_runs: Path):
     Path("runs/fashion-vae-seed-1/state.pt").write_bytes(b"damaged")
     (Path("runs/fashion-vae-seed-1") / "metrics.json").unlink()
     runs, refused = read_runs(QUIET)
-    assert [run.record.name for run in runs] == ["fashion-vae"]
+    assert [run.record.name for run in runs] == ["fashion-vae", "pair-of-nets"]
     assert "`runs/fashion-vae-seed-1` is left out: " in refused[0]
     assert refused[1] == "`runs/plane` is left out: there is no recipe 'forgotten' any more."
 

@@ -37,7 +37,12 @@ class ResidualClassifier(nn.Module):
     def __init__(self, channels: int, classes: int, width: int = 32) -> None:
         super().__init__()
         self.stem = nn.Conv2d(channels, width, 3, padding=1, bias=False)
-        self.blocks = nn.Sequential(ResidualBlock(width, 2 * width), ResidualBlock(2 * width, 4 * width))
+        self.blocks = nn.Sequential(
+            ResidualBlock(width, 2 * width),
+            ResidualBlock(2 * width, 2 * width),
+            ResidualBlock(2 * width, 4 * width),
+            ResidualBlock(4 * width, 4 * width),
+        )
         self.norm = nn.BatchNorm2d(4 * width)
         self.head = nn.Linear(4 * width, classes)
 
@@ -52,18 +57,22 @@ class ResidualClassifier(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions, each after a norm and a ReLU, beside a 1x1 shortcut; halves the picture."""
+    """Two 3x3 convolutions, each after a norm and a ReLU, beside a shortcut.
+
+    With more outputs than inputs it halves the picture, and the shortcut is a 1x1 convolution.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
+        stride = 1 if inputs == outputs else 2
         self.norm1 = nn.BatchNorm2d(inputs)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.shortcut = nn.Conv2d(inputs, outputs, 1, stride=2, bias=False)
+        self.shortcut = None if stride == 1 else nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (N, outputs, half, half)."""
+        """Return (N, outputs, H, W), or half the height and width where it halves them."""
         h = F.relu(self.norm1(x))
         residual: Tensor = self.conv2(F.relu(self.norm2(self.conv1(h))))
-        return residual + self.shortcut(h)
+        return residual + (x if self.shortcut is None else self.shortcut(h))

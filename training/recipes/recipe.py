@@ -129,6 +129,11 @@ class Recipe(ABC):
         return self.prior(noise.to(self.device), uniform.to(self.device))
 
     @property
+    def draws_normally(self) -> bool:
+        """Return whether latents are drawn from N(0, I)."""
+        return self.prior is None and self.latent_noise == "normal"
+
+    @property
     def domains(self) -> tuple[str, str] | None:
         """Return what `translate` goes between, None where there is no such operation."""
         return self.shape.domains

@@ -16,6 +16,7 @@ from training.data import Dataset
 from training.package import Trained
 from training.recipes import RECIPES
 from training.report.family import FAMILY
+from training.report.generators import generators_section
 from training.report.maps import latents_section
 from training.report.pages import Section, of_findings, write
 from training.report.pictures import loss_curves, reconstructions, sample_sheet
@@ -45,6 +46,7 @@ def report(folder: Path, console: Console) -> Path:
     groups = grouped(runs)
     sections = [_runs_section(runs, groups, refused)]
     sections += [_family_section(recipe, groups) for recipe in RECIPES if _of_recipe(groups, recipe)]
+    sections += _generators(groups)
     sections += _by_data(groups)
     sections += [_study_section(name) for name in _studies()]
     text = (
@@ -74,6 +76,15 @@ def _family_section(recipe: str, groups: list[Group]) -> Section:
     curves = loss_curves(own)
     sheets = [plot for plot in map(sample_sheet, own) if plot]
     return Section(kind.title, (), (*([curves] if curves else []), *figures(own), *sheets))
+
+
+def _generators(groups: list[Group]) -> list[Section]:
+    """Return a section for every data set of which several recipes or settings generate images."""
+    by_images: dict[tuple[object, ...], list[Group]] = {}
+    for group in groups:
+        if isinstance(group.first.data, Dataset) and "generate" in group.first.recipe.operations():
+            by_images.setdefault(images_of(group.first.record), []).append(group)
+    return [generators_section(same) for same in by_images.values() if len(same) > 1]
 
 
 def _by_data(groups: list[Group]) -> list[Section]:

@@ -82,7 +82,7 @@ def reconstructions(groups: list[Group]) -> Plot:
             for name, strip in strips[1:]
         )
         + ".",
-        png=_strips(strips),
+        png=strips_of(strips),
     )
 
 
@@ -129,8 +129,8 @@ class Principal:
         return (self.mean + centred @ axes @ axes.T).view_as(images).clamp(0, 1)
 
 
-def _strips(strips: list[tuple[str, Tensor]]) -> bytes:
-    """Return rows of images (N, C, size, size) in [0, 1], each behind its name."""
+def strips_of(strips: list[tuple[str, Tensor]]) -> bytes:
+    """Draw rows of images (N, C, size, size) in [0, 1], each behind its name."""
     count, channels, size, _ = strips[0][1].shape
     figure, (axis,) = panels(1, width=1.6 + 0.52 * count, height=0.52 * len(strips) + 0.2)
     canvas = torch.cat([strip.permute(1, 2, 0, 3).flatten(2) for _, strip in strips], dim=1)

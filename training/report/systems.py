@@ -36,8 +36,8 @@ def targets(groups: list[Group]) -> Table:
     for member in FAMILY:
         for target in member.targets:
             group = by_name.get(member.name)
-            values = _values(group, (target.figure,)) if group else []
-            numbers = [float(value) for value in values if isinstance(value, int | float)]
+            measured = of_runs(group, (target.figure,)) if group else []
+            numbers = [float(value) for value in measured if isinstance(value, int | float)]
             bound = f"{target.bound} {target.value:g}"
             met = _met(target.met(sum(numbers) / len(numbers))) if numbers else "not measured"
             rows.append((member.name, words(target.figure), bound, spread(numbers), met))
@@ -54,7 +54,7 @@ def figures(groups: list[Group]) -> list[Table]:
     single = list(dict.fromkeys(path for group in groups for path in _paths(group) if len(path) == 1))
     tables = []
     if single:
-        rows = ((group.title, *(spread(_values(group, path)) for path in single)) for group in groups)
+        rows = ((group.title, *(spread(of_runs(group, path)) for path in single)) for group in groups)
         columns = ("system", *(words(path[0]) for path in single))
         tables.append(Table(title="Figures", note=SPREAD, columns=columns, rows=tuple(rows)))
     return [*tables, *_nested(groups)]
@@ -119,7 +119,7 @@ def _nested(groups: list[Group]) -> Iterator[Table]:
             title=" ".join(map(words, kind)).capitalize() or "By part",
             columns=("system", "of", *map(words, columns)),
             rows=tuple(
-                (group.title, words(row[-1]), *(spread(_values(group, (*row, name))) for name in columns))
+                (group.title, words(row[-1]), *(spread(of_runs(group, (*row, name))) for name in columns))
                 for group, row in rows
             ),
         )
@@ -130,7 +130,7 @@ def _paths(group: Group) -> list[Path]:
     return list(dict.fromkeys(path for run in group.runs for path, _ in _leaves(run.metrics)))
 
 
-def _values(group: Group, path: Path) -> list[JsonValue]:
+def of_runs(group: Group, path: Path) -> list[JsonValue]:
     """Return the figure at `path` of every run that has it."""
     leaves = [dict(_leaves(run.metrics)) for run in group.runs]
     return [found[path] for found in leaves if path in found]
