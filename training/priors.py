@@ -7,25 +7,33 @@ to where the decoder was trained.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from service.manifest import PriorKind
-from service.sampling import QUANTILES
+PriorKind = Literal["normal", "uniform", "laplace", "truncated-normal", "cauchy"]
 
+_TAIL = torch.special.ndtr(torch.tensor(-2.0, dtype=torch.float64)).item()
+QUANTILES: dict[PriorKind, Callable[[Tensor], Tensor]] = {
+    "uniform": lambda u: 3**0.5 * (2 * u - 1),
+    "laplace": lambda u: -(u - 0.5).sign() * (1 - (2 * u - 1).abs()).log() / 2**0.5,
+    "truncated-normal": lambda u: torch.special.ndtri(_TAIL + (1 - 2 * _TAIL) * u),
+    "cauchy": lambda u: (torch.pi * (u - 0.5)).tan(),
+}
+"""Quantile functions of all but the normal, as service/sampling.py defines them; a test compares the two."""
 COMPONENTS = 10
 CODES_PER_NUMBER = 10
 """Codes for every number of a latent that a component is fitted to at least."""
 
 
 def independent(kind: PriorKind, shape: Sequence[int], random: torch.Generator) -> Tensor:
-    """Return independent numbers of one distribution, as the service draws them, float32."""
+    """Return independent numbers of one distribution, float32."""
     if kind == "normal":
         return torch.randn(shape, generator=random)
     u = torch.rand(shape, generator=random, dtype=torch.float64).clamp_min(2.0**-54)
-    return torch.from_numpy(QUANTILES[kind](u.numpy())).float()
+    return QUANTILES[kind](u).float()
 
 
 class MixturePrior(nn.Module):

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from service.sampling import QUANTILES
+from training import priors
 from training.patches import patch_distance
 from training.priors import independent
 from training.randomness import Randomness, generator
@@ -117,6 +118,16 @@ def test_latents_are_drawn_from_the_prior_that_is_served(kind: str):
     assert drawn.quantile(probabilities) == pytest.approx(expected, abs=error)
     again = independent(recipe.latent_noise, (2000, 50), generator(0, "test"))
     assert torch.equal(again.flatten().double(), drawn)
+
+
+@pytest.mark.parametrize("kind", QUANTILES)
+def test_quantiles_are_those_of_the_service(kind: str):
+    ends = torch.tensor([2.0**-54, 1 - 2.0**-53], dtype=torch.float64)
+    u = torch.cat([torch.linspace(1e-6, 1 - 1e-6, 1001, dtype=torch.float64), ends])
+    ours = priors.QUANTILES[kind](u)
+    theirs = QUANTILES[kind](u.numpy())
+    assert ours.numpy() == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+    assert priors.QUANTILES.keys() == QUANTILES.keys()
 
 
 def test_patches_tell_blurred_and_noisy_images_from_sharp_ones():

@@ -183,8 +183,9 @@ def test_the_judge_of_a_search_is_one_that_saw_no_image_held_back(
     assert main(["tune", "cgan", *options, "--path", str(FASHION), "--name", "tried"]) == 0
     (data,) = judged
     assert data.name != fashion.name  # the judge is kept under this name
-    assert torch.equal(data.train.pixels, fashion.train.pixels[:256])
-    assert torch.equal(data.test.pixels, fashion.train.pixels[256:])
+    kept = fashion.hold_out(256)
+    assert torch.equal(data.train.pixels, kept.train.pixels)
+    assert torch.equal(data.test.pixels, kept.test.pixels)
     assert outcomes()[0][1] == -0.25
 
 

@@ -18,10 +18,9 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from service.manifest import PriorKind
 from training.config import Config
 from training.data import Dataset
-from training.priors import MixturePrior, independent
+from training.priors import MixturePrior, PriorKind, independent
 from training.randomness import Randomness
 from training.regularise import add_l2_gradient, shrink
 

@@ -15,9 +15,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from service.manifest import PriorKind
 from training.config import BatchSize, Config, LearningRate
 from training.networks.adversarial import Discriminator, Generator
+from training.priors import PriorKind
 from training.randomness import Randomness
 from training.recipes.recipe import SAMPLES_ALIKE, ImageShape, Losses, Recipe, detached
 
