@@ -19,10 +19,23 @@ def widths(stages: int, width: int, limit: int = 128) -> list[int]:
     return [min(limit, width * 2**stage) for stage in range(stages)]
 
 
-class Encoder(nn.Module):
-    """Strided convolutions, then one linear layer: (N, channels, size, size) -> (N, out)."""
+def perceptron(inputs: int, out: int, hidden: int) -> list[nn.Module]:
+    """Return fully connected layers with two hidden ones between, or with `hidden` 0 one linear layer."""
+    if not hidden:
+        return [nn.Linear(inputs, out)]
+    return [
+        nn.Linear(inputs, hidden),
+        nn.SiLU(),
+        nn.Linear(hidden, hidden),
+        nn.SiLU(),
+        nn.Linear(hidden, out),
+    ]
 
-    def __init__(self, channels: int, size: int, out: int, width: int = 32) -> None:
+
+class Encoder(nn.Module):
+    """Strided convolutions, then a perceptron: (N, channels, size, size) -> (N, out)."""
+
+    def __init__(self, channels: int, size: int, out: int, width: int = 32, hidden: int = 0) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         last, side = channels, size
@@ -30,7 +43,7 @@ class Encoder(nn.Module):
             layers += [nn.Conv2d(last, wide, 4, stride=2, padding=1), nn.BatchNorm2d(wide), nn.SiLU()]
             last, side = wide, side // 2
         layers += [nn.Conv2d(last, 2 * last, 3, padding=1), nn.BatchNorm2d(2 * last), nn.SiLU(), nn.Flatten()]
-        self.layers = nn.Sequential(*layers, nn.Linear(2 * last * side * side, out))
+        self.layers = nn.Sequential(*layers, *perceptron(2 * last * side * side, out, hidden))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return one row of `out` numbers per image."""
@@ -39,20 +52,20 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """One linear layer, then 3x3 convolutions with pixel shuffle: (N, inputs) -> (N, channels, size, size).
+    """A perceptron, then 3x3 convolutions with pixel shuffle: (N, inputs) -> (N, channels, size, size).
 
     Pixel shuffle (Shi et al. 2016) does the arithmetic at the low resolution, where it is cheap.
     The output is not squashed.
     """
 
-    def __init__(self, channels: int, size: int, inputs: int, width: int = 32) -> None:
+    def __init__(self, channels: int, size: int, inputs: int, width: int = 32, hidden: int = 0) -> None:
         super().__init__()
         stages = halvings(size)
         self.size = size
         self.side = -(-size // 2**stages)
         wide = widths(stages, width)[::-1]
         self.first = nn.Sequential(
-            nn.Linear(inputs, 2 * wide[0] * self.side**2),
+            *perceptron(inputs, 2 * wide[0] * self.side**2, hidden),
             nn.Unflatten(1, (2 * wide[0], self.side, self.side)),
         )
         layers: list[nn.Module] = [nn.BatchNorm2d(2 * wide[0]), nn.SiLU()]

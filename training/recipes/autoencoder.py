@@ -25,6 +25,11 @@ class AutoencoderConfig(Config):
 
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="numbers in one latent")
     width: Annotated[int, Field(ge=4)] = Field(32, description="channels of the widest-resolution layer")
+    hidden: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="units in each of two more layers on either side of the code, 0 for none; "
+        "a code of few numbers is worth them",
+    )
 
 
 class Autoencoder(Recipe):
@@ -38,12 +43,9 @@ class Autoencoder(Recipe):
     def __init__(self, config: AutoencoderConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)
         self.latent_dim = config.latent_dim
-        self.encoder = self.add(
-            "encoder", Encoder(shape.channels, shape.size, self.latent_dim, config.width), averaged=True
-        )
-        self.decoder = self.add(
-            "decoder", UnitDecoder(shape.channels, shape.size, self.latent_dim, config.width), averaged=True
-        )
+        sizes = (shape.channels, shape.size, self.latent_dim, config.width, config.hidden)
+        self.encoder = self.add("encoder", Encoder(*sizes), averaged=True)
+        self.decoder = self.add("decoder", UnitDecoder(*sizes), averaged=True)
         self.optimizers["all"] = self.adamw(config)
 
     def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:  # noqa: ARG002 - no classes
