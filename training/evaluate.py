@@ -151,11 +151,13 @@ def evaluate_translation(
         there, back = operations[f"translate.{target}"], operations[f"translate.{source}"]
         inputs = to_range(pair.test[side], (0.0, 1.0))
         outputs = to_unit(batched(there, to_range(pair.test[side], value_range)), value_range)
+        returned = _carried(back, outputs, value_range)
         row: dict[str, JsonValue] = {
             "images": len(inputs),
             "change_l1": metrics.l1(inputs, outputs),
             "change_ssim": 1 - metrics.ssim(inputs, outputs),
-            "round_trip_l1": metrics.l1(inputs, _carried(back, outputs, value_range)),
+            "round_trip_l1": metrics.l1(inputs, returned),
+            "round_trip_retrieval": metrics.retrieval(returned, inputs),
         }
         jostled = metrics.rounded(outputs, HIDDEN_NOISE, generator(0, f"hidden {target}"))
         row["round_trip_l1_after_noise"] = metrics.l1(inputs, _carried(back, jostled, value_range))

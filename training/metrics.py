@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.probes import nearest
 from training.randomness import generator
 
 SSIM_SIGMA = 1.5
@@ -39,6 +40,12 @@ def ssim(images: Tensor, others: Tensor) -> float:
 def l1(images: Tensor, others: Tensor) -> float:
     """Return the mean absolute difference over all pixels."""
     return (images - others).abs().mean().item()
+
+
+def retrieval(images: Tensor, others: Tensor) -> float:
+    """Return the share of images to which, of all `others`, the one at their own place is nearest."""
+    _, places = nearest(images.flatten(1), others.flatten(1), 1)
+    return (places[:, 0] == torch.arange(len(images))).double().mean().item()
 
 
 def pca_mse(train: Tensor, test: Tensor, dimensions: int) -> float:
