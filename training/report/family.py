@@ -69,7 +69,7 @@ FAMILY = (
     Member(
         "fashion-ae-2d",
         "autoencoder",
-        ("--latent-dim", "2", "--hidden", "256", "--epochs", "12", *_NARROW),
+        ("--latent-dim", "2", "--hidden", "128", "--width", "16", "--epochs", "20", *_TWICE),
         targets=(_over_pca(0.52),),
     ),
     Member(
