@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from service import sampling
 from service.manifest import LatentSpec
@@ -43,6 +44,16 @@ def test_the_mean_is_that_of_all_rows_seen():
     assert torch.allclose(mean.value(), rows.mean(0), atol=1e-6)
     mean.eval()(rows + 1)
     assert torch.allclose(mean.value(), rows.mean(0), atol=1e-6)
+
+
+@pytest.mark.parametrize(("hidden", "layers"), [(0, 1), (8, 3)])
+def test_hidden_units_are_two_more_layers_on_either_side_of_the_code(hidden: int, layers: int):
+    recipe = made("autoencoder", latent_dim=2, width=4, hidden=hidden)
+    for network in recipe.networks.values():
+        assert sum(isinstance(part, nn.Linear) for part in network.modules()) == layers
+    images, _ = batch(recipe)
+    operations = recipe.operations()
+    assert operations["decode"](operations["encode"](images)).shape == images.shape
 
 
 def test_a_sparse_code_keeps_its_largest_numbers_and_no_more():
