@@ -66,7 +66,7 @@ def test_a_checkpoint_is_whole_small_and_true_to_its_networks(name: str):
     assert all(graph.preferred_batch == 64 for graph in found.graphs().values())
 
 
-@pytest.mark.parametrize(("name", "most"), [("fashion-vae", 0.43), ("fashion-ae-2d", 0.6)])
+@pytest.mark.parametrize(("name", "most"), [("fashion-vae", 0.43), ("fashion-ae-2d", 0.52)])
 def test_an_autoencoder_beats_pca(name: str, most: float):
     assert metrics(name)["mse_over_pca"] <= most
 
