@@ -9,10 +9,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 serve: $(VENV)/.serve  ## serve the checkpoints on http://127.0.0.1:8000
 	@$(BIN)/python -m service
 
-# Training only computes, so its tests share the cores; the service's watch the clock and run by themselves.
 test: $(VENV)/.test  ## run all tests
-	$(BIN)/python -m pytest tests/training --numprocesses 2
-	$(BIN)/python -m pytest --ignore tests/training
+	$(BIN)/python -m pytest
 
 lint: $(VENV)/.test  ## style and types
 	$(BIN)/ruff check .
