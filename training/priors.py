@@ -23,6 +23,7 @@ QUANTILES: dict[PriorKind, Callable[[Tensor], Tensor]] = {
     "cauchy": lambda u: (torch.pi * (u - 0.5)).tan(),
 }
 """Quantile functions of all but the normal, as service/sampling.py defines them; a test compares the two."""
+
 COMPONENTS = 10
 CODES_PER_NUMBER = 10
 """Codes for every number of a latent that a component is fitted to at least."""

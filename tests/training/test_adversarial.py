@@ -8,7 +8,6 @@ from torch.nn.functional import softplus
 from service.sampling import QUANTILES
 from training import priors
 from training.patches import patch_distance
-from training.priors import independent
 from training.randomness import Randomness, generator
 from training.recipes.recipe import Recipe
 from untrained import CPU, batch, made
@@ -116,7 +115,7 @@ def test_latents_are_drawn_from_the_prior_that_is_served(kind: str):
         expected = torch.from_numpy(QUANTILES[kind](probabilities.numpy()))
     error = 0.02 if kind != "cauchy" else 0.3
     assert drawn.quantile(probabilities) == pytest.approx(expected, abs=error)
-    again = independent(recipe.latent_noise, (2000, 50), generator(0, "test"))
+    again = priors.independent(recipe.latent_noise, (2000, 50), generator(0, "test"))
     assert torch.equal(again.flatten().double(), drawn)
 
 
