@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.console import Console
 from training.config import Config
 from training.data import DataError, Dataset
 from training.domains import DomainPair
+from training.evaluate import Metrics, evaluate
 from training.experiment import build, config_of, dataset_of, feed_of, load_data
 from training.export import ExportError
 from training.package import Trained, package
@@ -23,7 +25,7 @@ from training.progress import Progress
 from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
 from training.run import RUNS, Run, RunError, RunRecord
-from training.saved import data_of, measure, restored
+from training.saved import METRICS, data_of, kept, measure, restored
 from training.sheets import sheet
 from training.studies import study
 from training.study import markdown, save
@@ -87,10 +89,8 @@ def fit(options: argparse.Namespace, console: Console) -> int:
             return INTERRUPTED
     recipe.finish(dataset_of(data))
     trainer.save()
-    if options.no_package:
-        measure(run.folder, restored(run.folder, data), data, console)
-        return 0
-    return _package(run.folder, data, options, console)
+    measure(run.folder, restored(run.folder, data), data, console)
+    return 0 if options.no_package else _package(run.folder, data, options, console)
 
 
 def tune_recipe(options: argparse.Namespace, console: Console) -> int:
@@ -165,13 +165,13 @@ def _record(options: argparse.Namespace, config: Config) -> RunRecord:
 
 
 def _package(folder: Path, data: Dataset | DomainPair, options: argparse.Namespace, console: Console) -> int:
-    """Evaluate and package what a run folder holds."""
+    """Package what a run folder holds, with the figures kept of it or else measured now."""
     progress = Run(folder).progress()
     if progress is None:
         raise RunError(f"the run in {folder} has not saved anything yet")
     recipe = restored(folder, data)
     _check_claims(options.default_for, recipe)
-    metrics = measure(folder, recipe, data, console)
+    metrics = cast(Metrics, kept(folder, METRICS, lambda: evaluate(recipe, data, console)))
     trained = Trained(Run(folder).record(), recipe, data, metrics, progress)
     target = package(trained, options.checkpoints, options.default_for)
     console.print(f"packaged {target}; `make serve` answers with it", highlight=False)

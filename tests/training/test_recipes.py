@@ -89,6 +89,38 @@ def test_the_conditional_generator_minds_its_label():
     assert (first - second).abs().mean() > 1e-4
 
 
+def test_the_class_is_named_from_the_picture_alone():
+    recipe = made("cgan")
+    discriminator = recipe.networks["discriminator"]
+    x, _ = batch(recipe, 8)
+    with torch.no_grad():
+        (one, named), (other, named_again) = (discriminator(x, torch.full((8,), label)) for label in (0, 1))
+    assert torch.equal(named, named_again)
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_naming_the_class_is_learned_where_it_has_a_weight(weight: float):
+    recipe = made("cgan", class_weight=weight)
+    naming = recipe.networks["discriminator"].get_submodule("naming")
+    before = naming.get_parameter("weight").clone()
+    losses = recipe.update(*batch(recipe, 16), Randomness(0, 0, CPU))
+    assert torch.equal(naming.get_parameter("weight"), before) == (weight == 0)
+    assert losses["naming_d"].item() > 0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_share_of_the_latents_is_drawn_towards_zero(share: float):
+    recipe = made("cgan", truncated_share=share, latent_dim=64)
+    drawn: list[Tensor] = []
+    recipe.networks["generator"].register_forward_pre_hook(lambda _, inputs: drawn.append(inputs[0]))
+    recipe.update(*batch(recipe, 256), Randomness(0, 0, CPU))
+    for latents in drawn:
+        lengths = latents.norm(dim=1) / recipe.latent_dim**0.5
+        assert (lengths < 0.6).double().mean().item() == pytest.approx(0.6 * share, abs=0.08)
+    assert len(drawn) == 2
+
+
 def test_the_null_label_is_learned_from_images_of_every_class():
     recipe = made("cgan", null_share=0.5)
     assert recipe.null_label == "any"

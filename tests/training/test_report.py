@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from training.report import missing, report
 from training.report.family import FAMILY, Member, Target
 from training.report.pages import Section, markdown, page_html, place, write
 from training.report.runs import Group, grouped, read_runs, settings
-from training.report.systems import figures, spread, targets, what_was_run
+from training.report.systems import figures, measured, spread, targets, what_was_run
 from training.saved import data_of, restored
 from training.studies import STUDIES
 from training.study import Findings, Plot, Table, save
@@ -116,10 +117,14 @@ def test_every_run_and_every_recipe_is_in_both_files(page: str, text: str):
 
 def test_generators_stand_side_by_side(text: str, trained: Path):
     (section,) = re.findall(r"^## Generators side by side$(.*?)^## ", text, re.MULTILINE | re.DOTALL)
-    table = [line for line in section.splitlines() if line.startswith("|")]
-    assert [line.split("|")[1].strip() for line in table[2:]] == ["fashion-vae (2 seeds)", "pair-of-nets"]
-    assert "cfid" in table[0]
-    assert "path length" in table[0]
+    comparison, shares = (found.splitlines() for found in re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE))
+    systems = ["fashion-vae (2 seeds)", "pair-of-nets"]
+    assert [line.split("|")[1].strip() for line in comparison[2:]] == systems
+    for column in ("cfid", "path length", "images/s"):
+        assert column in comparison[0]
+    assert [line.split("|")[1].strip() for line in shares[2:]] == ["test images", *systems]
+    for line in (shares[2], shares[4]):
+        assert sum(map(float, line.split("|")[2:-1])) == pytest.approx(1, abs=1e-3)
     assert "seeds 0 to 15 of every generator" in section
     assert "from seed 0 to seed 1" in section
     pictures = re.findall(r"\]\((plots/[^)]+)\)", section)
@@ -221,6 +226,27 @@ def test_a_target_is_met_at_its_very_value_and_missed_beyond():
     assert not Target("mse", "at most", 0.5).met(0.51)
     assert Target("knn_accuracy", "at least", 0.5).met(0.5)
     assert not Target("knn_accuracy", "at least", 0.5).met(0.49)
+
+
+def test_of_several_directions_the_worst_is_judged_and_a_figure_may_be_divided(place_of_runs: Path):
+    runs, _ = read_runs(QUIET)
+    there = {"l1": 0.1, "noisy": 0.2, "ssim": 0.8}, {"l1": 0.2, "noisy": 0.3, "ssim": 0.6}
+    metrics: list[dict[str, JsonValue]] = [
+        {"judge": "none", "a to b": dict(there[0]), "b to a": dict(there[1])},
+        {"a to b": {"ssim": 0.9}, "b to a": {"ssim": 0.5}},
+    ]
+    groups = {
+        name: Group(name, (replace(run, metrics=found),))
+        for name, run, found in zip(("free", "paired"), runs, metrics, strict=False)
+    }
+    family = (
+        Target("*/l1", "at most", 0.15),
+        Target("*/noisy", "at most", 2.0, over="*/l1"),
+        Target("*/ssim", "at least", 0.85, over_member="paired"),
+        Target("*/ssim", "at least", 0.85, over_member="absent"),
+    )
+    found = [measured(target, "free", groups) for target in family]
+    assert found == [[0.2], [2.0], [pytest.approx(0.8 / 0.9)], []]
 
 
 def test_several_seeds_are_their_mean_and_standard_deviation():

@@ -1,7 +1,7 @@
 """Generator and discriminator that are told a class.
 
 The generator takes the class through conditional batch normalisation (de Vries et al. 2017, Dumoulin et
-al. 2017); the discriminator sees it as an extra image channel and by projection (Miyato & Koyama 2018).
+al. 2017); the discriminator by projection (Miyato & Koyama 2018).
 """
 
 from __future__ import annotations
@@ -68,12 +68,11 @@ class ConditionalGenerator(nn.Module):
 
 
 class ConditionalDiscriminator(nn.Module):
-    """Images and labels -> one realness logit each, and class logits; no normalisation anywhere."""
+    """Images and labels -> one realness logit each, and class logits from the images alone; no norm."""
 
     def __init__(self, channels: int, size: int, classes: int, width: int) -> None:
         super().__init__()
-        self.plane = nn.Embedding(classes, size * size)
-        layers: list[nn.Module] = [nn.Conv2d(channels + 1, width, 3, padding=1), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.LeakyReLU(0.2)]
         last, side = width, size
         for wide in widths(halvings(size), 2 * width):
             layers += [nn.Conv2d(last, wide, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
@@ -82,10 +81,10 @@ class ConditionalDiscriminator(nn.Module):
         self.features = nn.Sequential(*layers)
         self.realness = nn.Linear(256, 1)
         self.projection = nn.Embedding(classes, 256)
-        self.size = size
+        self.naming = nn.Linear(256, classes)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return realness logits, (N,)."""
-        plane = self.plane(labels).view(-1, 1, self.size, self.size)
-        features = self.features(torch.cat([images, plane], dim=1))
-        return self.realness(features)[:, 0] + (features * self.projection(labels)).sum(1) / 16
+    def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return realness logits, (N,), and class logits, (N, classes)."""
+        features = self.features(images)
+        realness = self.realness(features)[:, 0] + (features * self.projection(labels)).sum(1) / 16
+        return realness.float(), self.naming(features).float()

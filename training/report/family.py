@@ -5,6 +5,7 @@ A run of several seeds has the member's name for the first of them and `<name>-s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,13 +15,21 @@ class Target:
     """What a figure of the test images should reach, as set before anything was trained."""
 
     figure: str
-    """A key of the run's metrics."""
+    """A key of the run's metrics; keys inside one another as `generation/generated/cfid`, `*` for each."""
     bound: Literal["at most", "at least"]
     value: float
+    over: str = ""
+    """Another figure of the run that it is divided by."""
+    over_member: str = ""
+    """Another member of the family, by whose figure it is divided."""
 
     def met(self, measured: float) -> bool:
         """Return whether `measured` reaches it."""
         return measured <= self.value if self.bound == "at most" else measured >= self.value
+
+    def worst(self, measured: Sequence[float]) -> float:
+        """Return the value that is the furthest from reaching it."""
+        return max(measured) if self.bound == "at most" else min(measured)
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,17 @@ def _neighbours(value: float) -> Target:
     return Target("knn_accuracy", "at least", value)
 
 
-_TWICE = ("--learning-rate", "2e-3", "--precision", "bfloat16", "--threads", "1")
+_BFLOAT16 = ("--precision", "bfloat16", "--threads", "1")
+_TWICE = ("--learning-rate", "2e-3", *_BFLOAT16)
 _NARROW = ("--width", "24", *_TWICE)
+_PRESET = ("--width", "16", "--epochs", "4", *_BFLOAT16)
+_OTHER_NOISES = ("uniform", "laplace", "truncated-normal", "cauchy")
+_COVERAGE = Target("generation/generated/coverage", "at least", 0.85)
+_CLASSES_CHANGED = (
+    Target("*/recognised_as_target", "at least", 0.95),
+    Target("*/change_ssim", "at least", 0.25),
+)
+_RETRIEVED = Target("*/round_trip_retrieval", "at least", 0.8)
 
 FAMILY = (
     Member(
@@ -96,14 +114,65 @@ FAMILY = (
     Member(
         "fashion-vae",
         "vae",
-        ("--epochs", "14", "--precision", "bfloat16", "--threads", "1"),
+        ("--epochs", "14", *_BFLOAT16),
         seeds=(0, 1, 2),
         targets=(_over_pca(0.43), _neighbours(0.87)),
     ),
     Member("likelihood-vae", "likelihood-vae", ("--epochs", "16", *_TWICE)),
-    Member("wae", "wae", ("--width", "24", "--epochs", "6", "--precision", "bfloat16", "--threads", "1")),
+    Member("wae", "wae", ("--width", "24", "--epochs", "6", *_BFLOAT16)),
     Member(
         "digits-autoencoder", "autoencoder", ("--data", "digits", "--latent-dim", "16", "--updates", "1000")
     ),
     Member("digits-ae-2d", "autoencoder", ("--data", "digits", "--latent-dim", "2", "--updates", "1000")),
+    Member("gan", "gan", _PRESET),
+    Member("gan-unit-pixels", "gan", ("--pixels", "unit", *_PRESET)),
+    Member("gan-fast-generator", "gan", ("--generator-learning-rate", "8e-4", *_PRESET)),
+    Member("gan-generator-steps", "gan", ("--generator-steps", "3", *_PRESET)),
+    Member("gan-large-batch", "gan", ("--batch-size", "256", *_PRESET)),
+    *(Member(f"gan-{noise}", "gan", ("--noise", noise, *_PRESET)) for noise in _OTHER_NOISES),
+    Member("wgan-gp", "wgan-gp", ("--width", "16", "--epochs", "8", *_BFLOAT16)),
+    Member(
+        "fashion-gan",
+        "r3gan",
+        ("--batch-size", "64", "--width", "16", "--epochs", "8", *_BFLOAT16),
+        targets=(Target("cfid", "at most", 3, over="generation/training images/cfid"), _COVERAGE),
+    ),
+    Member(
+        "fashion-cgan",
+        "cgan",
+        ("--null-share", "0.1", "--epochs", "6", *_BFLOAT16),
+        seeds=(0, 1, 2),
+        targets=(
+            Target("agreement_over_real", "at least", 1.0),
+            Target("worst_class_over_real", "at least", 0.95),
+            Target("gan_train_over_real", "at least", 0.95),
+            _COVERAGE,
+            Target("by_truncation/truncation 0.4/label_agreement", "at least", 0.98),
+        ),
+    ),
+    Member(
+        "edges-photos",
+        "cyclegan",
+        ("--pair", "edges-photos", *_BFLOAT16),
+        targets=(
+            Target("*/truth_ssim", "at least", 0.85, over_member="edges-photos-paired"),
+            Target("*/round_trip_l1", "at most", 0.05),
+            Target("*/round_trip_l1_after_noise", "at most", 1.5, over="*/round_trip_l1"),
+        ),
+    ),
+    Member("edges-photos-discogan", "discogan", ("--pair", "edges-photos", *_BFLOAT16)),
+    Member("edges-photos-paired", "paired", ("--pair", "edges-photos", *_BFLOAT16)),
+    *(
+        member
+        for pair in ("bags-boots", "sneakers-boots")
+        for member in (
+            Member(pair, "discogan", ("--pair", pair, *_BFLOAT16), targets=(*_CLASSES_CHANGED, _RETRIEVED)),
+            Member(
+                f"{pair}-cyclegan",
+                "cyclegan",
+                ("--pair", pair, "--updates", "2000", *_BFLOAT16),
+                targets=_CLASSES_CHANGED,
+            ),
+        )
+    ),
 )
