@@ -22,9 +22,12 @@ from benchmarks.judging import (
     judge_samples,
     judged,
     peers_of,
+    publish,
     seconds_of_run,
 )
-from training.study import Table, rows
+from training.study import Table
+
+QUESTION = "What do other projects' GANs reach on the same data in the processor time that ours took?"
 
 
 def main() -> None:
@@ -35,9 +38,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="folders of our runs, such as runs/fashion-gan")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    table = generators(options.runs)
-    for line in ["", f"**{table.title}**", "", *rows(table), "", table.note]:
-        print(line)  # noqa: T201 - the command's output
+    publish(generators(options.runs), QUESTION, "peers-gans")
 
 
 def generators(runs: list[Path]) -> Table:
@@ -46,13 +47,19 @@ def generators(runs: list[Path]) -> Table:
     ours = {run: figures_of_run(run, "generation")["generation"] for run in runs}
     lines = [(run.name, seconds_of_run(run), *cells(found["generated"])) for run, found in ours.items()]
     peers = peers_of("gans", dataset)
+    rivals = []
     for folder, peer in peers:
         found = judged(folder, SAMPLE_JUDGES, partial(judge_samples, folder, dataset))
         lines += [(f"{peer['name']} {how}", peer["used_s"], *cells(row)) for how, row in found.items()]
+        rivals += [row["cfid"] for row in found.values()]
     others = next(iter(ours.values()))
     lines += [(name, "", *cells(row)) for name, row in others.items() if not name.startswith("generated")]
     columns = ("system", "processor s", *(name.replace("_", " ") for name in IMAGE_FIGURES))
-    note = " ".join(
+    note = ""
+    if rivals:
+        shares = (f"{run.name} {found['generated']['cfid'] / min(rivals):.3f}" for run, found in ours.items())
+        note = f"cFID over that of the best peer: {', '.join(shares)}. "
+    note += " ".join(
         f"{peer['name']}: {peer['parameters']:,} parameters in its generator, {peer['batches']:,} batches of "
         f"{peer['options']['batch_size']}."
         for _, peer in peers

@@ -24,7 +24,7 @@ from training.data import Dataset, to_range
 from training.evaluate import evaluate
 from training.run import Run, RunError, replace
 from training.saved import METRICS, data_of, kept, restored
-from training.study import Cell
+from training.study import Cell, Findings, Table, markdown, save
 
 Figures = dict[str, Any]
 CONSOLE = Console(stderr=True, soft_wrap=True)
@@ -97,3 +97,11 @@ def cells(row: Figures) -> list[Cell]:
 def images(stored: np.ndarray[Any, Any]) -> Tensor:
     """Return images as they are judged."""
     return torch.from_numpy(stored.astype(np.float32))
+
+
+def publish(table: Table, question: str, name: str) -> None:
+    """Print a comparison as Markdown, and keep it for the report as the findings called `name`."""
+    findings = Findings(title=f"{table.title} beside other projects", question=question, parts=(table,))
+    save(findings, name)
+    for line in markdown(findings):
+        print(line)  # noqa: T201 - the command's output

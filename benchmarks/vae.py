@@ -27,12 +27,13 @@ from benchmarks.judging import (
     judge_samples,
     judged,
     peers_of,
+    publish,
     seconds_of_run,
 )
 from benchmarks.networks import Ours, Perceptrons
 from training import codes, likelihood, metrics
 from training.data import Dataset, to_range
-from training.study import Table, rows
+from training.study import Table
 
 LIKELIHOOD_FIGURES = (
     f"iwae_{likelihood.SAMPLES}_nats",
@@ -41,6 +42,7 @@ LIKELIHOOD_FIGURES = (
     "rate_nats",
     "active_units",
 )
+QUESTION = "What do other projects' VAEs reach on the same data in the processor time that ours took?"
 
 
 def main() -> None:
@@ -51,8 +53,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     table = {"images": image_vaes, "likelihood": likelihoods}[options.kind](options.run)
-    for line in ["", f"**{table.title}**", "", *rows(table), "", table.note]:
-        print(line)  # noqa: T201 - the command's output
+    publish(table, QUESTION, f"peers-{options.kind}")
 
 
 def image_vaes(run: Path) -> Table:

@@ -65,7 +65,7 @@ def _neighbours(value: float) -> Target:
 _BFLOAT16 = ("--precision", "bfloat16", "--threads", "1")
 _TWICE = ("--learning-rate", "2e-3", *_BFLOAT16)
 _NARROW = ("--width", "24", *_TWICE)
-_PRESET = ("--width", "16", "--epochs", "4", *_BFLOAT16)
+_PRESET = ("--width", "16", "--epochs", "3", *_BFLOAT16)
 _OTHER_NOISES = ("uniform", "laplace", "truncated-normal", "cauchy")
 _COVERAGE = Target("generation/generated/coverage", "at least", 0.85)
 _CLASSES_CHANGED = (
@@ -130,7 +130,7 @@ FAMILY = (
     Member("gan-generator-steps", "gan", ("--generator-steps", "3", *_PRESET)),
     Member("gan-large-batch", "gan", ("--batch-size", "256", *_PRESET)),
     *(Member(f"gan-{noise}", "gan", ("--noise", noise, *_PRESET)) for noise in _OTHER_NOISES),
-    Member("wgan-gp", "wgan-gp", ("--width", "16", "--epochs", "8", *_BFLOAT16)),
+    Member("wgan-gp", "wgan-gp", ("--width", "16", "--epochs", "6", *_BFLOAT16)),
     Member(
         "fashion-gan",
         "r3gan",
@@ -140,7 +140,7 @@ FAMILY = (
     Member(
         "fashion-cgan",
         "cgan",
-        ("--null-share", "0.1", "--epochs", "6", *_BFLOAT16),
+        ("--batch-size", "64", "--ema-decay", "0.998", "--null-share", "0.1", "--epochs", "6", *_BFLOAT16),
         seeds=(0, 1, 2),
         targets=(
             Target("agreement_over_real", "at least", 1.0),
@@ -170,7 +170,7 @@ FAMILY = (
             Member(
                 f"{pair}-cyclegan",
                 "cyclegan",
-                ("--pair", pair, "--updates", "2000", *_BFLOAT16),
+                ("--pair", pair, "--updates", "1500", *_BFLOAT16),
                 targets=_CLASSES_CHANGED,
             ),
         )

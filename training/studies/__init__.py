@@ -15,6 +15,7 @@ STUDIES = (
     "averages",
     "denoising",
     "divergences",
+    "folders",
 )
 
 
