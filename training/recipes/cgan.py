@@ -24,7 +24,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
-from training.config import Config, LearningRate
+from training.config import BatchSize, Config, LearningRate
 from training.networks.conditional import ConditionalDiscriminator, ConditionalGenerator
 from training.randomness import Randomness
 from training.recipes.recipe import ImageShape, Losses, Objective, Recipe, detached
@@ -33,6 +33,7 @@ from training.recipes.recipe import ImageShape, Losses, Objective, Recipe, detac
 class CGANConfig(Config):
     """Settings of the conditional GAN."""
 
+    batch_size: BatchSize = Field(64, description="images per update")
     learning_rate: LearningRate = Field(5e-4, description="step size at the start, of both networks")
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(64, description="numbers in one latent")
     width: Annotated[int, Field(ge=8)] = Field(
@@ -53,6 +54,9 @@ class CGANConfig(Config):
     )
     r1_gamma: Annotated[float, Field(ge=0)] = Field(0.1, description="weight of the R1 gradient penalty")
     r1_interval: Annotated[int, Field(ge=1)] = Field(8, description="updates from one penalty to the next")
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.998, description="decay per update of the averaged weights, which are the ones judged and packaged"
+    )
 
 
 class ConditionalGAN(Recipe):

@@ -29,7 +29,7 @@ from training.recipes.recipe import SAMPLES_ALIKE, ImageShape, Losses, Recipe, d
 class R3GANConfig(Config):
     """Settings of R3GAN."""
 
-    batch_size: BatchSize = Field(128, description="images per update")
+    batch_size: BatchSize = Field(64, description="images per update")
     learning_rate: LearningRate = Field(5e-4, description="step size at the start, of both networks")
     gamma: Annotated[float, Field(ge=0)] = Field(0.5, description="weight of the penalties at the start")
     penalty_interval: Annotated[int, Field(ge=1)] = Field(
@@ -37,7 +37,7 @@ class R3GANConfig(Config):
     )
     noise: PriorKind = Field("normal", description="what the numbers of a latent are drawn from")
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(64, description="numbers in one latent")
-    width: Annotated[int, Field(ge=4)] = Field(32, description="channels of the widest-resolution layer")
+    width: Annotated[int, Field(ge=4)] = Field(16, description="channels of the widest-resolution layer")
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.999, description="decay per update of the averaged weights, which are the ones judged and packaged"
     )

@@ -134,13 +134,13 @@ FAMILY = (
     Member(
         "fashion-gan",
         "r3gan",
-        ("--batch-size", "64", "--width", "16", "--epochs", "8", *_BFLOAT16),
+        ("--epochs", "8", *_BFLOAT16),
         targets=(Target("cfid", "at most", 3, over="generation/training images/cfid"), _COVERAGE),
     ),
     Member(
         "fashion-cgan",
         "cgan",
-        ("--batch-size", "64", "--ema-decay", "0.998", "--null-share", "0.1", "--epochs", "6", *_BFLOAT16),
+        ("--null-share", "0.1", "--epochs", "6", *_BFLOAT16),
         seeds=(0, 1, 2),
         targets=(
             Target("agreement_over_real", "at least", 1.0),
