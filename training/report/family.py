@@ -153,7 +153,7 @@ FAMILY = (
     Member(
         "edges-photos",
         "cyclegan",
-        ("--pair", "edges-photos", *_BFLOAT16),
+        ("--pair", "edges-photos", "--batch-size", "16", "--updates", "9000", *_BFLOAT16),
         targets=(
             Target("*/truth_ssim", "at least", 0.85, over_member="edges-photos-paired"),
             Target("*/round_trip_l1", "at most", 0.05),
