@@ -140,7 +140,7 @@ FAMILY = (
     Member(
         "fashion-cgan",
         "cgan",
-        ("--null-share", "0.1", "--epochs", "6", *_BFLOAT16),
+        ("--null-share", "0.1", "--epochs", "16", *_BFLOAT16),
         seeds=(0, 1, 2),
         targets=(
             Target("agreement_over_real", "at least", 1.0),
