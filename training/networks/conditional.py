@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.networks.adversarial import FEATURES, plain_features
 from training.networks.convolution import crop, halvings, widths
 
 
@@ -73,13 +72,19 @@ class ConditionalDiscriminator(nn.Module):
 
     def __init__(self, channels: int, size: int, classes: int, width: int) -> None:
         super().__init__()
-        self.features = plain_features(channels, size, width)
-        self.realness = nn.Linear(FEATURES, 1)
-        self.projection = nn.Embedding(classes, FEATURES)
-        self.naming = nn.Linear(FEATURES, classes)
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.LeakyReLU(0.2)]
+        last, side = width, size
+        for wide in widths(halvings(size), 2 * width):
+            layers += [nn.Conv2d(last, wide, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            last, side = wide, side // 2
+        layers += [nn.Flatten(), nn.Linear(last * side * side, 256), nn.LeakyReLU(0.2)]
+        self.features = nn.Sequential(*layers)
+        self.realness = nn.Linear(256, 1)
+        self.projection = nn.Embedding(classes, 256)
+        self.naming = nn.Linear(256, classes)
 
     def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return realness logits, (N,), and class logits, (N, classes)."""
         features = self.features(images)
-        realness = self.realness(features)[:, 0] + (features * self.projection(labels)).sum(1) / FEATURES**0.5
+        realness = self.realness(features)[:, 0] + (features * self.projection(labels)).sum(1) / 16
         return realness.float(), self.naming(features).float()

@@ -5,8 +5,8 @@
 
 D says which of the two is the more real, so no verdict on a single image saturates; the penalties R1 and R2
 make the game converge (Mescheder et al. 2018). They are taken every `penalty_interval` updates, that much
-heavier (Karras et al. 2020). gamma falls to a tenth over the run, as a half cosine. D normalises nothing; G,
-unlike the paper's, normalises batches: it is far smaller and sees far fewer images.
+heavier (Karras et al. 2020). No network normalises anything. gamma falls to a tenth over the run, as a half
+cosine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from training.config import BatchSize, Config, LearningRate
-from training.networks.adversarial import Generator, PlainDiscriminator
+from training.networks.adversarial import PlainDiscriminator, PlainGenerator
 from training.priors import PriorKind
 from training.randomness import Randomness
 from training.recipes.recipe import SAMPLES_ALIKE, ImageShape, Losses, Recipe, detached
@@ -31,14 +31,13 @@ class R3GANConfig(Config):
 
     batch_size: BatchSize = Field(64, description="images per update")
     learning_rate: LearningRate = Field(5e-4, description="step size at the start, of both networks")
-    gamma: Annotated[float, Field(ge=0)] = Field(0.2, description="weight of the penalties at the start")
+    gamma: Annotated[float, Field(ge=0)] = Field(0.5, description="weight of the penalties at the start")
     penalty_interval: Annotated[int, Field(ge=1)] = Field(
         4, description="updates from one penalty to the next"
     )
     noise: PriorKind = Field("normal", description="what the numbers of a latent are drawn from")
     latent_dim: Annotated[int, Field(ge=1, le=1024)] = Field(64, description="numbers in one latent")
-    width: Annotated[int, Field(ge=4)] = Field(24, description="channels of G at the full resolution")
-    discriminator_width: Annotated[int, Field(ge=4)] = Field(32, description="channels of D's first layer")
+    width: Annotated[int, Field(ge=4)] = Field(16, description="channels of the widest-resolution layer")
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.999, description="decay per update of the averaged weights, which are the ones judged and packaged"
     )
@@ -56,9 +55,9 @@ class R3GAN(Recipe):
         super().__init__(config, shape, device)
         self.config = config
         self.latent_dim, self.latent_noise = config.latent_dim, config.noise
-        generator = Generator(shape.channels, shape.size, self.latent_dim, config.width, self.value_range)
+        generator = PlainGenerator(shape.channels, shape.size, self.latent_dim, config.width)
         self.generator = self.add("generator", generator, averaged=True)
-        discriminator = PlainDiscriminator(shape.channels, shape.size, config.discriminator_width)
+        discriminator = PlainDiscriminator(shape.channels, shape.size, config.width)
         self.discriminator = self.add("discriminator", discriminator, averaged=False)
         for name in self.networks:
             self.optimizers[name] = self.adamw(config, name, betas=(0.0, 0.99))
