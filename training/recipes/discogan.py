@@ -7,7 +7,7 @@ judge whole images. Per direction, with x_AB = G_AB(x_A) and x_ABA = G_BA(x_AB):
     L_gan    = -log D_B(x_AB)                        looking like domain B
     L_fm     = sum over layers of the squared distance between mean features of x_B and x_AB
 
-    G minimises  r L_const + (1 - r) (0.1 L_gan + 0.9 L_fm),   r = 0.01 at first, then 0.5
+    G minimises  r L_const + (1 - r) (0.1 L_gan + 0.9 L_fm),   r = 0.01 at first, then 0.9
     D minimises  -log D_B(x_B) - log(1 - D_B(x_AB)),  once for every two updates of G
 """
 
@@ -30,16 +30,16 @@ from training.recipes.recipe import ImageShape, Losses, TranslationRecipe, detac
 class DiscoGANConfig(Config):
     """Settings of DiscoGAN."""
 
-    updates: Annotated[int, Field(ge=1)] = Field(2000, description="optimiser updates in the whole run")
+    updates: Annotated[int, Field(ge=1)] = Field(5000, description="optimiser updates in the whole run")
     batch_size: BatchSize = Field(64, description="images of each domain per update")
     learning_rate: LearningRate = Field(4e-4, description="step size at the start, of all networks")
     weight_decay: WeightDecay = Field(
         1e-5, description="share of every parameter lost per update, times the step size; decoupled (AdamW)"
     )
     code: Annotated[int, Field(ge=2)] = Field(
-        32, description="numbers in the code between the two halves of a translator"
+        64, description="numbers in the code between the two halves of a translator"
     )
-    width: Annotated[int, Field(ge=4)] = Field(24, description="channels of the widest-resolution layer")
+    width: Annotated[int, Field(ge=4)] = Field(16, description="channels of the widest-resolution layer")
     first_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="r in the first third of the run"
     )

@@ -160,7 +160,7 @@ FAMILY = (
             Target("*/round_trip_l1_after_noise", "at most", 1.5, over="*/round_trip_l1"),
         ),
     ),
-    Member("edges-photos-discogan", "discogan", ("--pair", "edges-photos", *_BFLOAT16)),
+    Member("edges-photos-discogan", "discogan", ("--pair", "edges-photos", "--updates", "2000", *_BFLOAT16)),
     Member("edges-photos-paired", "paired", ("--pair", "edges-photos", *_BFLOAT16)),
     *(
         member
