@@ -77,8 +77,8 @@ def train(words: str, here: Path, *options: str) -> str:
 
 def test_the_figures_are_printed_again_by_the_command(here: Path):
     printed = dict(figures(json.loads(train("evaluate", here))))
-    stored = dict(figures(checkpoint.read_manifest(ROOT / "checkpoints" / "edges-photos" / "1").metrics))
-    assert {name: printed[name] for name in stored} == pytest.approx(stored, rel=1e-4)
+    stored = dict(figures(checkpoint.read_manifest(ROOT / "checkpoints" / "fashion-ae-2d" / "2").metrics))
+    assert {name: printed[name] for name in stored} == pytest.approx(stored, rel=1e-3)
 
 
 def test_a_folder_of_pictures_becomes_a_checkpoint(here: Path):
