@@ -87,10 +87,17 @@ def flat(figures: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def test_packaging_again_makes_the_next_version(workplace: Path):
+def test_packaging_again_makes_the_next_version_with_the_figures_already_measured(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
     assert fit("vae", "--name", "tried") == 0
+    monkeypatch.delattr("training.commands.evaluate")
     assert main(["package", "tried", "--default-for", "encode"]) == 0
     assert checkpoint.versions(workplace / "checkpoints", "tried") == [2, 1]
+    first, second = (
+        checkpoint.read_manifest(workplace / "checkpoints" / "tried" / version) for version in ("1", "2")
+    )
+    assert first.metrics == second.metrics
 
 
 def test_a_folder_of_ones_own_becomes_a_checkpoint(workplace: Path, fashion: Dataset):
