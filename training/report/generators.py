@@ -14,8 +14,9 @@ from training.package import Trained, seeded_inputs
 from training.progress import duration
 from training.report.pages import Section
 from training.report.pictures import SHOWN, strips_of
-from training.report.runs import Group
+from training.report.runs import Group, folder_of
 from training.report.systems import SPREAD, of_runs, spread, words
+from training.saved import kept
 from training.study import Plot, Table
 
 QUALITY = ("cfid", "kid", "density", "coverage", "class_distance", "sharpness", "cfid_control")
@@ -61,15 +62,21 @@ def _comparison(groups: list[Group]) -> Table:
 
 
 def _images_per_second(run: Trained) -> float:
-    """Return how many images a second the averaged network generates, latents given."""
+    """Return how many images a second the averaged network generates, latents given; it is measured once."""
     inputs = seeded_inputs(run.recipe, range(BATCH)).values()
     network = run.recipe.operations()["generate"]
-    seconds = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        batched(network, *inputs)
-        seconds.append(time.perf_counter() - started)
-    return BATCH / min(seconds)
+
+    def measure() -> float:
+        seconds = []
+        for _ in range(REPEATS):
+            started = time.perf_counter()
+            batched(network, *inputs)
+            seconds.append(time.perf_counter() - started)
+        return BATCH / min(seconds)
+
+    speed = kept(folder_of(run), f"speed-{torch.get_num_threads()}", measure)
+    assert isinstance(speed, float)
+    return speed
 
 
 def _class_shares(groups: list[Group]) -> Table:
