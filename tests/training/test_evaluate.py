@@ -194,7 +194,10 @@ def test_the_shipped_features_recognise_images_they_were_not_trained_on(fashion:
     assert torch.allclose(shipped(images)[:3], alone, atol=1e-4)
 
 
-def test_other_data_get_features_of_their_own_once(workplace: Path, fashion: Dataset):
+def test_other_data_get_features_of_their_own_once(
+    workplace: Path, fashion: Dataset, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(features, "PASSES", 3)
     colour = [part.pixels[:40].repeat(1, 3, 2, 2)[..., :40, :40] for part in (fashion.train, fashion.test)]
     parts = [
         type(part)(pixels, part.labels[:40] % 2)
