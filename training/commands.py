@@ -62,7 +62,7 @@ def fit(options: argparse.Namespace, console: Console) -> int:
     data = load_data(draft, config, say)
     record = draft.model_copy(update={"data_sha256": dataset_of(data).sha256})
     run = Run(RUNS / record.name)
-    recipe = build(record, config, data, torch.device(options.device))
+    recipe = build(record.recipe, config, data, torch.device(options.device))
     _check_claims(options.default_for, recipe)
 
     def save_sheet(name: str) -> None:
@@ -89,8 +89,10 @@ def fit(options: argparse.Namespace, console: Console) -> int:
             return INTERRUPTED
     recipe.finish(dataset_of(data))
     trainer.save()
-    measure(run.folder, restored(run.folder, data), data, console)
-    return 0 if options.no_package else _package(run.folder, data, options, console)
+    if options.no_package:
+        measure(run.folder, restored(run.folder, data), data, console)
+        return 0
+    return _package(run.folder, data, options, console)
 
 
 def tune_recipe(options: argparse.Namespace, console: Console) -> int:

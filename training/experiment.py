@@ -64,13 +64,13 @@ def dataset_of(data: Dataset | DomainPair) -> Dataset:
     return data.dataset if isinstance(data, DomainPair) else data
 
 
-def build(record: RunRecord, config: Config, data: Dataset | DomainPair, device: torch.device) -> Recipe:
-    """Return the untrained recipe; its first weights depend on the seed alone."""
+def build(name: str, config: Config, data: Dataset | DomainPair, device: torch.device) -> Recipe:
+    """Return the untrained recipe called `name`; its first weights depend on the seed alone."""
     dataset = dataset_of(data)
     domains = data.domains if isinstance(data, DomainPair) else None
     torch.manual_seed(config.seed)
     shape = ImageShape(dataset.channels, dataset.size, dataset.classes, domains)
-    return RECIPES[record.recipe](config, shape, device)
+    return RECIPES[name](config, shape, device)
 
 
 def feed_of(data: Dataset | DomainPair, config: Config, recipe: Recipe) -> Feed:

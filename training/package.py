@@ -34,7 +34,7 @@ from training.export import ExportedGraph, export
 from training.inference import batched
 from training.recipes.recipe import Recipe
 from training.run import RunProgress, RunRecord
-from training.sheets import COLUMNS, SHEET_IMAGES, grid, sheet
+from training.sheets import COLUMNS, SHEET_IMAGES, grid, png_file, sheet
 
 OPERATIONS = get_args(Operation)
 NAME = NAME_PATTERN
@@ -78,7 +78,7 @@ def package(trained: Trained, root: Path, default_for: Sequence[str]) -> Path:
         }
     )
     files["run.json"] = trained.record.model_dump_json(indent=2).encode()
-    files["preview.png"] = _png(preview(trained))
+    files["preview.png"] = png_file(preview(trained))
     description = _description(trained, graphs, names, default_for)
     description["version"] = checkpoint.next_version(root, trained.record.name)
     files["README.md"] = model_card(description).encode()
@@ -156,12 +156,6 @@ def _golden(graphs: dict[str, ExportedGraph]) -> bytes:
             arrays |= {f"{key}.{way}.{name}": value for name, value in part.items()}
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    return file.getvalue()
-
-
-def _png(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG", optimize=True)
     return file.getvalue()
 
 

@@ -46,7 +46,7 @@ def restored(folder: Path, data: Dataset | DomainPair) -> Recipe:
         RunError: there are no such weights.
     """
     record = Run(folder).record()
-    recipe = build(record, config_of(record), data, torch.device("cpu"))
+    recipe = build(record.recipe, config_of(record), data, torch.device("cpu"))
     load_averages(folder, recipe)
     return recipe
 

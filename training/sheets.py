@@ -5,6 +5,7 @@ Images are (N, C, size, size) in [0, 1].
 
 from __future__ import annotations
 
+import io
 import math
 
 import numpy as np
@@ -78,3 +79,10 @@ def grid(images: Tensor, columns: int) -> Image.Image:
     image = Image.fromarray(canvas[..., 0] if channels == 1 else canvas)
     factor = max(1, math.ceil(ENLARGED_TO / height))
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def png_file(image: Image.Image) -> bytes:
+    """Return an image as the bytes of a PNG file."""
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return file.getvalue()

@@ -155,7 +155,7 @@ class Search:
         config = type(self.config).model_validate(given | settings | {"updates": updates})
         run = Run(self.folder / "trials" / str(number))
         record = self.record.model_copy(update={"config": config.model_dump(mode="json")})
-        recipe = build(record, config, self.data, self._device)
+        recipe = build(record.recipe, config, self.data, self._device)
         with Progress(self._console, config.batch_size) as progress:
             feed = feed_of(self.data, config, recipe)
             trainer = Trainer(recipe, config, feed, run, lambda _: None, progress)

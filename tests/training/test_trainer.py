@@ -26,7 +26,7 @@ def trainer_of(name: str, fashion: Dataset, folder: Path, **settings: object) ->
         name="r", recipe=name, data="fashion-mnist", path=None, size=None, channels=None, pair=None,
         data_sha256="", config={},
     )  # fmt: skip
-    recipe = build(record, config, data, CPU)
+    recipe = build(record.recipe, config, data, CPU)
     run = Run(folder)
     run.start(record) if not (folder / "run.json").exists() else None
     progress = Progress(Console(file=io.StringIO()), config.batch_size)

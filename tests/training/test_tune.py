@@ -210,7 +210,7 @@ def test_the_evaluation_has_every_recipes_objective(name: str, fashion: Dataset,
         name="tried", recipe=name, data="", path=None, size=None, channels=None, pair=None, data_sha256="",
         config={},
     )  # fmt: skip
-    recipe = build(record, config, data, torch.device("cpu"))
+    recipe = build(record.recipe, config, data, torch.device("cpu"))
     chosen, figures = objective.judged(recipe, data, Console(file=io.StringIO()))
     assert set(figures) == set(chosen.weights)
 

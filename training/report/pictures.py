@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -16,6 +14,7 @@ from training.evaluate import reconstruct
 from training.package import Trained, preview
 from training.plots import panels, png
 from training.report.runs import Group
+from training.sheets import png_file
 from training.study import Plot
 
 SHOWN = 16
@@ -107,9 +106,7 @@ def sample_sheet(group: Group) -> Plot | None:
         note = "Clean, with noise, and with the noise taken off again; none was chosen."
     else:
         return None
-    file = io.BytesIO()
-    preview(run).save(file, "PNG", optimize=True)
-    return Plot(title=title, note=note, png=file.getvalue())
+    return Plot(title=title, note=note, png=png_file(preview(run)))
 
 
 class Principal:

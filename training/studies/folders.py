@@ -7,7 +7,6 @@ read and fitted, one in ten is kept for judging, the trainer trains.
 
 from __future__ import annotations
 
-import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,14 +21,14 @@ from rich.console import Console
 from training.config import Config
 from training.domains import DomainPair, domain_pair
 from training.evaluate import evaluate_translation
-from training.experiment import feed_of
+from training.experiment import build, feed_of
 from training.folders import image_folder
 from training.progress import Progress
 from training.randomness import generator
 from training.recipes import RECIPES
-from training.recipes.recipe import ImageShape, Recipe
+from training.recipes.recipe import Recipe
 from training.run import Run
-from training.sheets import sheet
+from training.sheets import png_file, sheet
 from training.study import Cell, Findings, Plot, Table
 from training.trainer import Trainer
 
@@ -112,10 +111,8 @@ def write_pieces(folder: Path) -> None:
 
 def trained(name: str, config: Config, pair: DomainPair, run: Run) -> Recipe:
     """Return a recipe after the run that its config describes."""
-    shape = ImageShape(pair.dataset.channels, pair.dataset.size, pair.dataset.classes, pair.domains)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        recipe = RECIPES[name](config, shape, torch.device("cpu"))
+        recipe = build(name, config, pair, torch.device("cpu"))
     run.folder.mkdir(parents=True)
     with Progress(QUIET, config.batch_size) as progress:
         Trainer(recipe, config, feed_of(pair, config, recipe), run, lambda _: None, progress).train()
@@ -134,10 +131,8 @@ def figures(name: str, recipe: Recipe, pair: DomainPair) -> list[tuple[Cell, ...
 
 def pictures(name: str, recipe: Recipe, pair: DomainPair) -> Plot:
     """Return the first pictures kept back, there and back again."""
-    file = io.BytesIO()
-    sheet(recipe, pair).save(file, "PNG", optimize=True)
     note = "Input, translation, and back again; none was chosen."
-    return Plot(title=name, note=note, png=file.getvalue())
+    return Plot(title=name, note=note, png=png_file(sheet(recipe, pair)))
 
 
 def _save(folder: Path, images: list[np.ndarray]) -> None:
