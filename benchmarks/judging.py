@@ -21,9 +21,8 @@ from torch import Tensor
 from benchmarks.budget import PEERS
 from training import features, fidelity, generation, metrics
 from training.data import Dataset, to_range
-from training.evaluate import evaluate
 from training.run import Run, RunError, replace
-from training.saved import METRICS, data_of, kept, restored
+from training.saved import data_of, kept_figures, restored
 from training.study import Cell, Findings, Table, markdown, save
 
 Figures = dict[str, Any]
@@ -43,7 +42,7 @@ def dataset_of_run(run: Path) -> Dataset:
 def figures_of_run(run: Path, *needed: str) -> Figures:
     """Return the figures of one of our runs, which must have those needed."""
     dataset = dataset_of_run(run)
-    found: Any = kept(run, METRICS, lambda: evaluate(restored(run, dataset), dataset, CONSOLE))
+    found = kept_figures(run, restored(run, dataset), dataset, CONSOLE)
     if not set(needed) <= set(found):
         raise SystemExit(f"the figures of {run} are incomplete: python -m training evaluate {run}")
     return dict(found)

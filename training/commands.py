@@ -8,7 +8,6 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
 import torch
 from rich.console import Console
@@ -16,7 +15,6 @@ from rich.console import Console
 from training.config import Config
 from training.data import DataError, Dataset
 from training.domains import DomainPair
-from training.evaluate import Metrics, evaluate
 from training.experiment import build, config_of, dataset_of, feed_of, load_data
 from training.export import ExportError
 from training.package import Trained, package
@@ -25,7 +23,7 @@ from training.progress import Progress
 from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
 from training.run import RUNS, Run, RunError, RunRecord
-from training.saved import METRICS, data_of, kept, measure, restored
+from training.saved import data_of, kept_figures, measure, restored
 from training.sheets import sheet
 from training.studies import study
 from training.study import markdown, save
@@ -173,7 +171,7 @@ def _package(folder: Path, data: Dataset | DomainPair, options: argparse.Namespa
         raise RunError(f"the run in {folder} has not saved anything yet")
     recipe = restored(folder, data)
     _check_claims(options.default_for, recipe)
-    metrics = cast(Metrics, kept(folder, METRICS, lambda: evaluate(recipe, data, console)))
+    metrics = kept_figures(folder, recipe, data, console)
     trained = Trained(Run(folder).record(), recipe, data, metrics, progress)
     target = package(trained, options.checkpoints, options.default_for)
     console.print(f"packaged {target}; `make serve` answers with it", highlight=False)

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import torch
 from pydantic import JsonValue
@@ -57,6 +58,16 @@ def measure(folder: Path, recipe: Recipe, data: Dataset | DomainPair, console: C
     if (folder / STATE).is_file():
         keep(folder, METRICS, metrics)
     return metrics
+
+
+def kept_figures(folder: Path, recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Metrics:
+    """Return the figures kept of a run, or else measure them."""
+
+    def compute() -> Metrics:
+        console.print(f"measuring {folder.name}", highlight=False)
+        return evaluate(recipe, data, console)
+
+    return cast(Metrics, kept(folder, METRICS, compute))
 
 
 def kept(folder: Path, name: str, compute: Callable[[], JsonValue]) -> JsonValue:

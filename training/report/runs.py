@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from pydantic import ValidationError
 from rich.console import Console
 
 from training.data import DataError, Dataset
 from training.domains import DomainPair
-from training.evaluate import Metrics, evaluate
 from training.experiment import config_of
 from training.package import Trained
 from training.recipes import RECIPES
 from training.report.family import FAMILY, Member
 from training.run import RUNS, Run, RunError, RunRecord
-from training.saved import METRICS, data_of, kept, restored
+from training.saved import data_of, kept_figures, restored
 
 
 @dataclass(frozen=True)
@@ -117,12 +115,7 @@ def _read(folder: Path, loaded: dict[tuple[object, ...], Dataset | DomainPair], 
         loaded[images] = data_of(folder, console.print)
     data = loaded[images]
     recipe = restored(folder, data)
-
-    def compute() -> Metrics:
-        console.print(f"measuring {record.name}", highlight=False)
-        return evaluate(recipe, data, console)
-
-    return Trained(record, recipe, data, cast(Metrics, kept(folder, METRICS, compute)), progress)
+    return Trained(record, recipe, data, kept_figures(folder, recipe, data, console), progress)
 
 
 def _asked(record: RunRecord) -> tuple[object, ...]:
