@@ -43,7 +43,7 @@ class DiscoGANConfig(Config):
     first_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="r in the first third of the run"
     )
-    rate: Annotated[float, Field(ge=0, le=1)] = Field(0.5, description="r in the rest of the run")
+    rate: Annotated[float, Field(ge=0, le=1)] = Field(0.9, description="r in the rest of the run")
     feature_weight: Annotated[float, Field(ge=0, le=1)] = Field(
         0.9, description="share of feature matching against L_gan"
     )
