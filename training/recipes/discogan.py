@@ -7,7 +7,7 @@ judge whole images. Per direction, with x_AB = G_AB(x_A) and x_ABA = G_BA(x_AB):
     L_gan    = -log D_B(x_AB)                        looking like domain B
     L_fm     = sum over layers of the squared distance between mean features of x_B and x_AB
 
-    G minimises  r L_const + (1 - r) (0.1 L_gan + 0.9 L_fm),   r = 0.01 at first, then 0.9
+    G minimises  r L_const + (1 - r) (0.1 L_gan + 0.9 L_fm),   r = 0.01 at first, then 0.8
     D minimises  -log D_B(x_B) - log(1 - D_B(x_AB)),  once for every two updates of G
 """
 
@@ -43,7 +43,7 @@ class DiscoGANConfig(Config):
     first_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="r in the first third of the run"
     )
-    rate: Annotated[float, Field(ge=0, le=1)] = Field(0.9, description="r in the rest of the run")
+    rate: Annotated[float, Field(ge=0, le=1)] = Field(0.8, description="r in the rest of the run")
     feature_weight: Annotated[float, Field(ge=0, le=1)] = Field(
         0.9, description="share of feature matching against L_gan"
     )

@@ -140,7 +140,7 @@ FAMILY = (
     Member(
         "fashion-cgan",
         "cgan",
-        ("--null-share", "0.1", "--epochs", "16", *_BFLOAT16),
+        ("--null-share", "0.1", "--epochs", "20", *_BFLOAT16),
         seeds=(0, 1, 2),
         targets=(
             Target("agreement_over_real", "at least", 1.0),
@@ -153,7 +153,10 @@ FAMILY = (
     Member(
         "edges-photos",
         "cyclegan",
-        ("--pair", "edges-photos", "--batch-size", "16", "--updates", "9000", *_BFLOAT16),
+        (
+            *("--pair", "edges-photos", "--batch-size", "8", "--updates", "18000"),
+            *("--cycle-weight", "1", "--half-trip-noise", "0.06", *_BFLOAT16),
+        ),
         targets=(
             Target("*/truth_ssim", "at least", 0.85, over_member="edges-photos-paired"),
             Target("*/round_trip_l1", "at most", 0.05),
