@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test lint train clean
+.PHONY: serve test lint train bench clean
 
 serve: $(VENV)/.serve  ## serve the checkpoints on http://127.0.0.1:8000
 	@$(BIN)/python -m service
@@ -18,6 +18,9 @@ lint: $(VENV)/.test  ## style and types
 	$(BIN)/mypy
 
 train: $(VENV)/.train  ## install what `python -m training` needs
+
+bench: $(VENV)/.bench  ## measure the service beside other servers; needs wrk and an idle machine
+	$(BIN)/python -m benchmarks.serving
 
 clean:  ## remove the environment
 	rm -rf $(VENV)
@@ -36,4 +39,8 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[train,test]'
+	@touch $@
+
+$(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[train,bench]'
 	@touch $@

@@ -1,0 +1,71 @@
+"""The same work in each server's words: request bodies for /encode and /generate, single and in bulk."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.serving.networks import CLASSES
+from benchmarks.serving.work import BULK, FOLDER
+
+DRAWS = 1000
+"""Different seeds asked for in turn, and images of one bulk request."""
+
+Writer = Callable[[Any], dict[str, Any]]
+
+_PLAIN: dict[str, Writer] = {
+    "encode": lambda text: {"image": text},
+    "generate": lambda seed: {"label": seed % CLASSES, "seed": seed},
+}
+DIALECTS: dict[str, dict[str, Writer]] = {
+    "plain": _PLAIN,
+    "litserve": _PLAIN,
+    "latent": {
+        "encode": lambda text: {"images": [text]},
+        "generate": lambda seed: {"label": seed % CLASSES, "seed": seed},
+    },
+    "bentoml": {
+        "encode": lambda text: {"images": [text]},
+        "generate": lambda seed: {"draws": [{"label": seed % CLASSES, "seed": seed}]},
+    },
+}
+"""By the server's dialect and the route: a picture's base64 or a seed -> the JSON body."""
+
+
+def bodies(dialect: str, route: str) -> Path:
+    """Write one body per line, real pictures or seeds from 0 on, and return the file."""
+    texts = (FOLDER / "bodies.txt").read_text().split()
+    asked: list[Any] = texts if route == "encode" else list(range(DRAWS))
+    write = DIALECTS[dialect][route]
+    path = FOLDER / f"{dialect}-{route}.jsonl"
+    path.write_text("".join(json.dumps(write(one), separators=(",", ":")) + "\n" for one in asked))
+    return path
+
+
+def first_body(dialect: str) -> bytes:
+    """Return the body of one /encode request."""
+    return bodies(dialect, "encode").read_bytes().split(b"\n")[0]
+
+
+def bulk_encode(dialect: str) -> tuple[str, bytes, str, int]:
+    """Return path, body, content type and images of one request to encode many pictures."""
+    array = (FOLDER / "batch.npy").read_bytes()
+    if dialect == "latent":
+        return "/encode", array, "application/x-npy", BULK
+    if dialect in ("bentoml", "litserve"):
+        return (
+            "/encode_batch",
+            json.dumps({"npy": b64encode(array).decode()}).encode(),
+            "application/json",
+            BULK,
+        )
+    return "/encode_batch", array, "application/octet-stream", BULK
+
+
+def bulk_generate(dialect: str) -> tuple[str, bytes, str, int]:
+    """Return path, body, content type and images of one request to draw many."""
+    path = "/generate" if dialect == "latent" else "/generate_batch"
+    return path, json.dumps({"label": 3, "seed": 0, "count": DRAWS}).encode(), "application/json", DRAWS
