@@ -9,6 +9,7 @@ reason while everything else keeps serving, and what is loaded is only given up 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -128,6 +129,7 @@ class Repository:
         if news:  # what was just loaded stays: the garbage collector need not walk it again
             gc.collect()
             gc.freeze()
+            _return_memory()
 
     def get(self, model: str | None, offers: Offer, to: str | None = None) -> Model:
         """Return the model for a request: the one it names (`name` or `name@version`), else the default.
@@ -298,3 +300,10 @@ def _fingerprint(folder: Path) -> Fingerprint:
     except OSError:
         return ()
     return tuple(sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))
+
+
+def _return_memory() -> None:
+    """Give what loading needed and let go of back to the system, where the C library can (glibc)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)

@@ -16,7 +16,6 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import parent_process
 
 import uvicorn
 from fastapi import FastAPI
@@ -33,8 +32,13 @@ TAKE_IN_S = 2.0
 """Most time to accept and read what has arrived; bodies that nobody reads could stretch it for ever."""
 
 
-def serve(settings: Settings, listener: socket.socket, *, announce: bool = True) -> None:
-    """Serve on `listener` until told to stop; `announce` prints where, and what, once it does."""
+def serve(
+    settings: Settings, listener: socket.socket, *, announce: bool = True, parent: int | None = None
+) -> None:
+    """Serve on `listener` until told to stop; `announce` prints where, and what, once it does.
+
+    `parent` is a pipe whose end says that the supervisor is gone.
+    """
     telemetry.configure_logs(settings.log_level)
     app = create_app(settings)
     config = uvicorn.Config(
@@ -48,17 +52,25 @@ def serve(settings: Settings, listener: socket.socket, *, announce: bool = True)
         server_header=False,
         timeout_graceful_shutdown=math.ceil(settings.request_timeout_s) + 1,
     )
-    Server(config, app, settings.drain_delay_s, announce=announce).run(sockets=[listener])
+    Server(config, app, settings.drain_delay_s, announce, parent).run(sockets=[listener])
 
 
 class Server(uvicorn.Server):
     """uvicorn's server, with a drain before its end."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, drain_delay_s: float, *, announce: bool) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        app: FastAPI,
+        drain_delay_s: float,
+        announce: bool,
+        parent: int | None,
+    ) -> None:
         super().__init__(config)
         self._app = app
         self._drain_delay_s = drain_delay_s
         self._announce = announce
+        self._parent = parent
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -66,8 +78,8 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop, self._drain_delay_s)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
-        if parent := parent_process():  # a worker whose supervisor was killed must not stay behind
-            loop.add_reader(parent.sentinel, self._orphaned, parent.sentinel)
+        if self._parent is not None:  # a worker whose supervisor was killed must not stay behind
+            loop.add_reader(self._parent, self._orphaned, self._parent)
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -113,8 +125,8 @@ class Server(uvicorn.Server):
         self.force_exit = self.should_exit
         self._stop(0)
 
-    def _orphaned(self, sentinel: int) -> None:
-        asyncio.get_running_loop().remove_reader(sentinel)
+    def _orphaned(self, parent: int) -> None:
+        asyncio.get_running_loop().remove_reader(parent)
         self._stop(self._drain_delay_s)
 
     def _stop(self, delay_s: float) -> None:

@@ -23,7 +23,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-WORKERS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+from service.workers import METRICS_FOLDER
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -83,7 +83,7 @@ def count_request(route: str, method: str, status: int, seconds: float) -> None:
 def metrics_response() -> tuple[bytes, str]:
     """Return the metrics of all workers in Prometheus's text format, and its content type."""
     registry = REGISTRY
-    if WORKERS_FOLDER in os.environ:
+    if METRICS_FOLDER in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry), CONTENT_TYPE_LATEST

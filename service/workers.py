@@ -1,114 +1,25 @@
-"""Several serving processes on one socket, and their supervisor, which serves nothing itself.
+"""Several serving processes on one socket: the way into the supervisor.
 
-    __main__ -> supervise -> server.serve, in each worker
-
-A worker that dies is replaced. Told to stop, the supervisor passes it on and waits for all to finish.
+__main__ -> supervise -> supervisor -> server.serve, in each worker
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
 import socket
-import sys
 import tempfile
-import time
-from contextlib import suppress
-from multiprocessing import get_context
-from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
 
-from prometheus_client.multiprocess import mark_process_dead
-
-from service import telemetry
 from service.settings import Settings
 
-RESTART_DELAY_S = 1.0
-"""Pause before a dead worker is replaced, so that one that cannot live does not take a core."""
-
-CANNOT_START = 3
-"""Exit code, uvicorn's, of a worker that cannot serve: neither could the next one."""
-
-logger = logging.getLogger(__name__)
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Where the workers' numbers meet; prometheus_client looks at it once, when it is imported."""
 
 
 def supervise(settings: Settings, listener: socket.socket) -> int:
     """Run the settings' number of workers until told to stop, and return the exit code."""
-    telemetry.configure_logs(settings.log_level)
     with tempfile.TemporaryDirectory(prefix="latent-metrics-") as folder:
-        os.environ[telemetry.WORKERS_FOLDER] = folder
-        return _Supervisor(settings, listener).run()
+        os.environ[METRICS_FOLDER] = folder
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's own threads would not survive a fork
+        from service.supervisor import Supervisor  # noqa: PLC0415 - reads what was just set
 
-
-class _Supervisor:
-    """Starts workers, passes signals on to them and replaces those that die."""
-
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
-        self._settings = settings
-        self._listener = listener
-        self._workers: list[SpawnProcess] = []
-        self._stopping = False
-        self._exit_code = 0
-        self._woken, self._waker = socket.socketpair()
-        self._waker.setblocking(False)
-
-    def run(self) -> int:
-        """Supervise until the last worker is gone."""
-        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-        for known in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(known, lambda *_: None)  # the wakeup socket carries the number
-        for index in range(self._settings.workers):
-            self._start(announce=index == 0)
-        while self._workers:
-            ready = wait([self._woken, *(worker.sentinel for worker in self._workers)])
-            if self._woken in ready:
-                for number in self._woken.recv(64):
-                    self._pass_on(number)
-            for worker in [worker for worker in self._workers if worker.sentinel in ready]:
-                self._workers.remove(worker)
-                self._bury(worker)
-        return self._exit_code
-
-    def _start(self, *, announce: bool = False, pause_s: float = 0) -> None:
-        # Spawned, not forked: a worker shares nothing with its supervisor but the socket.
-        arguments = self._settings, self._listener, announce, pause_s
-        worker = get_context("spawn").Process(target=_work, args=arguments)
-        worker.start()
-        self._workers.append(worker)
-
-    def _pass_on(self, number: int) -> None:
-        """Hand a signal to every worker; the socket closes when the last of them closes it."""
-        self._stopping = True
-        self._listener.close()
-        for worker in self._workers:
-            if worker.pid:
-                with suppress(ProcessLookupError):
-                    os.kill(worker.pid, number)
-
-    def _bury(self, worker: SpawnProcess) -> None:
-        """Take note of a worker's end and replace it, unless this is the end of all."""
-        worker.join()
-        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
-        if self._stopping:
-            return
-        if worker.exitcode == CANNOT_START:
-            self._exit_code = CANNOT_START
-            self._pass_on(signal.SIGTERM)
-            return
-        logger.error("worker %s ended with code %s; it is replaced", worker.pid, worker.exitcode)
-        self._start(pause_s=RESTART_DELAY_S)
-
-
-def _work(settings: Settings, listener: socket.socket, announce: bool, pause_s: float) -> None:
-    """Be a worker."""
-    os.setpgid(0, 0)  # Ctrl-C in a terminal reaches the supervisor alone, which passes it on once
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    time.sleep(pause_s)
-    try:
-        from service.server import serve  # noqa: PLC0415 - the supervisor has no need of what it imports
-
-        serve(settings, listener, announce=announce)
-    except Exception:
-        logger.exception("a worker cannot serve")
-        sys.exit(CANNOT_START)
+        return Supervisor(settings, listener).run()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service import telemetry
+from service import telemetry, workers
 
 
 def value(text: str, name: str, **labels: str) -> float:
@@ -46,7 +46,7 @@ def test_graph_metrics_carry_model_and_graph():
 
 
 REPORT = """
-from service import telemetry
+from service import telemetry, workers
 telemetry.count_request("/encode", "POST", 200, 0.01)
 telemetry.MODELS.labels("serving").set(4)
 telemetry.GraphMetrics("m", "encode").queue_rows.inc(2)
@@ -58,7 +58,7 @@ def test_processes_that_share_a_folder_add_up(tmp_path: Path):
     for _ in range(2):
         text = subprocess.run(
             [sys.executable, "-c", REPORT],
-            env={telemetry.WORKERS_FOLDER: str(tmp_path)},
+            env={workers.METRICS_FOLDER: str(tmp_path)},
             check=True,
             capture_output=True,
             text=True,

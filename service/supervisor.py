@@ -1,0 +1,115 @@
+"""The parent of the serving processes: forks them, replaces those that die, serves nothing itself.
+
+    workers.supervise -> Supervisor -> server.serve, in each worker
+
+What every worker needs is imported here, once, and its memory is shared with them all; models, threads and
+event loops are made in the workers. Told to stop, the supervisor passes it on and waits for all to finish.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkProcess
+
+from prometheus_client.multiprocess import mark_process_dead
+
+from service import telemetry
+from service.server import serve
+from service.settings import Settings
+
+RESTART_DELAY_S = 1.0
+"""Pause before a dead worker is replaced, so that one that cannot live does not take a core."""
+
+CANNOT_START = 3
+"""Exit code, uvicorn's, of a worker that cannot serve: neither could the next one."""
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+logger = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Starts workers, passes signals on to them and replaces those that die."""
+
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._workers: list[ForkProcess] = []
+        self._stopping = False
+        self._exit_code = 0
+        self._woken, self._waker = socket.socketpair()
+        self._waker.setblocking(False)
+        self._alive, self._lifeline = os.pipe()
+        telemetry.configure_logs(settings.log_level)
+
+    def run(self) -> int:
+        """Supervise until the last worker is gone."""
+        gc.collect()
+        gc.freeze()  # else a worker's first collection would copy the pages it shares
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        for known in SIGNALS:
+            signal.signal(known, lambda *_: None)  # the wakeup socket carries the number
+        for index in range(self._settings.workers):
+            self._start(announce=index == 0)
+        while self._workers:
+            ready = wait([self._woken, *(worker.sentinel for worker in self._workers)])
+            if self._woken in ready:
+                for number in self._woken.recv(64):
+                    self._pass_on(number)
+            for worker in [worker for worker in self._workers if worker.sentinel in ready]:
+                self._workers.remove(worker)
+                self._bury(worker)
+        return self._exit_code
+
+    def _start(self, *, announce: bool = False, pause_s: float = 0) -> None:
+        worker = get_context("fork").Process(target=self._work, args=(announce, pause_s))
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # none may meet a worker that is still our copy
+        worker.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        self._workers.append(worker)
+
+    def _work(self, announce: bool, pause_s: float) -> None:
+        """Be a worker."""
+        os.setpgid(0, 0)  # Ctrl-C in a terminal reaches the supervisor alone, which passes it on once
+        os.close(self._lifeline)
+        signal.set_wakeup_fd(-1)
+        for known in SIGNALS:
+            signal.signal(known, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        time.sleep(pause_s)
+        try:
+            serve(self._settings, self._listener, announce=announce, parent=self._alive)
+        except Exception:
+            logger.exception("a worker cannot serve")
+            sys.exit(CANNOT_START)
+
+    def _pass_on(self, number: int) -> None:
+        """Hand a signal to every worker; the socket closes when the last of them closes it."""
+        self._stopping = True
+        self._listener.close()
+        for worker in self._workers:
+            if worker.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.pid, number)
+
+    def _bury(self, worker: ForkProcess) -> None:
+        """Take note of a worker's end and replace it, unless this is the end of all."""
+        worker.join()
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        if self._stopping:
+            return
+        if worker.exitcode == CANNOT_START:
+            self._exit_code = CANNOT_START
+            self._pass_on(signal.SIGTERM)
+            return
+        logger.error("worker %s ended with code %s; it is replaced", worker.pid, worker.exitcode)
+        self._start(pause_s=RESTART_DELAY_S)
