@@ -154,7 +154,7 @@ def test_workers_end_with_their_supervisor(service: ServiceProcess):
 
 def test_nothing_is_left_behind(service: ServiceProcess):
     workers = service.workers()
-    held = {Path(os.readlink(link)) for link in Path(f"/proc/{workers[0]}/fd").iterdir()}
+    held = {link.readlink() for link in Path(f"/proc/{workers[0]}/fd").iterdir()}
     folder = next(file.parent for file in held if file.parent.name.startswith("latent-metrics-"))
     assert folder.is_dir()
     service.stop()
