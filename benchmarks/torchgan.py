@@ -78,7 +78,9 @@ def made() -> Trainer:
         for name, kind in kinds.items()
     }
     losses = [LeastSquaresGeneratorLoss(), LeastSquaresDiscriminatorLoss()]
-    return Trainer(networks, losses, device=torch.device("cpu"), epochs=1000)
+    trainer = Trainer(networks, losses, device=torch.device("cpu"), epochs=1000)
+    trainer.logger.logger_end_epoch.clear()  # its sample sheets need an argument that torchvision has dropped
+    return trainer
 
 
 if __name__ == "__main__":
