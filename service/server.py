@@ -16,11 +16,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from service import telemetry
+from service.acceptor import Acceptor
 from service.app import create_app
 from service.drain import Drain
 from service.settings import Settings
@@ -84,10 +86,17 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application and listen, then say so in one line."""
-        await super().startup(sockets)
+        await super().startup([])
+        self.servers = [Acceptor(listener, self._protocol) for listener in sockets or []]  # type: ignore[misc]
         if self._announce and sockets:
             sys.stdout.write(f"{_address(sockets[0])} serves {self._app.state.repository}\n")
             sys.stdout.flush()
+
+    def _protocol(self) -> asyncio.Protocol:
+        """Return what speaks HTTP on one connection."""
+        kind: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = kind(self.config, self.server_state, self.lifespan.state)
+        return protocol
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, let what was accepted speak, then close as uvicorn does.

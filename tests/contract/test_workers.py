@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,6 +64,10 @@ def post(service: ServiceProcess, body: object) -> int:
             return 0
 
 
+def open_sockets(pid: int) -> int:
+    return sum(str(link.readlink()).startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir())
+
+
 def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -105,6 +110,19 @@ def test_metrics_are_summed_over_the_workers(service: ServiceProcess):
         assert total(metrics, "latent_batch_rows_sum", model="tiny", graph="decode") == 8
         assert total(metrics, "latent_models", state="serving") == 1
         assert total(metrics, "latent_queue_rows") == 0
+
+
+def test_a_burst_of_connections_is_shared(service: ServiceProcess):
+    address = httpx.URL(service.url)
+    callers = [socket.create_connection((address.host, address.port)) for _ in range(64)]
+    for caller in callers:
+        caller.sendall(b"GET /health/live HTTP/1.1\r\nHost: here\r\n\r\n")
+    for caller in callers:
+        assert caller.recv(4096).startswith(b"HTTP/1.1 200 ")
+    held = [open_sockets(worker) for worker in service.workers()]
+    for caller in callers:
+        caller.close()
+    assert min(held) >= 8
 
 
 def test_killed_worker_is_replaced_while_the_other_serves(service: ServiceProcess):
