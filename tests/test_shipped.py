@@ -110,6 +110,7 @@ def test_what_was_never_shown_in_pairs_is_recognised_once_translated(name: str, 
     for way in (f"{other} to boots", f"boots to {other}"):
         assert metrics(name)[way]["recognised_as_target"] >= 0.95
         assert metrics(name)[way]["change_ssim"] >= 0.25
+        assert metrics(name)[way]["round_trip_retrieval"] >= 0.8
 
 
 def test_edges_and_photos_are_really_translated_and_come_back():
