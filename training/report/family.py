@@ -167,9 +167,14 @@ FAMILY = (
     Member("edges-photos-paired", "paired", ("--pair", "edges-photos", *_BFLOAT16)),
     *(
         member
-        for pair in ("bags-boots", "sneakers-boots")
+        for pair, rate in (("bags-boots", "0.5"), ("sneakers-boots", "0.8"))
         for member in (
-            Member(pair, "discogan", ("--pair", pair, *_BFLOAT16), targets=(*_CLASSES_CHANGED, _RETRIEVED)),
+            Member(
+                pair,
+                "discogan",
+                ("--pair", pair, "--rate", rate, *_BFLOAT16),
+                targets=(*_CLASSES_CHANGED, _RETRIEVED),
+            ),
             Member(
                 f"{pair}-cyclegan",
                 "cyclegan",
