@@ -91,7 +91,7 @@ def test_packaging_again_makes_the_next_version_with_the_figures_already_measure
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ):
     assert fit("vae", "--name", "tried") == 0
-    monkeypatch.delattr("training.commands.evaluate")
+    monkeypatch.delattr("training.saved.evaluate")
     assert main(["package", "tried", "--default-for", "encode"]) == 0
     assert checkpoint.versions(workplace / "checkpoints", "tried") == [2, 1]
     first, second = (

@@ -261,13 +261,14 @@ def test_figures_are_measured_once_and_again_after_the_run_went_on(
 ):
     measured: list[str] = []
     monkeypatch.setattr(
-        "training.report.runs.evaluate", lambda recipe, *_: measured.append(recipe.family) or {"mse": 1.0}
+        "training.saved.evaluate", lambda recipe, *_: measured.append(recipe.family) or {"mse": 1.0}
     )
     read_runs(QUIET)
     assert measured == []
     state = Path("runs/plane/state.pt")
     other = main(["fit", *RUNS["plane"], *SMALL, "--seed", "5", "--name", "plane-5"])
     assert other == 0
+    measured.clear()
     shutil.copy("runs/plane-5/state.pt", state)
     runs, _ = read_runs(QUIET)
     assert measured == ["autoencoder"]
