@@ -9,8 +9,6 @@ reason while everything else keeps serving, and what is loaded is only given up 
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
 import logging
 import os
 import re
@@ -20,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from service import checkpoint, telemetry
+from service import checkpoint, memory, telemetry
 from service.checkpoint import CheckpointError
 from service.errors import NotReady, OperationNotOffered, UnknownModel
 from service.manifest import NAME_PATTERN, Manifest, Operation
@@ -126,10 +124,8 @@ class Repository:
         self._entries = entries
         self._settle_defaults()
         self._report()
-        if news:  # what was just loaded stays: the garbage collector need not walk it again
-            gc.collect()
-            gc.freeze()
-            _return_memory()
+        if news:
+            memory.settle()
 
     def get(self, model: str | None, offers: Offer, to: str | None = None) -> Model:
         """Return the model for a request: the one it names (`name` or `name@version`), else the default.
@@ -300,10 +296,3 @@ def _fingerprint(folder: Path) -> Fingerprint:
     except OSError:
         return ()
     return tuple(sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))
-
-
-def _return_memory() -> None:
-    """Give what loading needed and let go of back to the system, where the C library can (glibc)."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim:
-        trim(0)

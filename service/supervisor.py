@@ -8,7 +8,6 @@ event loops are made in the workers. Told to stop, the supervisor passes it on a
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -22,7 +21,7 @@ from multiprocessing.context import ForkProcess
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from service import telemetry
+from service import memory, telemetry
 from service.server import serve
 from service.settings import Settings
 
@@ -53,8 +52,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Supervise until the last worker is gone."""
-        gc.collect()
-        gc.freeze()  # else a worker's first collection would copy the pages it shares
+        memory.settle()
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         for known in SIGNALS:
             signal.signal(known, lambda *_: None)  # the wakeup socket carries the number

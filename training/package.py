@@ -69,7 +69,7 @@ def package(trained: Trained, root: Path, default_for: Sequence[str]) -> Path:
     recipe = trained.recipe
     graphs = {key: _exported(key, module, trained) for key, module in recipe.operations().items()}
     files, names = _graph_files(recipe.operations(), graphs)
-    files["golden.npz"] = _golden(graphs)
+    files["golden.npz"] = golden(graphs)
     files["weights.safetensors"] = save(
         {
             f"{name}.{key}": value.contiguous()
@@ -149,7 +149,8 @@ def _graph_files(
     return files, names
 
 
-def _golden(graphs: dict[str, ExportedGraph]) -> bytes:
+def golden(graphs: dict[str, ExportedGraph]) -> bytes:
+    """Return golden.npz: one input and its outputs per operation."""
     arrays: dict[str, NDArray[Any]] = {}
     for key, graph in graphs.items():
         for way, part in zip(("in", "out"), graph.golden, strict=True):
@@ -163,7 +164,7 @@ def _description(
     trained: Trained, graphs: dict[str, ExportedGraph], names: dict[str, str], default_for: Sequence[str]
 ) -> dict[str, Any]:
     recipe, record, dataset = trained.recipe, trained.record, dataset_of(trained.data)
-    specs = {key: _graph_spec(graph, names[key]) for key, graph in graphs.items()}
+    specs = {key: graph_spec(graph, names[key]) for key, graph in graphs.items()}
     operations: dict[str, Any] = {
         key: spec for key, spec in specs.items() if not key.startswith("translate.")
     }
@@ -216,7 +217,8 @@ def _description(
     }
 
 
-def _graph_spec(graph: ExportedGraph, name: str) -> dict[str, Any]:
+def graph_spec(graph: ExportedGraph, name: str) -> dict[str, Any]:
+    """Return what the manifest says of the graph in the file `name`."""
     inputs, outputs = graph.golden
     return {
         "graph": name,

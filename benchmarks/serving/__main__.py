@@ -12,19 +12,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from benchmarks.serving import bodies, load, work
 from benchmarks.serving.peers.configurations import CONFIGURATIONS
 from benchmarks.serving.server import CannotRun, Configuration, Server, check_idle
-from benchmarks.serving.table import tables
+from benchmarks.serving.table import Cell, tables
+from training.study import Findings, markdown
 
 ROUTES = ("encode", "generate")
 CONNECTIONS = (1, 8, 64, 256)
 WARM_UP_S = 1
+QUESTION = "How fast do our service and other servers answer the same requests on the same machine?"
 RESULTS = work.FOLDER / "results.jsonl"
-
-Cell = dict[str, Any]
 
 
 def main() -> int:
@@ -37,7 +36,8 @@ def main() -> int:
         sys.stderr.write(f"benchmarks.serving: {error}\n")
         return 1
     RESULTS.write_text("".join(json.dumps(cell) + "\n" for cell in cells))
-    print("\n\n".join(tables(cells)))  # noqa: T201 - this is the command's output
+    found = Findings(title="The service under load", question=QUESTION, parts=tuple(tables(cells)))
+    print("\n".join(markdown(found)))  # noqa: T201 - this is the command's output
     return 0
 
 
@@ -65,9 +65,14 @@ def _measure(servers: list[Configuration], repeats: int, seconds: int) -> list[C
 def _cells(server: Server, seconds: int) -> Iterator[Cell]:
     """Load one server in every way, alone."""
     dialect = server.configuration.dialect
-    yield {"kind": "start", "first_answer_s": server.first_answer_s, "pss_mib": server.pss_mib()}
+    yield {
+        "kind": "start",
+        "first_answer_s": server.first_answer_s,
+        "pss_mib": server.pss_mib(),
+        "settings": server.configuration.about,
+    }
     for route in ROUTES:
-        asked = bodies.bodies(dialect, route)
+        asked = bodies.write(dialect, route)
         load.closed_loop(server.url, f"/{route}", asked, 8, WARM_UP_S)
         for connections in CONNECTIONS:
             before = server.cpu_s()

@@ -35,19 +35,19 @@ DIALECTS: dict[str, dict[str, Writer]] = {
 """By the server's dialect and the route: a picture's base64 or a seed -> the JSON body."""
 
 
-def bodies(dialect: str, route: str) -> Path:
-    """Write one body per line, real pictures or seeds from 0 on, and return the file."""
+def bodies(dialect: str, route: str) -> list[str]:
+    """Return the bodies of single requests: real pictures, or seeds from 0 on."""
     texts = (FOLDER / "bodies.txt").read_text().split()
     asked: list[Any] = texts if route == "encode" else list(range(DRAWS))
-    write = DIALECTS[dialect][route]
+    body = DIALECTS[dialect][route]
+    return [json.dumps(body(one), separators=(",", ":")) for one in asked]
+
+
+def write(dialect: str, route: str) -> Path:
+    """Write the bodies, one per line, and return the file."""
     path = FOLDER / f"{dialect}-{route}.jsonl"
-    path.write_text("".join(json.dumps(write(one), separators=(",", ":")) + "\n" for one in asked))
+    path.write_text("".join(f"{body}\n" for body in bodies(dialect, route)))
     return path
-
-
-def first_body(dialect: str) -> bytes:
-    """Return the body of one /encode request."""
-    return bodies(dialect, "encode").read_bytes().split(b"\n")[0]
 
 
 def bulk_encode(dialect: str) -> tuple[str, bytes, str, int]:

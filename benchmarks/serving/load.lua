@@ -1,8 +1,7 @@
--- wrk -s load.lua URL -- BODIES PATH [RATE CONNECTIONS]
--- BODIES holds one request body per line. With RATE (requests per second over all connections) every
--- connection thinks for an exponential time between its requests: a nearly open loop.
+-- wrk -s load.lua URL -- BODIES PATH
+-- BODIES holds one request body per line.
 
-local bodies, next_body, rate, connections = {}, 0, nil, 0
+local bodies, next_body = {}, 0
 
 function init(args)
   wrk.method = "POST"
@@ -11,12 +10,6 @@ function init(args)
   for body in io.lines(args[1]) do
     bodies[#bodies + 1] = wrk.format(nil, nil, nil, body)
   end
-  rate, connections = tonumber(args[3]), tonumber(args[4])
-  if not rate then delay = nil end
-end
-
-function delay()
-  return math.floor(-math.log(1 - math.random()) * connections / rate * 1000)
 end
 
 function request()

@@ -37,12 +37,19 @@ class Load:
 
 def closed_loop(url: str, path: str, bodies: Path, connections: int, seconds: float) -> Load:
     """Send as fast as it is answered, one request at a time on each connection."""
-    return _wrk(url, connections, seconds, [str(bodies), path])
-
-
-def paced(url: str, path: str, bodies: Path, rate: float, connections: int, seconds: float) -> Load:
-    """Send about `rate` requests a second at random times, whether or not it is answered that fast."""
-    return _wrk(url, connections, seconds, [str(bodies), path, str(rate), str(connections)])
+    before = _children_cpu_s()
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(SCRIPT), url]
+    whole = [*command, "--", str(bodies), path]
+    printed = subprocess.run(whole, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    found = json.loads(printed.rpartition("RESULT ")[2])
+    return Load(
+        per_second=found["requests"] / found["seconds"],
+        p50_ms=found["p50_ms"],
+        p99_ms=found["p99_ms"],
+        max_ms=found["max_ms"],
+        errors=found["errors"],
+        generator_cpu=(_children_cpu_s() - before) / found["seconds"],
+    )
 
 
 def bulk(ask: Callable[[], object], images: int, seconds: float) -> float:
@@ -55,22 +62,6 @@ def bulk(ask: Callable[[], object], images: int, seconds: float) -> float:
         ask()
         times.append(time.perf_counter() - started)
     return images / statistics.median(times)
-
-
-def _wrk(url: str, connections: int, seconds: float, arguments: list[str]) -> Load:
-    before = _children_cpu_s()
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(SCRIPT), url]
-    whole = [*command, "--", *arguments]
-    printed = subprocess.run(whole, capture_output=True, text=True, check=True).stdout  # noqa: S603
-    found = json.loads(printed.rpartition("RESULT ")[2])
-    return Load(
-        per_second=found["requests"] / found["seconds"],
-        p50_ms=found["p50_ms"],
-        p99_ms=found["p99_ms"],
-        max_ms=found["max_ms"],
-        errors=found["errors"],
-        generator_cpu=(_children_cpu_s() - before) / found["seconds"],
-    )
 
 
 def _children_cpu_s() -> float:

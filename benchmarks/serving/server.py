@@ -13,7 +13,7 @@ from types import TracebackType
 
 import psutil
 
-from benchmarks.serving.bodies import first_body
+from benchmarks.serving.bodies import bodies
 from benchmarks.serving.work import FOLDER
 
 START_LIMIT_S = 90.0
@@ -98,10 +98,11 @@ class Server:
         """Return its memory, pages shared between processes counted once."""
         return sum(process.memory_full_info().pss for process in self._family()) / 2**20
 
-    def post(self, path: str, body: bytes, kind: str = "application/json", accept: str = "*/*") -> bytes:
+    def post(self, path: str, body: bytes, kind: str = "application/json") -> bytes:
         """Return the answer to one request."""
-        headers = {"Content-Type": kind, "Accept": accept}
-        request = urllib.request.Request(f"{self.url}{path}", body, headers)  # noqa: S310 - our own
+        request = urllib.request.Request(  # noqa: S310 - our own
+            f"{self.url}{path}", body, {"Content-Type": kind}
+        )
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             return bytes(answer.read())
 
@@ -113,7 +114,7 @@ class Server:
             return []
 
     def _wait(self, started: float, log: Path) -> None:
-        body = first_body(self.configuration.dialect)
+        body = bodies(self.configuration.dialect, "encode")[0].encode()
         while True:
             try:
                 self.post("/encode", body)

@@ -1,4 +1,4 @@
-"""Medians over the repeats, and ratios to ours, as Markdown."""
+"""Medians over the repeats, and ratios to ours."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
+from training.study import Table
+
 OURS = "latent-service 2"
 
 Cell = dict[str, Any]
+Grouped = dict[tuple[str, Any], list[Cell]]
+"""The repeats of one measurement, by server and by the way it was loaded."""
 
 
-def tables(cells: Iterable[Cell]) -> list[str]:
+def tables(cells: Iterable[Cell]) -> list[Table]:
     """Return one table per route, one of bulk requests and one of starts and memory."""
     by_kind: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
@@ -22,72 +26,73 @@ def tables(cells: Iterable[Cell]) -> list[str]:
     return [*found, _bulk_table(by_kind["bulk"]), _start_table(by_kind["start"], by_kind["end"])]
 
 
-def _load_table(route: str, cells: list[Cell]) -> str:
+def _load_table(route: str, cells: list[Cell]) -> Table:
     """Return requests per second, latency and cores by server and number of connections."""
     grouped = _grouped(cells, "connections")
     columns = sorted({connections for _, connections in grouped})
-    rows = []
-    for server in _servers(cells):
-        row = [server]
-        for connections in columns:
-            here, ours = grouped[server, connections], grouped.get((OURS, connections))
-            row.append(_load_text(here, ours))
-        rows.append(row)
-    title = f"**/{route}, one image per request**: requests/s (ours / it), p50/p99 ms, cores"
-    return _markdown(title, ["server", *(f"{connections} connections" for connections in columns)], rows)
+    return Table(
+        title=f"/{route}, one image per request",
+        note="Requests/s (ours / it), p50/p99 in ms, cores that the server took.",
+        columns=("server", *(f"{connections} connections" for connections in columns)),
+        rows=tuple(
+            (server, *(_load_text(grouped, server, connections) for connections in columns))
+            for server in _servers(cells)
+        ),
+    )
 
 
-def _load_text(cells: list[Cell], ours: list[Cell] | None) -> str:
+def _load_text(grouped: Grouped, server: str, connections: int) -> str:
+    cells = grouped[server, connections]
     if any(cell["void"] for cell in cells):
         return "void: the load generator was the limit"
-    speed = _median(cells, "per_second")
-    ratio = f" ({_median(ours, 'per_second') / speed:.2f})" if ours and ours is not cells else ""
     errors = sum(cell["errors"] for cell in cells)
     return (
-        f"{speed:,.0f}{ratio}, {_median(cells, 'p50_ms'):.1f}/{_median(cells, 'p99_ms'):.0f},"
-        f" {_median(cells, 'server_cpu'):.1f}" + (f", {errors} errors" if errors else "")
+        f"{_speed(grouped, server, connections, 'per_second')},"
+        f" {_median(cells, 'p50_ms'):.1f}/{_median(cells, 'p99_ms'):.0f}, {_median(cells, 'server_cpu'):.1f}"
+        + (f", {errors} errors" if errors else "")
     )
 
 
-def _bulk_table(cells: list[Cell]) -> str:
+def _bulk_table(cells: list[Cell]) -> Table:
     grouped = _grouped(cells, "route")
-    rows = [
-        [server, *(_bulk_text(grouped, server, route) for route in ("encode", "generate"))]
-        for server in _servers(cells)
-    ]
-    return _markdown(
-        "**Many images in one request**: images/s (ours / it)", ["server", "256 encoded", "1,000 drawn"], rows
+    return Table(
+        title="Many images in one request",
+        note="Images/s (ours / it).",
+        columns=("server", "256 encoded", "1,000 drawn"),
+        rows=tuple(
+            (server, *(_speed(grouped, server, route, "images_per_s") for route in ("encode", "generate")))
+            for server in _servers(cells)
+        ),
     )
 
 
-def _bulk_text(grouped: dict[tuple[str, Any], list[Cell]], server: str, route: str) -> str:
-    speed = _median(grouped[server, route], "images_per_s")
-    ours = grouped.get((OURS, route))
-    return f"{speed:,.0f}" + (
-        f" ({_median(ours, 'images_per_s') / speed:.2f})" if ours and server != OURS else ""
-    )
+def _speed(grouped: Grouped, server: str, way: Any, key: str) -> str:
+    """Return a server's speed and, of another than ours, how many times as fast ours is."""
+    speed = _median(grouped[server, way], key)
+    ours = grouped.get((OURS, way))
+    return f"{speed:,.0f}" + (f" ({_median(ours, key) / speed:.2f})" if ours and server != OURS else "")
 
 
-def _start_table(starts: list[Cell], ends: list[Cell]) -> str:
+def _start_table(starts: list[Cell], ends: list[Cell]) -> Table:
     first, last = _grouped(starts, "kind"), _grouped(ends, "kind")
-    rows = [
-        [
-            server,
-            f"{_median(first[server, 'start'], 'first_answer_s'):.2f}",
-            f"{_median(first[server, 'start'], 'pss_mib'):.0f}",
-            f"{_median(last[server, 'end'], 'pss_mib'):.0f}",
-        ]
-        for server in _servers(starts)
-    ]
-    return _markdown(
-        "**Start and memory**",
-        ["server", "s to the first answer", "PSS MiB then", "PSS MiB after the load"],
-        rows,
+    return Table(
+        title="Start and memory",
+        columns=("server", "s to the first answer", "PSS MiB then", "PSS MiB after the load", "settings"),
+        rows=tuple(
+            (
+                server,
+                f"{_median(first[server, 'start'], 'first_answer_s'):.2f}",
+                f"{_median(first[server, 'start'], 'pss_mib'):.0f}",
+                f"{_median(last[server, 'end'], 'pss_mib'):.0f}",
+                first[server, "start"][0]["settings"],
+            )
+            for server in _servers(starts)
+        ),
     )
 
 
-def _grouped(cells: list[Cell], key: str) -> dict[tuple[str, Any], list[Cell]]:
-    found: dict[tuple[str, Any], list[Cell]] = defaultdict(list)
+def _grouped(cells: list[Cell], key: str) -> Grouped:
+    found: Grouped = defaultdict(list)
     for cell in cells:
         found[cell["server"], cell[key]].append(cell)
     return dict(found)
@@ -99,8 +104,3 @@ def _servers(cells: list[Cell]) -> list[str]:
 
 def _median(cells: list[Cell], key: str) -> float:
     return float(median(cell[key] for cell in cells))
-
-
-def _markdown(title: str, head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join([title, "", *(f"| {' | '.join(line)} |" for line in lines)])

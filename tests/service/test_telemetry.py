@@ -46,7 +46,7 @@ def test_graph_metrics_carry_model_and_graph():
 
 
 REPORT = """
-from service import telemetry, workers
+from service import telemetry
 telemetry.count_request("/encode", "POST", 200, 0.01)
 telemetry.MODELS.labels("serving").set(4)
 telemetry.GraphMetrics("m", "encode").queue_rows.inc(2)

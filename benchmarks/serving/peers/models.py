@@ -3,7 +3,7 @@
     pictures (base64 PNG) -> read -> encode -> latents
     seeds and labels -> generate -> write -> base64 PNG
 
-THREADS is how many each process computes with, 1 unless set.
+Each process computes on one thread.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import numpy as np
 from PIL import Image
 
 FOLDER = Path(os.environ["BENCH_FOLDER"])
-THREADS = int(os.environ.get("THREADS", "1"))
 NOISE_DIM = 64
 
 
@@ -43,7 +42,7 @@ class TorchModels:
 
         from benchmarks.serving.networks import networks
 
-        torch.set_num_threads(THREADS)
+        torch.set_num_threads(1)
         self._torch = torch
         self._encoder, self._generator = networks()
 
@@ -66,7 +65,7 @@ class OnnxModels:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = THREADS
+        options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         self._encoder, self._generator = (
             onnxruntime.InferenceSession(FOLDER / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
