@@ -27,9 +27,10 @@ def main(arguments: list[str]) -> int:
         from service.workers import supervise  # noqa: PLC0415
 
         return supervise(settings, listener)
+    from service.balance import Balance  # noqa: PLC0415
     from service.server import serve  # noqa: PLC0415
 
-    serve(settings, listener)
+    serve(settings, listener, Balance(1).share(0), announce=True)
     return 0
 
 

@@ -2,8 +2,8 @@
 
 listener -> Acceptor -> one protocol per connection
 
-A worker takes one connection each time the event loop looks, then serves what it has before it looks again.
-So a burst is shared, and idle workers take more of it. A server of asyncio would take all at once.
+A worker takes what waits as long as no other holds clearly fewer connections, so that a burst is shared. One
+that holds more leaves the others a moment, and takes a connection all the same if they are too busy for it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,16 @@ import logging
 import socket
 from collections.abc import Callable
 
+from service.balance import Share
+
 BACKLOG = 2048
 """Connections that may wait to be taken."""
+
+AT_ONCE = 64
+"""Connections taken before the event loop turns to those it has."""
+
+GIVE_WAY_S = 0.001
+"""Time for workers with fewer connections to take the next one."""
 
 PAUSE_S = 0.5
 """Time to wait where the process may open no more files, until some connections have ended."""
@@ -25,9 +33,12 @@ logger = logging.getLogger(__name__)
 class Acceptor:
     """Accepts for one event loop; closed and waited for as an asyncio server is."""
 
-    def __init__(self, listener: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
-        """Listen on a bound socket and give every connection to a new `protocol`."""
+    def __init__(
+        self, listener: socket.socket, share: Share, protocol: Callable[[], asyncio.Protocol]
+    ) -> None:
+        """Listen on a bound socket and give every connection, counted in `share`, to a new `protocol`."""
         self._listener = listener
+        self._share = share
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
         self._starting: set[asyncio.Task[object]] = set()
@@ -40,6 +51,7 @@ class Acceptor:
         """Stop listening; connections that were taken go on."""
         if not self._closed:
             self._closed = True
+            self._share.leave()
             self._loop.remove_reader(self._listener)
             self._listener.close()
 
@@ -52,23 +64,43 @@ class Acceptor:
             self._loop.add_reader(self._listener, self._accept)
 
     def _accept(self) -> None:
+        for _ in range(AT_ONCE):
+            if not self._share.is_fair:
+                self._pause(GIVE_WAY_S, self._accept_one)
+                return
+            if not self._take():
+                return
+
+    def _accept_one(self) -> None:
+        if not self._closed:
+            self._resume()
+            self._take()
+
+    def _take(self) -> bool:
+        """Take one connection; say whether to go on."""
         try:
             connection, _ = self._listener.accept()
         except (BlockingIOError, ConnectionAbortedError):  # another worker was faster, or the client left
-            return
+            return False
         except OSError as error:
             logger.error("no connection can be accepted for %g s: %s", PAUSE_S, error.strerror)
-            self._loop.remove_reader(self._listener)
-            self._loop.call_later(PAUSE_S, self._resume)
-            return
+            self._pause(PAUSE_S, self._resume)
+            return False
+        self._share.opened()
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         starting = self._loop.create_task(self._start(connection))
         self._starting.add(starting)
         starting.add_done_callback(self._starting.discard)
+        return True
+
+    def _pause(self, seconds: float, resume: Callable[[], None]) -> None:
+        self._loop.remove_reader(self._listener)
+        self._loop.call_later(seconds, resume)
 
     async def _start(self, connection: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._protocol, connection)
         except OSError:  # the client left already
+            self._share.closed()
             connection.close()

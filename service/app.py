@@ -1,6 +1,6 @@
 """The application: wires the parts together and holds no logic of its own.
 
-server -> create_app -> middleware -> routes
+server -> create_app -> middleware -> shortcut -> routes
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from service.middleware import Limit, Observe
 from service.repository import Repository
 from service.routes import docs, encode, generate, health, models, translate
 from service.settings import Settings
+from service.shortcut import Shortcut
 from service.state import request_id
 
 VERSION = "0.1.0"
@@ -39,16 +40,19 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
         openapi_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         generate_unique_id_function=lambda route: route.name,
         exception_handlers={ServiceError: _answer_error, HTTPException: _answer_http_error},
     )
     app.state.settings = settings
     app.state.drain = Drain()
     app.state.repository = Repository(settings)
+    routers = [part.router for part in (encode, generate, translate, models, health, docs)]
+    for router in routers:
+        app.include_router(router)
+    app.add_middleware(Shortcut, routers=routers)
     app.add_middleware(Limit, settings=settings)
     app.add_middleware(Observe, drain=app.state.drain)
-    for part in (encode, generate, translate, models, health, docs):
-        app.include_router(part.router)
     docs.mount_assets(app)
     return app
 

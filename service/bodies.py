@@ -17,7 +17,7 @@ from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from service import multipart, npy, state, uploads
 from service.errors import BadRequest, InvalidField, UnsupportedMediaType
@@ -30,6 +30,8 @@ JSON = "application/json"
 NPY = "application/x-npy"
 FORM = "multipart/form-data"
 PICTURES = ("image/png", "image/jpeg", "image/webp")
+OF_PICTURES = (JSON, *PICTURES, FORM, NPY)
+OF_LATENTS = (JSON, NPY)
 
 Chosen = TypeVar("Chosen", bound=Options)
 
@@ -42,7 +44,7 @@ async def read_json(request: Request, schema: type[Schema]) -> Schema:
     """
     _media_type(request, (JSON,))
     _refuse_query(request)
-    return parse_json(schema, await request.body())
+    return parse_json(schema, await _read(request))
 
 
 async def read_pictures(
@@ -53,16 +55,16 @@ async def read_pictures(
     Raises:
         UnsupportedMediaType, BadRequest, InvalidField: it cannot be read, or breaks the schema.
     """
-    kind = _media_type(request, (JSON, *PICTURES, FORM, NPY))
-    query = request.query_params.multi_items()
+    kind = _media_type(request, OF_PICTURES)
     limit = state.settings(request).max_images
     if kind == JSON:
         _refuse_query(request)
-        parsed = parse_json(body, await request.body())
+        parsed = parse_json(body, await _read(request))
         _check_count(len(parsed.images), limit, "images")
         return cast(Chosen, parsed), uploads.from_text(parsed.images)
+    query = request.query_params.multi_items()
     if kind == FORM:
-        form = multipart.read(await request.body(), request.headers["content-type"], limit)
+        form = multipart.read(await _read(request), request.headers["content-type"], limit)
         if not form.pictures:
             raise InvalidField.at(("body", "images"), "the form needs at least one part named images")
         return parse_options(options, [*query, *form.options], "form"), Upload(form.pictures)
@@ -81,11 +83,11 @@ async def read_latents(request: Request) -> tuple[DecodeOptions, Rows]:
     Raises:
         UnsupportedMediaType, BadRequest, InvalidField: it cannot be read, or breaks the schema.
     """
-    kind = _media_type(request, (JSON, NPY))
+    kind = _media_type(request, OF_LATENTS)
     limit = state.settings(request).max_count
     if kind == JSON:
         _refuse_query(request)
-        body = parse_json(DecodeRequest, await request.body())
+        body = parse_json(DecodeRequest, await _read(request))
         _check_count(len(body.latents), limit, "latents")
         return body, body.latents
     options = parse_options(DecodeOptions, request.query_params.multi_items(), "query")
@@ -117,12 +119,25 @@ def _media_type(request: Request, readable: Sequence[str]) -> str:
 
 
 def _refuse_query(request: Request) -> None:
-    if request.url.query:
+    if request.scope["query_string"]:
         raise InvalidField.at(("query",), "with a JSON body all options belong into the body")
 
 
+async def _read(request: Request) -> bytes:
+    """Return the whole body; most come in one piece, which Starlette's reader would copy."""
+    pieces = []
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        pieces.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
 async def _read_some(request: Request) -> bytes:
-    raw = await request.body()
+    raw = await _read(request)
     if not raw:
         raise BadRequest("The body is empty.")
     return raw

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 # The plugins are imported for their registration: Pillow would otherwise load all forty at the first WebP.
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
+from service import png
 from service.manifest import ImageSpec
 
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -35,7 +36,6 @@ IN_PLACE_BYTES = 1 << 14
 IN_PLACE_PIXELS = 1 << 18
 Format = Literal["png", "webp", "jpeg"]
 SAVE_OPTIONS: dict[Format, dict[str, int | bool]] = {
-    "png": {"compress_level": 1},
     "webp": {"lossless": True, "quality": 0, "method": 0},
     "jpeg": {"quality": 95, "subsampling": 0},
 }
@@ -68,6 +68,9 @@ def decode(raw: bytes, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
         ImageTooLarge: more than `max_pixels`; known from the header, nothing is decoded.
         BrokenImage: truncated or damaged; never half a picture.
     """
+    plain = png.read(raw, min(max_pixels, IN_PLACE_PIXELS))
+    if plain is not None:
+        return from_array(plain[None], spec)[0]
     with _open(raw, max_pixels) as image:
         try:
             _shorten_colour_key(image, raw)
@@ -87,6 +90,8 @@ def is_large(raw: bytes) -> bool:
     """
     if len(raw) > IN_PLACE_BYTES:
         return True
+    if pixels := png.size(raw):
+        return pixels > IN_PLACE_PIXELS
     try:
         _open(raw, IN_PLACE_PIXELS).close()
     except ImageTooLarge:
@@ -115,6 +120,8 @@ def from_array(array: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]
         raise UnsupportedImage("the array of images is empty")
     count, height, width = shape[:3]
     if _target((width, height), spec) == (width, height):
+        if len(shape) == (3 if spec.channels == 1 else 4) and shape[3:] in ((), (3,)):
+            return _to_floats(array, spec)
         # Nothing is resized, so the whole batch passes as one tall picture.
         tall = Image.fromarray(array.reshape(count * height, *shape[2:]))
         pixels = np.asarray(_flatten(tall, spec)).reshape(count, height, width, -1)
@@ -129,13 +136,17 @@ def to_pixels(images: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.uint8]
     `images` is (N, C, H, W) and finite. Values outside `spec.range` are clipped; halves round to even.
     """
     low, high = spec.range
-    scaled = (images - np.float32(low)) * np.float32(255 / (high - low))
-    pixels = np.rint(scaled.clip(0, 255)).astype(np.uint8)
+    levels = (images - np.float32(low)) * np.float32(255 / (high - low))
+    np.rint(levels, out=levels)
+    np.minimum(np.maximum(levels, 0, out=levels), 255, out=levels)
+    pixels = levels.astype(np.uint8)
     return pixels[:, 0] if spec.channels == 1 else np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
 
 
 def encode(pixels: NDArray[np.uint8], format: Format) -> bytes:  # noqa: A002
     """Return one picture, (H, W) or (H, W, 3), as a file; PNG and WebP keep every pixel."""
+    if format == "png":
+        return png.write(pixels)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format, **SAVE_OPTIONS[format])
     return file.getvalue()

@@ -5,6 +5,7 @@ training/package.py writes it, service/checkpoint.py reads it, everything that s
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -113,10 +114,10 @@ class LatentSpec(_Part):
             raise ValueError("latent.prior.means must be as long as a latent")
         return self
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Return how many numbers one latent holds."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
 
 class TensorSpec(_Part):
@@ -270,7 +271,7 @@ class Manifest(_Part):
         if (len(graph.inputs) == 2) != (key == "generate" and self.classes is not None):
             raise ValueError("operations: generate takes labels if and only if there are classes")
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...] | None:
         """Return what `generate` can be asked for, by index; None where there are no classes."""
         if self.classes is None or self.null_label is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import checkpoint
-from service.batcher import Batcher, RunTime
+from service.batcher import Batcher
 from service.checkpoint import CheckpointError
 from service.engine import Arrays, Engine
+from service.jobs import Inputs
 from service.manifest import Graph, Manifest, TensorSpec
+from service.run_time import RunTime
 from service.telemetry import GraphMetrics
+from service.threads import Threads
 
 WARM_UP_RUNS = 3
 
@@ -33,13 +35,12 @@ class Model:
         self.manifest = manifest
         self._batchers = batchers
 
-    async def run(
-        self, graph: str, inputs: Mapping[str, NDArray[Any]], deadline_s: float | None
-    ) -> dict[str, NDArray[Any]]:
+    async def run(self, graph: str, inputs: Inputs, deadline_s: float) -> dict[str, NDArray[Any]]:
         """Run one graph on N rows, together with whatever else is waiting for it.
 
-        `graph` is a key of `Manifest.graphs`; `inputs` are float32 or int64 arrays by tensor name, all with
-        the same first axis N >= 1; `deadline_s` is a time of `time.monotonic()`. Returns the outputs by name.
+        `graph` is a key of `Manifest.graphs`; `inputs` are float32 or int64 arrays by tensor name, or
+        latents to be drawn, all with the same first axis N >= 1; `deadline_s` is a time of
+        `time.monotonic()`. Returns the outputs by name.
 
         Raises:
             QueueFull, DeadlineExceeded, InferenceFailed: see `Batcher.run`.
@@ -47,7 +48,7 @@ class Model:
         return await self._batchers[graph].run(inputs, deadline_s)
 
 
-def load(folder: Path, queue_rows: int, executor: Executor) -> Model:
+def load(folder: Path, queue_rows: int, threads: Threads) -> Model:
     """Read the checkpoint in `folder`, build its engines and try them. Takes long: call it in a thread.
 
     Raises:
@@ -65,7 +66,7 @@ def load(folder: Path, queue_rows: int, executor: Executor) -> Model:
             batch_rows=spec.preferred_batch,
             queue_rows=queue_rows,
             run_time=_warm_up(engine, golden, len(manifest.labels or ())),
-            executor=executor,
+            threads=threads,
             metrics=GraphMetrics(manifest.name, key),
         )
     return Model(manifest, batchers)

@@ -12,7 +12,6 @@ import asyncio
 import logging
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from service.errors import NotReady, OperationNotOffered, UnknownModel
 from service.manifest import NAME_PATTERN, Manifest, Operation
 from service.model import Model, load
 from service.settings import Settings
+from service.threads import Threads
 
 Offer = Literal["encode", "decode", "generate", "translate", "reconstruct"]
 
@@ -93,9 +93,10 @@ class Repository:
         self._root = settings.checkpoints
         self._interval_s = settings.reload_interval_s
         self._queue_rows = settings.queue_rows
-        self._executor = ThreadPoolExecutor(1, "inference")
+        self._threads = Threads()
         self._entries: dict[str, _Entry] = {}
         self._defaults: dict[Operation, str] = {}
+        self._chosen: dict[tuple[str | None, Offer, str | None], Model] = {}
         self._polling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -112,7 +113,7 @@ class Repository:
             self._polling.cancel()
             with suppress(asyncio.CancelledError):
                 await self._polling
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown()
 
     async def refresh(self) -> None:
         """Look at the folder once, and serve what is new. Loading happens in a thread."""
@@ -122,6 +123,7 @@ class Repository:
         loaded = {id(entry.model) for entry in self._entries.values()}
         news = any(id(entry.model) not in loaded for entry in entries.values() if entry.model)
         self._entries = entries
+        self._chosen = {}
         self._settle_defaults()
         self._report()
         if news:
@@ -137,6 +139,12 @@ class Repository:
             OperationNotOffered: the checkpoint, or any, does not offer that.
             NotReady: nothing serves at all.
         """
+        asked = model, offers, to
+        if asked not in self._chosen:
+            self._chosen[asked] = self._choose(model, offers, to)
+        return self._chosen[asked]
+
+    def _choose(self, model: str | None, offers: Offer, to: str | None) -> Model:
         serving = self._serving()
         if not serving:
             raise NotReady("No checkpoint is being served; GET /models says why.")
@@ -247,7 +255,7 @@ class Repository:
 
     def _load(self, folder: Path, fingerprint: Fingerprint) -> Model | _Refusal:
         try:
-            return load(folder, self._queue_rows, self._executor)
+            return load(folder, self._queue_rows, self._threads)
         except CheckpointError as error:
             reason = str(error)
         except Exception:

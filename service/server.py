@@ -16,7 +16,6 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -24,8 +23,10 @@ from fastapi import FastAPI
 from service import telemetry
 from service.acceptor import Acceptor
 from service.app import create_app
+from service.balance import Share
 from service.drain import Drain
 from service.settings import Settings
+from service.transport import Protocol
 
 SETTLE_S = 0.1
 """Time for requests to arrive on connections that were accepted just before listening stopped."""
@@ -35,26 +36,28 @@ TAKE_IN_S = 2.0
 
 
 def serve(
-    settings: Settings, listener: socket.socket, *, announce: bool = True, parent: int | None = None
+    settings: Settings, listener: socket.socket, share: Share, announce: bool, *, parent: int | None = None
 ) -> None:
     """Serve on `listener` until told to stop; `announce` prints where, and what, once it does.
 
-    `parent` is a pipe whose end says that the supervisor is gone.
+    `share` says how many connections are held here, `parent` is a pipe whose end says that the supervisor is
+    gone.
     """
     telemetry.configure_logs(settings.log_level)
     app = create_app(settings)
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         access_log=False,
+        proxy_headers=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=math.ceil(settings.request_timeout_s) + 1,
     )
-    Server(config, app, settings.drain_delay_s, announce, parent).run(sockets=[listener])
+    Server(config, app, share, settings.drain_delay_s, announce, parent).run(sockets=[listener])
 
 
 class Server(uvicorn.Server):
@@ -64,12 +67,14 @@ class Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         app: FastAPI,
+        share: Share,
         drain_delay_s: float,
         announce: bool,
         parent: int | None,
     ) -> None:
         super().__init__(config)
         self._app = app
+        self._share = share
         self._drain_delay_s = drain_delay_s
         self._announce = announce
         self._parent = parent
@@ -87,16 +92,18 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application and listen, then say so in one line."""
         await super().startup([])
-        self.servers = [Acceptor(listener, self._protocol) for listener in sockets or []]  # type: ignore[misc]
+        self._share.join()
+        self.servers = [
+            Acceptor(listener, self._share, self._protocol)  # type: ignore[misc]
+            for listener in sockets or []
+        ]
         if self._announce and sockets:
             sys.stdout.write(f"{_address(sockets[0])} serves {self._app.state.repository}\n")
             sys.stdout.flush()
 
     def _protocol(self) -> asyncio.Protocol:
         """Return what speaks HTTP on one connection."""
-        kind: Any = self.config.http_protocol_class
-        protocol: asyncio.Protocol = kind(self.config, self.server_state, self.lifespan.state)
-        return protocol
+        return Protocol(self.config, self.server_state, self.lifespan.state, self._share)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, let what was accepted speak, then close as uvicorn does.

@@ -33,9 +33,9 @@ def drain(request: Request) -> Drain:
 
 def request_id(request: Request) -> str:
     """Return the id under which this request is logged."""
-    return cast(str, request.state.request_id)
+    return cast(str, request.scope["state"]["request_id"])
 
 
 def deadline_s(request: Request) -> float:
     """Return when the answer has to be there, on the scale of `time.monotonic()`."""
-    return cast(float, request.state.deadline)
+    return cast(float, request.scope["state"]["deadline"])

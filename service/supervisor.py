@@ -22,6 +22,7 @@ from multiprocessing.context import ForkProcess
 from prometheus_client.multiprocess import mark_process_dead
 
 from service import memory, telemetry
+from service.balance import Balance
 from service.server import serve
 from service.settings import Settings
 
@@ -42,7 +43,9 @@ class Supervisor:
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings = settings
         self._listener = listener
-        self._workers: list[ForkProcess] = []
+        self._workers: dict[ForkProcess, int] = {}
+        """With their numbers, from 0 on."""
+        self._balance = Balance(settings.workers)
         self._stopping = False
         self._exit_code = 0
         self._woken, self._waker = socket.socketpair()
@@ -56,26 +59,25 @@ class Supervisor:
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         for known in SIGNALS:
             signal.signal(known, lambda *_: None)  # the wakeup socket carries the number
-        for index in range(self._settings.workers):
-            self._start(announce=index == 0)
+        for number in range(self._settings.workers):
+            self._start(number, announce=number == 0)
         while self._workers:
             ready = wait([self._woken, *(worker.sentinel for worker in self._workers)])
             if self._woken in ready:
                 for number in self._woken.recv(64):
                     self._pass_on(number)
             for worker in [worker for worker in self._workers if worker.sentinel in ready]:
-                self._workers.remove(worker)
-                self._bury(worker)
+                self._bury(worker, self._workers.pop(worker))
         return self._exit_code
 
-    def _start(self, *, announce: bool = False, pause_s: float = 0) -> None:
-        worker = get_context("fork").Process(target=self._work, args=(announce, pause_s))
+    def _start(self, number: int, *, announce: bool = False, pause_s: float = 0) -> None:
+        worker = get_context("fork").Process(target=self._work, args=(number, announce, pause_s))
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # none may meet a worker that is still our copy
         worker.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        self._workers.append(worker)
+        self._workers[worker] = number
 
-    def _work(self, announce: bool, pause_s: float) -> None:
+    def _work(self, number: int, announce: bool, pause_s: float) -> None:
         """Be a worker."""
         os.setpgid(0, 0)  # Ctrl-C in a terminal reaches the supervisor alone, which passes it on once
         os.close(self._lifeline)
@@ -85,7 +87,7 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         time.sleep(pause_s)
         try:
-            serve(self._settings, self._listener, announce=announce, parent=self._alive)
+            serve(self._settings, self._listener, self._balance.share(number), announce, parent=self._alive)
         except Exception:
             logger.exception("a worker cannot serve")
             sys.exit(CANNOT_START)
@@ -99,9 +101,10 @@ class Supervisor:
                 with suppress(ProcessLookupError):
                     os.kill(worker.pid, number)
 
-    def _bury(self, worker: ForkProcess) -> None:
+    def _bury(self, worker: ForkProcess, number: int) -> None:
         """Take note of a worker's end and replace it, unless this is the end of all."""
         worker.join()
+        self._balance.share(number).leave()
         mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
         if self._stopping:
             return
@@ -110,4 +113,4 @@ class Supervisor:
             self._pass_on(signal.SIGTERM)
             return
         logger.error("worker %s ended with code %s; it is replaced", worker.pid, worker.exitcode)
-        self._start(pause_s=RESTART_DELAY_S)
+        self._start(number, pause_s=RESTART_DELAY_S)

@@ -38,6 +38,8 @@ class Upload:
         if isinstance(self._pictures, np.ndarray):
             return await self._fit_array(self._pictures, spec, max_pixels)
         fitted = [await _decode(raw, i, spec, max_pixels) for i, raw in enumerate(self._pictures)]
+        if len(fitted) == 1:
+            return fitted[0][None]
         if len({one.shape for one in fitted}) > 1:
             raise InvalidField.at(
                 ("body", "images"), "for this model all images of a request must be of one size"

@@ -13,6 +13,7 @@ from service.answers import Pictures
 from service.errors import InvalidField
 from service.manifest import Manifest
 from service.routes.plain import router as plain_router
+from service.sampling import Draw
 from service.schemas import GenerateRequest
 from service.state import deadline_s, repository, settings
 
@@ -40,14 +41,15 @@ async def generate(request: Request) -> Response:
     model = repository(request).get(body.model, "generate")
     latent = latents.spec(model.manifest)
     drawn = seeds.spread(body.seed, body.size)
-    codes = sampling.noise(drawn, latent, body.truncation)
     classes = _class_indices(body, model.manifest, drawn)
-    inputs: dict[str, NDArray[Any]] = {"latents": codes}
     members: dict[str, Any] = {"seeds": drawn}
+    inputs: dict[str, Draw | NDArray[Any]] = {"latents": Draw(drawn, latent, body.truncation)}
     if classes is not None and model.manifest.labels:
         inputs["labels"] = classes
         members["labels"] = [model.manifest.labels[i] for i in classes]
     if body.return_latents:
+        codes = sampling.noise(drawn, latent, body.truncation)
+        inputs["latents"] = codes
         members |= {"latents": latents.flat(codes), "shape": list(latent.shape)}
     outputs = await model.run("generate", inputs, deadline_s(request))
     pictures = Pictures(outputs["images"], model.manifest.image)

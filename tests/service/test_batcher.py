@@ -1,21 +1,23 @@
 """Batcher: who is computed with whom, and who is not harmed by whom."""
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.batcher import Batcher, RunTime
+from service.batcher import Batcher
 from service.engine import Engine
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
 from service.manifest import Graph
+from service.run_time import RunTime
 from service.telemetry import GraphMetrics
+from service.threads import Threads
 from tiny import Arrays, describe_tiny
 
 
@@ -34,16 +36,17 @@ class RecordingEngine(Engine):
 
 
 @pytest.fixture
-def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
+def threads() -> Iterator[Threads]:
+    pools = Threads()
+    yield pools
+    pools.shutdown()
 
 
 class Bench:
     """A batcher before a tiny graph."""
 
     def __init__(
-        self, executor: ThreadPoolExecutor, key: str = "decode", queue_rows: int = 10_000, **options: Any
+        self, threads: Threads, key: str = "decode", queue_rows: int = 10_000, **options: Any
     ) -> None:
         manifest, files = describe_tiny(**options)
         operations = manifest["operations"]
@@ -56,11 +59,11 @@ class Bench:
             batch_rows=self.spec.preferred_batch,
             queue_rows=queue_rows,
             run_time=RunTime(slow_s, 32, slow_s) if slow_s else RunTime(1e-5, 32, 1e-4),
-            executor=executor,
+            threads=threads,
             metrics=GraphMetrics("bench", key),
         )
 
-    def run(self, inputs: Arrays, deadline_s: float | None = None) -> "asyncio.Task[Arrays]":
+    def run(self, inputs: Arrays, deadline_s: float = math.inf) -> "asyncio.Task[Arrays]":
         return asyncio.create_task(self.batcher.run(inputs, deadline_s))
 
     def alone(self, inputs: Arrays) -> Arrays:
@@ -78,10 +81,10 @@ async def until(condition: Any, limit_s: float = 5) -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_rows_are_bit_equal_alone_and_among_others(executor: ThreadPoolExecutor):
-    bench = Bench(executor, key="encode")
+async def test_rows_are_bit_equal_alone_and_among_others(threads: Threads):
+    bench = Bench(threads, key="encode")
     rng = np.random.default_rng(1)
-    requests = [{"images": rng.random((rows, 1, 8, 8), np.float32)} for rows in rng.integers(1, 80, 60)]
+    requests = [{"images": rng.random((rows, 1, 8, 8), np.float32)} for rows in rng.integers(1, 33, 150)]
     answers = await asyncio.gather(*(bench.run(request) for request in requests))
     assert max(bench.engine.runs) == 32
     assert len(bench.engine.runs) < sum(len(request["images"]) for request in requests) / 30
@@ -90,29 +93,29 @@ async def test_rows_are_bit_equal_alone_and_among_others(executor: ThreadPoolExe
         assert np.array_equal(answer["latents"], np.concatenate(rows))
 
 
-async def test_two_thousand_concurrent_answers_are_not_mixed_up(executor: ThreadPoolExecutor):
-    bench = Bench(executor)
+async def test_two_thousand_concurrent_answers_are_not_mixed_up(threads: Threads):
+    bench = Bench(threads)
     requests = [latents(1 + seed % 3, seed) for seed in range(2000)]
     answers = await asyncio.gather(*(bench.run(request) for request in requests))
     for request, answer in zip(requests, answers, strict=True):
         assert np.array_equal(answer["images"], bench.alone(request)["images"])
 
 
-async def test_requests_of_one_tick_form_one_batch(executor: ThreadPoolExecutor):
-    bench = Bench(executor)
+async def test_requests_of_one_tick_form_one_batch(threads: Threads):
+    bench = Bench(threads)
     await asyncio.gather(*(bench.run(latents(1)) for _ in range(20)))
     assert bench.engine.runs == [20]
 
 
-async def test_lone_request_runs_at_once_in_place(executor: ThreadPoolExecutor):
-    bench = Bench(executor)
+async def test_lone_request_runs_at_once_in_place(threads: Threads):
+    bench = Bench(threads)
     await bench.run(latents(1))
     assert bench.engine.runs == [1]
     assert bench.engine.threads == {threading.get_ident()}
 
 
-async def test_long_run_leaves_the_event_loop_free(executor: ThreadPoolExecutor):
-    bench = Bench(executor, slow_ms=100)
+async def test_long_run_leaves_the_event_loop_free(threads: Threads):
+    bench = Bench(threads, slow_ms=100)
     running = bench.run(latents(1))
     ticks = 0
     while not running.done():
@@ -122,8 +125,24 @@ async def test_long_run_leaves_the_event_loop_free(executor: ThreadPoolExecutor)
     assert threading.get_ident() not in bench.engine.threads
 
 
-async def test_run_that_turns_out_long_moves_to_the_thread(executor: ThreadPoolExecutor):
-    bench = Bench(executor, slow_ms=3)
+async def test_batch_too_long_for_the_event_loop_is_cut_where_that_costs_little(threads: Threads):
+    bench = Bench(threads)
+    bench.batcher._run_time = RunTime(5e-4, 32, 16e-3)  # half a millisecond per row, and none per run
+    await asyncio.gather(*(bench.run(latents(1)) for _ in range(20)))
+    assert bench.engine.runs[0] == 10
+    assert bench.engine.threads == {threading.get_ident()}
+
+
+async def test_batch_goes_to_the_thread_whole_where_cutting_it_costs_much(threads: Threads):
+    bench = Bench(threads)
+    bench.batcher._run_time = RunTime(4.5e-3, 32, 6e-3)
+    await asyncio.gather(*(bench.run(latents(1)) for _ in range(20)))
+    assert bench.engine.runs == [20]
+    assert threading.get_ident() not in bench.engine.threads
+
+
+async def test_run_that_turns_out_long_moves_to_the_thread(threads: Threads):
+    bench = Bench(threads, slow_ms=8)
     bench.batcher._run_time = RunTime(1e-5, 32, 1e-5)
     await bench.run(latents(1))
     assert bench.engine.threads == {threading.get_ident()}
@@ -132,8 +151,8 @@ async def test_run_that_turns_out_long_moves_to_the_thread(executor: ThreadPoolE
     assert len(bench.engine.threads) == 2
 
 
-async def test_large_request_comes_back_whole_and_in_order(executor: ThreadPoolExecutor):
-    bench = Bench(executor)
+async def test_large_request_comes_back_whole_and_in_order(threads: Threads):
+    bench = Bench(threads)
     request = latents(1000)
     answer = await bench.run(request)
     assert max(bench.engine.runs) == 32
@@ -141,34 +160,29 @@ async def test_large_request_comes_back_whole_and_in_order(executor: ThreadPoolE
     assert np.array_equal(answer["images"], np.concatenate(expected))
 
 
-async def test_single_rows_pass_between_the_pieces_of_a_large_request(executor: ThreadPoolExecutor):
-    bench = Bench(executor, slow_ms=5)
-    large = bench.run(latents(1000))
+async def test_large_request_runs_on_all_cores(threads: Threads):
+    bench = Bench(threads, slow_ms=20)
+    await bench.run(latents(320))
+    assert len(bench.engine.threads) == threads.pieces
+    assert threading.get_ident() not in bench.engine.threads
+
+
+@pytest.mark.parametrize("large", [1, 8])
+async def test_single_row_does_not_wait_for_large_requests(threads: Threads, large: int):
+    bench = Bench(threads, slow_ms=5)
+    running = [bench.run(latents(960)) for _ in range(large)]
     await until(lambda: bench.engine.runs)
-    waits = []
     for seed in range(5):
         before = len(bench.engine.runs)
         await bench.run(latents(1, seed))
-        waits.append(len(bench.engine.runs) - before)
-    assert not large.done()
-    assert max(waits) <= 3  # the run in progress, one that is just starting, and its own
-    assert len((await large)["images"]) == 1000
+        assert len(bench.engine.runs) - before <= 1 + 3 * threads.pieces  # its own, and what runs beside it
+    assert not any(request.done() for request in running)
+    for answer in await asyncio.gather(*running):
+        assert len(answer["images"]) == 960
 
 
-async def test_single_row_waits_for_a_turn_of_each_large_request_not_for_a_batch(
-    executor: ThreadPoolExecutor,
-):
-    bench = Bench(executor, slow_ms=5)
-    large = [bench.run(latents(320)) for _ in range(8)]
-    await until(lambda: bench.engine.runs)
-    before = len(bench.engine.runs)
-    await bench.run(latents(1))
-    assert len(bench.engine.runs) - before <= 4  # eight turns of 8 rows are two runs of 32
-    await asyncio.gather(*large)
-
-
-async def test_two_large_requests_share_the_engine(executor: ThreadPoolExecutor):
-    bench = Bench(executor, slow_ms=2)
+async def test_two_large_requests_share_the_engine(threads: Threads):
+    bench = Bench(threads, slow_ms=2)
     done: list[int] = []
     tasks = [bench.run(latents(rows)) for rows in (640, 320)]
     for rows, task in zip((640, 320), tasks, strict=True):
@@ -177,14 +191,14 @@ async def test_two_large_requests_share_the_engine(executor: ThreadPoolExecutor)
     assert done == [320, 640]
 
 
-async def test_request_beyond_the_capacity_is_refused_at_once(executor: ThreadPoolExecutor):
-    bench = Bench(executor, slow_ms=50, queue_rows=10)
+async def test_request_beyond_the_capacity_is_refused_at_once(threads: Threads):
+    bench = Bench(threads, slow_ms=50, queue_rows=10)
     running = bench.run(latents(4))
     await until(lambda: bench.engine.runs)
     fits = bench.run(latents(10))
     await asyncio.sleep(0)
     with pytest.raises(QueueFull) as refusal:
-        await bench.batcher.run(latents(1), None)
+        await bench.batcher.run(latents(1))
     assert int(refusal.value.headers["Retry-After"]) >= 1
     assert len((await running)["images"]) == 4
     assert len((await fits)["images"]) == 10
@@ -192,31 +206,27 @@ async def test_request_beyond_the_capacity_is_refused_at_once(executor: ThreadPo
     assert bench.batcher.waiting_rows == 0
 
 
-async def test_request_whose_deadline_has_passed_costs_no_run(executor: ThreadPoolExecutor):
-    bench = Bench(executor)
+async def test_request_whose_deadline_has_passed_costs_no_run(threads: Threads):
+    bench = Bench(threads)
     with pytest.raises(DeadlineExceeded):
         await bench.run(latents(1), time.monotonic() - 0.001)
     assert bench.engine.runs == []
 
 
-async def test_deadline_that_passes_in_the_queue_is_answered_then_and_costs_no_run(
-    executor: ThreadPoolExecutor,
-):
-    bench = Bench(executor, slow_ms=200)
+async def test_deadline_that_passes_in_the_queue_costs_no_run(threads: Threads):
+    bench = Bench(threads, slow_ms=50)
     running = bench.run(latents(4))
     await until(lambda: bench.engine.runs)
-    started = time.monotonic()
     with pytest.raises(DeadlineExceeded):
-        await bench.run(latents(7), started + 0.02)
-    assert not running.done()
+        await bench.run(latents(7), time.monotonic() + 0.02)
     assert bench.batcher.waiting_rows == 0
     await running
     await bench.run(latents(2))
     assert bench.engine.runs == [4, 2]
 
 
-async def test_cancelled_callers_harm_nobody(executor: ThreadPoolExecutor):
-    bench = Bench(executor, slow_ms=10)
+async def test_cancelled_callers_harm_nobody(threads: Threads):
+    bench = Bench(threads, slow_ms=10)
     tasks = [bench.run(latents(3, seed)) for seed in range(60)]
     await until(lambda: bench.engine.runs)
     for task in tasks[::2]:
@@ -229,8 +239,8 @@ async def test_cancelled_callers_harm_nobody(executor: ThreadPoolExecutor):
     assert sum(bench.engine.runs) < 60 * 3
 
 
-async def test_request_cancelled_in_the_tick_it_came_costs_no_run(executor: ThreadPoolExecutor):
-    bench = Bench(executor)
+async def test_request_cancelled_in_the_tick_it_came_costs_no_run(threads: Threads):
+    bench = Bench(threads)
     task = bench.run(latents(1))
     await asyncio.sleep(0)
     task.cancel()
@@ -240,8 +250,8 @@ async def test_request_cancelled_in_the_tick_it_came_costs_no_run(executor: Thre
     assert bench.engine.runs == [2]
 
 
-async def test_cancelled_requests_are_forgotten_while_a_run_goes_on(executor: ThreadPoolExecutor):
-    bench = Bench(executor, slow_ms=200)
+async def test_cancelled_requests_are_forgotten_while_a_run_goes_on(threads: Threads):
+    bench = Bench(threads, slow_ms=200)
     running = bench.run(latents(1))
     await until(lambda: bench.engine.runs)
     tasks = [bench.run(latents(100)) for _ in range(100)]
@@ -249,13 +259,13 @@ async def test_cancelled_requests_are_forgotten_while_a_run_goes_on(executor: Th
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert len(bench.batcher._queue) == 0
+    assert len(bench.batcher._small) == len(bench.batcher._large) == 0
     assert not running.done()
     await running
 
 
-async def test_cancelled_caller_of_a_bad_row_harms_nobody(executor: ThreadPoolExecutor):
-    bench = Bench(executor, slow_ms=20)
+async def test_cancelled_caller_of_a_bad_row_harms_nobody(threads: Threads):
+    bench = Bench(threads, slow_ms=20)
     requests = [latents(1, seed) for seed in range(8)]
     requests[3]["latents"][:] = 1e20
     tasks = [bench.run(request) for request in requests]
@@ -265,8 +275,8 @@ async def test_cancelled_caller_of_a_bad_row_harms_nobody(executor: ThreadPoolEx
     assert [type(answer) for answer in answers] == [dict] * 3 + [asyncio.CancelledError] + [dict] * 4
 
 
-async def test_engine_serves_on_when_every_caller_is_cancelled(executor: ThreadPoolExecutor):
-    bench = Bench(executor, slow_ms=10)
+async def test_engine_serves_on_when_every_caller_is_cancelled(threads: Threads):
+    bench = Bench(threads, slow_ms=10)
     tasks = [bench.run(latents(3)) for _ in range(5)]
     await until(lambda: bench.engine.runs)
     for task in tasks:
@@ -275,8 +285,8 @@ async def test_engine_serves_on_when_every_caller_is_cancelled(executor: ThreadP
     assert len((await bench.run(latents(2)))["images"]) == 2
 
 
-async def test_row_that_is_not_finite_fails_alone(executor: ThreadPoolExecutor):
-    bench = Bench(executor)
+async def test_row_that_is_not_finite_fails_alone(threads: Threads):
+    bench = Bench(threads)
     requests = [latents(1, seed) for seed in range(32)]
     requests[13]["latents"][:] = 1e20
     for _ in range(20):
@@ -289,8 +299,8 @@ async def test_row_that_is_not_finite_fails_alone(executor: ThreadPoolExecutor):
 
 
 @pytest.mark.parametrize("slow_ms", [0, 5])
-async def test_row_that_makes_the_run_fail_fails_alone(executor: ThreadPoolExecutor, slow_ms: float):
-    bench = Bench(executor, key="generate", classes=("x", "y"), slow_ms=slow_ms)
+async def test_row_that_makes_the_run_fail_fails_alone(threads: Threads, slow_ms: float):
+    bench = Bench(threads, key="generate", classes=("x", "y"), slow_ms=slow_ms)
     requests = [latents(1, seed) | {"labels": np.array([seed % 2])} for seed in range(32)]
     requests[13]["labels"][:] = 99
     answers = await asyncio.gather(*(bench.run(request) for request in requests), return_exceptions=True)
@@ -298,8 +308,8 @@ async def test_row_that_makes_the_run_fail_fails_alone(executor: ThreadPoolExecu
     assert np.array_equal(answers[31]["images"], bench.alone(requests[31])["images"])
 
 
-async def test_large_request_with_one_bad_row_fails_whole_and_stops(executor: ThreadPoolExecutor):
-    bench = Bench(executor)
+async def test_large_request_with_one_bad_row_fails_whole_and_stops(threads: Threads):
+    bench = Bench(threads)
     request = latents(1000)
     request["latents"][5] = 1e20
     with pytest.raises(InferenceFailed):
@@ -308,8 +318,8 @@ async def test_large_request_with_one_bad_row_fails_whole_and_stops(executor: Th
     assert sum(bench.engine.runs) < 1000
 
 
-async def test_rows_of_different_shapes_are_never_joined(executor: ThreadPoolExecutor):
-    bench = Bench(executor, key="translate.b", operations=(), domains=("a", "b"), size=None)
+async def test_rows_of_different_shapes_are_never_joined(threads: Threads):
+    bench = Bench(threads, key="translate.b", operations=(), domains=("a", "b"), size=None)
     requests = [{"images": np.full((1, 1, 4 + seed % 3, 4), 0.25, np.float32)} for seed in range(30)]
     answers = await asyncio.gather(*(bench.run(request) for request in requests))
     assert sorted(bench.engine.runs) == [10, 10, 10]
@@ -317,8 +327,8 @@ async def test_rows_of_different_shapes_are_never_joined(executor: ThreadPoolExe
         assert np.array_equal(answer["translated"], 1 - request["images"])
 
 
-async def test_answers_survive_a_neighbour_with_the_wrong_type(executor: ThreadPoolExecutor):
-    bench = Bench(executor)
+async def test_answers_survive_a_neighbour_with_the_wrong_type(threads: Threads):
+    bench = Bench(threads)
     wrong = {"latents": np.zeros((1, 4))}
     answers = await asyncio.gather(bench.run(latents(1)), bench.run(wrong), return_exceptions=True)
     assert [type(answer) for answer in answers] == [dict, InferenceFailed]

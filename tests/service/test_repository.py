@@ -3,6 +3,7 @@
 import asyncio
 import io
 import logging
+import math
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -36,7 +37,7 @@ def status(repository: Repository, name: str = "tiny") -> ModelStatus:
 async def colour(repository: Repository, model: str | None = None) -> float:
     """Return the version's colour, as it paints it."""
     latents = {"latents": np.zeros((1, 4), np.float32)}
-    images = (await repository.get(model, "decode").run("decode", latents, None))["images"]
+    images = (await repository.get(model, "decode").run("decode", latents, math.inf))["images"]
     assert images.min() == images.max()
     return float(images.max())
 
@@ -82,7 +83,7 @@ async def test_model_computes_what_its_graph_computes(tmp_path: Path, repository
     await repository.refresh()
     golden = checkpoint.read(folder).golden
     model = repository.get("tiny", "encode")
-    got = await model.run("encode", {"images": golden["encode.in.images"]}, None)
+    got = await model.run("encode", {"images": golden["encode.in.images"]}, math.inf)
     assert np.array_equal(got["latents"], golden["encode.out.latents"])
 
 

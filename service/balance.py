@@ -1,0 +1,54 @@
+"""How many connections each worker holds, in memory that all of them share.
+
+supervisor -> Balance -> Share, one per worker -> acceptor
+"""
+
+from __future__ import annotations
+
+import mmap
+
+ABSENT = 2**62
+"""The count of a worker that takes no connections."""
+
+
+class Balance:
+    """The counts of all workers; made before they are forked."""
+
+    def __init__(self, workers: int) -> None:
+        self._counts = memoryview(mmap.mmap(-1, 8 * workers)).cast("q")
+        for worker in range(workers):
+            self.share(worker).leave()
+
+    def share(self, worker: int) -> Share:
+        """Return the count of the worker of this number, from 0 on."""
+        return Share(self._counts, worker)
+
+
+class Share:
+    """One worker's count. Others wait for it from its `join` to its `leave`."""
+
+    def __init__(self, counts: memoryview, worker: int) -> None:
+        self._counts = counts
+        self._worker = worker
+
+    def join(self) -> None:
+        """Take part, with no connections yet."""
+        self._counts[self._worker] = 0
+
+    def leave(self) -> None:
+        """Take no more connections."""
+        self._counts[self._worker] = ABSENT
+
+    @property
+    def is_fair(self) -> bool:
+        """Say whether another connection is fair: no other worker holds clearly fewer, a quarter or more."""
+        least = min(self._counts)
+        return bool(self._counts[self._worker] <= least + least // 4)
+
+    def opened(self) -> None:
+        """Count a connection."""
+        self._counts[self._worker] += 1
+
+    def closed(self) -> None:
+        """Count a connection no longer."""
+        self._counts[self._worker] -= 1

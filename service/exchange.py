@@ -1,0 +1,205 @@
+"""One request and its answer on their way between the server and the application, and the watch over all.
+
+    Limit -> Exchange (body bytes, refusals);  Watch -> Exchange (deadline, vanished client)
+
+A timer for each request would cost as much as decoding its picture, so one looks after all that are open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextlib import suppress
+
+from starlette.types import Message, Receive, Scope, Send
+
+from service.errors import BodyTooLarge, DeadlineExceeded, ServiceError, problem_response
+
+LOOK_EVERY_S = 0.02
+"""Time from one look at the open requests to the next: a deadline is kept as closely as that."""
+
+WATCH_AFTER_S = 0.25
+"""Most requests are answered before it is worth looking whether their client is still there."""
+
+LINGER_S = 2.0
+"""Time to read on behind a refusal: a connection closed on unread bytes may take the refusal with it."""
+
+
+class Exchange:
+    """A request whose body is counted as it is read, and which can be cut off."""
+
+    __slots__ = (
+        "_begun_s",
+        "_max_bytes",
+        "_read_all",
+        "_read_bytes",
+        "_receive",
+        "_send",
+        "_started",
+        "_task",
+        "_watcher",
+        "deadline_s",
+        "error",
+        "gone",
+        "was_cut",
+    )
+
+    def __init__(self, receive: Receive, send: Send, max_bytes: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._max_bytes = max_bytes
+        self._read_bytes = 0
+        self._read_all = False
+        self._started = False
+        self._begun_s = 0.0
+        self._task: asyncio.Task[object] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self.deadline_s = math.inf
+        """When the answer has to be there, on the scale of `time.monotonic()`."""
+        self.error: ServiceError | None = None
+        """What to answer in the place of the application."""
+        self.gone = False
+        self.was_cut = False
+
+    def begin(self, task: asyncio.Task[object] | None) -> None:
+        """Note the task that works on the answer."""
+        self._task, self._begun_s = task, time.monotonic()
+
+    def end(self) -> None:
+        """Stop looking out for the client; a task that was cut goes on behind this."""
+        if self._watcher:
+            self._watcher.cancel()
+        if self.was_cut and self._task:
+            self._task.uncancel()
+
+    def look(self, now_s: float) -> None:
+        """Cut the work off if its time is up, and look out for its client if it takes long."""
+        if self.was_cut:
+            return
+        if now_s >= self.deadline_s:
+            self.error = self.error or DeadlineExceeded()
+            self._cut()
+        elif self._read_all and self._watcher is None and now_s >= self._begun_s + WATCH_AFTER_S:
+            self._watcher = asyncio.ensure_future(self._watch_client())
+
+    def check_announced(self, scope: Scope) -> None:
+        """Refuse a body by the length it announces, before any of it is read.
+
+        Raises:
+            BodyTooLarge: it would be over the limit.
+        """
+        announced = header(scope, b"content-length")
+        if announced and announced.isdigit() and int(announced) > self._max_bytes:
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        """Pass a piece of the body on.
+
+        Raises:
+            BodyTooLarge: with it the body is over the limit, whatever it announced.
+        """
+        message = await self._receive()
+        self._note(message)
+        if self._read_bytes > self._max_bytes:
+            self.error = self._too_large()
+            raise self.error
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass the application's answer on, unless it is refused already."""
+        if self.error is None:
+            self._started = True
+            await self._send(message)
+
+    async def refuse(self, error: ServiceError, scope: Scope) -> None:
+        """Answer with an error, and close the connection if the request's body was not read to its end.
+
+        Raises the error if the application's answer has begun: all that is left then is to cut it off.
+        """
+        if self._started:
+            raise error
+        response = problem_response(error, scope["state"]["request_id"])
+        if self._read_all or scope["method"] in ("GET", "HEAD"):
+            await response(scope, self._receive, self._send)
+            return
+        response.headers["connection"] = "close"
+        await response(scope, self._receive, self._send_and_linger)
+
+    def _note(self, message: Message) -> None:
+        if message["type"] == "http.disconnect":
+            self.gone = True
+        else:
+            self._read_bytes += len(message.get("body", b""))
+        self._read_all = not message.get("more_body", False)
+
+    def _cut(self) -> None:
+        self.was_cut = True
+        if self._task:
+            self._task.cancel()
+
+    async def _watch_client(self) -> None:
+        """End the request when its client hangs up."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        if not self.was_cut:
+            self._cut()
+
+    async def _send_and_linger(self, message: Message) -> None:
+        """Send an answer, reading a while longer before its end, which closes the connection."""
+        if message["type"] == "http.response.body":
+            await self._send({**message, "more_body": True})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER_S):
+                    await self._discard()
+            message = {"type": "http.response.body"}
+        await self._send(message)
+
+    async def _discard(self) -> None:
+        limit = self._read_bytes + self._max_bytes
+        while not self._read_all and self._read_bytes <= limit:
+            self._note(await self._receive())
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"A request body may have {self._max_bytes} bytes.")
+
+
+class Watch:
+    """Looks at every open exchange of one event loop from time to time."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._open: set[Exchange] = set()
+        self._looking = False
+
+    def begin(self, exchange: Exchange) -> None:
+        """Watch over an exchange on which the current task works."""
+        if self._loop is None:  # kept, since asking for it is a system call
+            self._loop = asyncio.get_running_loop()
+        exchange.begin(asyncio.current_task(self._loop))
+        self._open.add(exchange)
+        if not self._looking:
+            self._looking = True
+            self._loop.call_later(LOOK_EVERY_S, self._look, self._loop)
+
+    def end(self, exchange: Exchange) -> None:
+        """Let go of an exchange."""
+        self._open.discard(exchange)
+        exchange.end()
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now_s = time.monotonic()
+        for exchange in self._open:
+            exchange.look(now_s)
+        self._looking = bool(self._open)
+        if self._looking:
+            loop.call_later(LOOK_EVERY_S, self._look, loop)
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """Return the value of a request's header; `name` is in lower case."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return None

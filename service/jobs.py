@@ -1,0 +1,129 @@
+"""What waits for an engine, and one run of it: rows of several requests in, each one's own rows out.
+
+batcher -> Job -> run (on the event loop or in a thread) -> Job.accept -> batcher
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.engine import Arrays, Engine
+from service.sampling import Draw, draw
+
+Inputs = Mapping[str, NDArray[Any] | Draw]
+"""The rows of one request by tensor name, all as many."""
+
+logger = logging.getLogger(__name__)
+
+
+class Job:
+    """One request's rows on one graph: `taken` rows have been put into runs, `done` have come back."""
+
+    __slots__ = ("answer", "deadline_s", "done", "inputs", "outputs", "rows", "shapes", "taken")
+
+    def __init__(self, inputs: Inputs, deadline_s: float, answer: asyncio.Future[Arrays]) -> None:
+        self.inputs = inputs
+        self.deadline_s = deadline_s
+        self.rows = len(next(iter(inputs.values())))
+        self.shapes = [value.shape[1:] for value in inputs.values()]
+        self.answer = answer
+        self.outputs: Arrays = {}
+        self.taken = self.done = 0
+
+    def take(self, rows: int) -> Part:
+        """Take the next rows, as many or as few as there are, to put them into a run."""
+        start, self.taken = self.taken, min(self.taken + rows, self.rows)
+        return Part(self, start, self.taken)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error, unless there is an answer or nobody waits for it any more."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def accept(self, start: int, piece: Arrays) -> None:
+        """Take the outputs of the rows from `start` on, and answer once all rows are there."""
+        if self.answer.done():
+            return
+        rows = len(next(iter(piece.values())))
+        if rows == self.rows:
+            self.answer.set_result(piece)
+            return
+        for name, value in piece.items():
+            if name not in self.outputs:
+                self.outputs[name] = np.empty((self.rows, *value.shape[1:]), value.dtype)
+            self.outputs[name][start : start + rows] = value
+        self.done += rows
+        if self.done == self.rows:
+            self.answer.set_result(self.outputs)
+
+
+class Part(NamedTuple):
+    """The rows `start` to `stop` of a job, one stretch of a batch."""
+
+    job: Job
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows these are."""
+        return self.stop - self.start
+
+
+class Run(NamedTuple):
+    """What came of a batch: one piece of outputs per part, None where the part failed."""
+
+    pieces: list[Arrays | None]
+    seconds: float
+
+
+def run(engine: Engine, parts: list[Part]) -> Run:
+    """Run a batch, on whatever thread, and cut its outputs into the parts'.
+
+    A failure is blamed on nobody: every part is run alone then, so that the innocent are answered.
+    """
+    started = time.perf_counter()
+    try:
+        outputs = engine.run(_join(parts))
+    except Exception:  # whatever a graph raises, its callers must be answered
+        if len(parts) > 1:
+            pieces = [run(engine, [part]).pieces[0] for part in parts]
+            return Run(pieces, time.perf_counter() - started)
+        logger.exception("a run of %d rows failed", parts[0].rows)
+        return Run([None], time.perf_counter() - started)
+    return Run(_split(outputs, parts), time.perf_counter() - started)
+
+
+def _join(parts: list[Part]) -> Arrays:
+    """Lay the parts' rows behind one another, and draw those that are still to be drawn."""
+    return {name: _rows([job.inputs[name][a:b] for job, a, b in parts]) for name in parts[0].job.inputs}
+
+
+def _rows(pieces: list[Any]) -> NDArray[Any]:
+    if isinstance(pieces[0], Draw):
+        return draw(pieces)
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def _split(outputs: Arrays, parts: list[Part]) -> list[Arrays | None]:
+    """Cut views of the parts' rows, None for a part with a number that is not finite."""
+    finite = all(np.isfinite(value).all() for value in outputs.values())
+    pieces: list[Arrays | None] = []
+    offset = 0
+    for part in parts:
+        end = offset + part.rows
+        piece = {name: value[offset:end] for name, value in outputs.items()}
+        if finite or all(np.isfinite(value).all() for value in piece.values()):
+            pieces.append(piece)
+        else:
+            logger.error("a run gave numbers that are not finite")
+            pieces.append(None)
+        offset = end
+    return pieces
