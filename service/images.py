@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,8 @@ def decode(raw: bytes, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
     """
     plain = png.read(raw, min(max_pixels, IN_PLACE_PIXELS))
     if plain is not None:
-        return from_array(plain[None], spec)[0]
+        (only,) = from_array(plain[None], spec)
+        return cast(NDArray[np.float32], only)
     with _open(raw, max_pixels) as image:
         try:
             _shorten_colour_key(image, raw)
@@ -78,8 +79,8 @@ def decode(raw: bytes, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
             pixels = np.asarray(_fit(_flatten(image, spec), spec))
         except Exception:  # noqa: BLE001 -- decoders raise whatever they stumble over
             raise BrokenImage("the image is truncated or damaged") from None
-    floats: NDArray[np.float32] = _to_floats(pixels[None], spec)[0]
-    return floats
+    (only,) = _to_floats(pixels[None], spec)
+    return cast(NDArray[np.float32], only)
 
 
 def is_large(raw: bytes) -> bool:
