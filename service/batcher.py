@@ -29,6 +29,9 @@ IN_PLACE_S = 0.005
 """A run expected to be shorter than this happens on the event loop: what a thread returns has to wait for the
 interpreter, which is busy with other requests, and for as long as this at worst."""
 
+PIECE_S = 0.0015
+"""A piece of a large request takes about as long where small ones wait for their turn on the core."""
+
 MOST_IN_PLACE = 1.25
 """Short runs, one after another in place, may take this much longer than one long run in a thread."""
 
@@ -122,6 +125,7 @@ class Batcher:
         if not parts:
             self._awake = False
             return
+        self._threads.note_small_run()
         if self._run_time.seconds(sum(part.rows for part in parts)) > IN_PLACE_S:
             self._run_in_thread(loop, self._threads.small, parts, self._run_next)
             return
@@ -134,7 +138,7 @@ class Batcher:
             job = self._next_job(self._large)
             if job is None:
                 return
-            part = job.take(self._batch_rows)
+            part = job.take(self._rows_of_a_piece())
             self._count_waiting(-part.rows)
             if job.taken < job.rows:
                 self._large[job] = None
@@ -144,6 +148,8 @@ class Batcher:
     def _end_piece(self, loop: asyncio.AbstractEventLoop) -> None:
         self._pieces_running -= 1
         self._start_pieces(loop)
+        if not self._pieces_running:
+            self._threads.tidy_later(loop)
 
     def _run_in_thread(
         self,
@@ -202,6 +208,12 @@ class Batcher:
             return whole
         one_after_another_s = whole / in_place * self._run_time.seconds(in_place)
         return in_place if one_after_another_s <= MOST_IN_PLACE * self._run_time.seconds(whole) else whole
+
+    def _rows_of_a_piece(self) -> int:
+        """Return how many rows of a large request to run at once: few where small requests wait beside it."""
+        if self._threads.is_quiet:
+            return self._batch_rows
+        return min(max(1, self._run_time.rows(PIECE_S)), self._batch_rows)
 
     @staticmethod
     def _next_job(queue: OrderedDict[Job, None]) -> Job | None:

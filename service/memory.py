@@ -1,6 +1,8 @@
-"""What to do once something that stays has been loaded.
+"""Keeping the process small: what is free goes back to the system, what stays is left alone.
 
-repository, supervisor -> settle
+    server -> limit_pools; repository, supervisor -> settle; threads -> give_back
+
+All but the garbage collection needs a C library that knows how (glibc).
 """
 
 from __future__ import annotations
@@ -8,15 +10,33 @@ from __future__ import annotations
 import ctypes
 import gc
 
+M_ARENA_MAX = -8
+"""glibc's number of the parameter, from malloc.h."""
+POOLS = 2
+"""Pools that memory is taken from. By default every thread has its own, and keeps what it once needed."""
+
+
+def limit_pools() -> None:
+    """Let all threads take memory from a few pools; call it before there are threads."""
+    _call("mallopt", M_ARENA_MAX, POOLS)
+
 
 def settle() -> None:
     """Collect garbage, keep the collector off what is left, and give free memory back to the system.
 
-    What stays need not be walked again, nor its pages be copied in a forked process. Memory can be given back
-    where the C library knows how (glibc).
+    What stays need not be walked again, nor its pages be copied in a forked process.
     """
     gc.collect()
     gc.freeze()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim:
-        trim(0)
+    give_back()
+
+
+def give_back() -> None:
+    """Give free memory back to the system; takes a few milliseconds."""
+    _call("malloc_trim", 0)
+
+
+def _call(name: str, *arguments: int) -> None:
+    function = getattr(ctypes.CDLL(None), name, None)
+    if function:
+        function(*arguments)

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from service import telemetry
+from service import memory, telemetry
 from service.acceptor import Acceptor
 from service.app import create_app
 from service.balance import Share
@@ -43,6 +43,7 @@ def serve(
     `share` says how many connections are held here, `parent` is a pipe whose end says that the supervisor is
     gone.
     """
+    memory.limit_pools()
     telemetry.configure_logs(settings.log_level)
     app = create_app(settings)
     config = uvicorn.Config(

@@ -5,23 +5,55 @@ repository -> Threads -> batcher
 
 from __future__ import annotations
 
+import asyncio
+import math
 import os
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+
+from service import memory
+
+PATIENCE = 10
+"""How nice the threads of large requests are: the event loops of all workers go first."""
+
+TIDY_AFTER_S = 1.0
+"""Time from the end of a large request until the memory it needed goes back to the system."""
+
+BUSY_S = 0.1
+"""A process that has run a small request within this time expects more of them."""
 
 
 class Threads:
     """Two pools, so that small requests never wait behind the pieces of large ones."""
 
     def __init__(self) -> None:
-        self.pieces = (
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        )
+        self.pieces = cores()
         """Pieces of large requests that may run at once: one per core of this process."""
         self.small = ThreadPoolExecutor(1, "inference")
-        self.large = ThreadPoolExecutor(self.pieces, "pieces")
+        self.large = ThreadPoolExecutor(self.pieces, "pieces", _be_patient)
+        self._small_run_s = -math.inf
+        self._tidying: asyncio.TimerHandle | None = None
+
+    def note_small_run(self) -> None:
+        """Take note that a small request was run just now."""
+        self._small_run_s = time.monotonic()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Say whether there are only large requests at present."""
+        return time.monotonic() > self._small_run_s + BUSY_S
+
+    def tidy_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give the memory of large requests back once no more have ended for a while."""
+        if self._tidying:
+            self._tidying.cancel()
+        self._tidying = loop.call_later(TIDY_AFTER_S, self.large.submit, memory.give_back)
 
     def shutdown(self) -> None:
         """Let what runs finish and forget what waits."""
+        if self._tidying:
+            self._tidying.cancel()
         for pool in (self.small, self.large):
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -31,3 +63,9 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _be_patient() -> None:
+    """Let other threads go first, where a thread has a priority of its own (Linux)."""
+    if hasattr(os, "sched_getaffinity"):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PATIENCE)

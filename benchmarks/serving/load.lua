@@ -1,7 +1,8 @@
--- wrk -s load.lua URL -- BODIES PATH
--- BODIES holds one request body per line.
+-- wrk -s load.lua URL -- BODIES PATH [RATE CONNECTIONS]
+-- BODIES holds one request body per line. With RATE (requests per second over all connections) every
+-- connection thinks for an exponential time between its requests: a nearly open loop.
 
-local bodies, next_body = {}, 0
+local bodies, next_body, rate, connections = {}, 0, nil, 0
 
 function init(args)
   wrk.method = "POST"
@@ -10,6 +11,12 @@ function init(args)
   for body in io.lines(args[1]) do
     bodies[#bodies + 1] = wrk.format(nil, nil, nil, body)
   end
+  rate, connections = tonumber(args[3]), tonumber(args[4])
+  if not rate then delay = nil end
+end
+
+function delay()
+  return math.floor(-math.log(1 - math.random()) * connections / rate * 1000)
 end
 
 function request()

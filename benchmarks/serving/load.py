@@ -6,6 +6,7 @@ import json
 import resource
 import statistics
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,9 +38,28 @@ class Load:
 
 def closed_loop(url: str, path: str, bodies: Path, connections: int, seconds: float) -> Load:
     """Send as fast as it is answered, one request at a time on each connection."""
+    return _wrk(url, connections, seconds, [str(bodies), path])
+
+
+def paced(url: str, path: str, bodies: Path, rate: float, connections: int, seconds: float) -> Load:
+    """Send about `rate` requests a second at random times, one at a time on each connection."""
+    return _wrk(url, connections, seconds, [str(bodies), path, str(rate), str(connections)])
+
+
+def _wrk(url: str, connections: int, seconds: float, arguments: list[str]) -> Load:
     before = _children_cpu_s()
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(SCRIPT), url]
-    whole = [*command, "--", str(bodies), path]
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds:g}s",
+        "--timeout",
+        "10s",
+        "-s",
+        str(SCRIPT),
+        url,
+    ]
+    whole = [*command, "--", *arguments]
     printed = subprocess.run(whole, capture_output=True, text=True, check=True).stdout  # noqa: S603
     found = json.loads(printed.rpartition("RESULT ")[2])
     return Load(
@@ -52,16 +72,24 @@ def closed_loop(url: str, path: str, bodies: Path, connections: int, seconds: fl
     )
 
 
-def bulk(ask: Callable[[], object], images: int, seconds: float) -> float:
-    """Return images per second of one request at a time, the median over `seconds`."""
+def bulk(ask: Callable[[], object], images: int, seconds: float, clients: int = 1) -> float:
+    """Return images per second of `clients` that send one large request after another, the median."""
     ask()
-    times = []
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or not times:
-        started = time.perf_counter()
-        ask()
-        times.append(time.perf_counter() - started)
-    return images / statistics.median(times)
+    times: list[float] = []
+
+    def send() -> None:
+        while time.perf_counter() < end:
+            started = time.perf_counter()
+            ask()
+            times.append(time.perf_counter() - started)
+
+    senders = [threading.Thread(target=send) for _ in range(clients)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    return clients * images / statistics.median(times)
 
 
 def _children_cpu_s() -> float:

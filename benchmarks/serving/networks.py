@@ -58,6 +58,27 @@ class Generator(nn.Module):
         return images
 
 
+class SizedEncoder(nn.Module):
+    """The encoder for images of any one size: a mean over the picture in the place of a flat layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = Encoder().layers[:6]
+        self.last = nn.Linear(128, LATENT_DIM)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the latents."""
+        latents: Tensor = self.last(self.layers(images).mean((2, 3)))
+        return latents
+
+
+def sized_encoder() -> SizedEncoder:
+    """Return it with the same weights every time, ready to run."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return SizedEncoder().eval()
+
+
 def networks() -> tuple[Encoder, Generator]:
     """Return both with the same weights every time, ready to run."""
     with torch.random.fork_rng(devices=[]):

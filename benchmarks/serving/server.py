@@ -90,6 +90,11 @@ class Server:
             process.kill()
         self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        """Return its process id."""
+        return self._process.pid
+
     def cpu_s(self) -> float:
         """Return the processor seconds that it has used so far, all processes together."""
         return sum(sum(process.cpu_times()[:2]) for process in self._family())

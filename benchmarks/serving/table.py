@@ -17,13 +17,18 @@ Grouped = dict[tuple[str, Any], list[Cell]]
 
 
 def tables(cells: Iterable[Cell]) -> list[Table]:
-    """Return one table per route, one of bulk requests and one of starts and memory."""
+    """Return the tables of single requests, of large ones, of paced ones, and of starts and memory."""
     by_kind: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
         by_kind[cell["kind"]].append(cell)
     routes = list(dict.fromkeys(cell["route"] for cell in by_kind["load"]))
     found = [_load_table(route, [c for c in by_kind["load"] if c["route"] == route]) for route in routes]
-    return [*found, _bulk_table(by_kind["bulk"]), _start_table(by_kind["start"], by_kind["end"])]
+    return [
+        *found,
+        _bulk_table(by_kind["bulk"], by_kind["limit"]),
+        _paced_table(by_kind["paced"]),
+        _start_table(by_kind["start"], by_kind["end"]),
+    ]
 
 
 def _load_table(route: str, cells: list[Cell]) -> Table:
@@ -53,17 +58,46 @@ def _load_text(grouped: Grouped, server: str, connections: int) -> str:
     )
 
 
-def _bulk_table(cells: list[Cell]) -> Table:
-    grouped = _grouped(cells, "route")
+BULK = {
+    "encode 1": "256 encoded",
+    "encode 2": "twice 256 at once",
+    "generate 1": "1,000 drawn",
+    "generate 2": "twice 1,000 at once",
+}
+
+
+def _bulk_table(cells: list[Cell], limits: list[Cell]) -> Table:
+    grouped, limit = _grouped(cells, "way"), _grouped(limits, "route")
+    most = [round(_median(limit["no server", way.split()[0]], "speed")) for way in BULK]
     return Table(
         title="Many images in one request",
-        note="Images/s (ours / it).",
-        columns=("server", "256 encoded", "1,000 drawn"),
-        rows=tuple(
-            (server, *(_speed(grouped, server, route, "images_per_s") for route in ("encode", "generate")))
-            for server in _servers(cells)
+        note="Images/s (ours / it). No server: the network alone, in one process per core.",
+        columns=("server", *BULK.values()),
+        rows=(
+            *(
+                (server, *(_speed(grouped, server, way, "images_per_s") for way in BULK))
+                for server in _servers(cells)
+            ),
+            ("no server", *(f"{speed:,}" for speed in most)),
         ),
     )
+
+
+def _paced_table(cells: list[Cell]) -> Table:
+    grouped = _grouped(cells, "way")
+    ways = list(dict.fromkeys(cell["way"] for cell in cells))
+    return Table(
+        title="Requests at random times",
+        note="p50/p99/longest in ms. The large requests are those of 256 images to encode, without a pause.",
+        columns=("server", *ways),
+        rows=tuple((server, *(_waits(grouped[server, way]) for way in ways)) for server in _servers(cells)),
+    )
+
+
+def _waits(cells: list[Cell]) -> str:
+    p50, p99, longest = (_median(cells, key) for key in ("p50_ms", "p99_ms", "max_ms"))
+    errors = sum(cell["errors"] for cell in cells)
+    return f"{p50:.1f}/{p99:.1f}/{longest:.0f}" + (f", {errors} errors" if errors else "")
 
 
 def _speed(grouped: Grouped, server: str, way: Any, key: str) -> str:

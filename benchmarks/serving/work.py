@@ -7,6 +7,8 @@ generate.onnx, and the checkpoints `bench-encoder` and `bench-generator`.
 from __future__ import annotations
 
 import base64
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.serving.networks import CLASSES, LATENT_DIM, NOISE_DIM, networks
+from benchmarks.serving.networks import CLASSES, LATENT_DIM, NOISE_DIM, networks, sized_encoder
 from service import checkpoint
 from training.data import read_idx
 from training.export import ExportedGraph, export
@@ -46,11 +48,20 @@ def prepare() -> None:
     }
     for name, graph in graphs.items():
         (FOLDER / f"{name}.onnx").write_bytes(graph.model)
-    _package("bench-encoder", "encode", graphs["encode"], LATENT_DIM)
-    _package("bench-generator", "generate", graphs["generate"], NOISE_DIM)
+    package(CHECKPOINTS, "bench-encoder", "encode", graphs["encode"], LATENT_DIM)
+    package(CHECKPOINTS, "bench-generator", "generate", graphs["generate"], NOISE_DIM)
 
 
-def _package(name: str, operation: str, graph: ExportedGraph, latent_dim: int) -> None:
+def package_sized(root: Path, side: int) -> None:
+    """Write a checkpoint whose encoder takes images of this side."""
+    images = torch.rand(64, 1, side, side, generator=torch.Generator().manual_seed(0))
+    graph = export(sized_encoder(), {"images": images}, ("latents",))
+    package(root, "bench-encoder", "encode", graph, LATENT_DIM, side)
+
+
+def package(
+    root: Path, name: str, operation: str, graph: ExportedGraph, latent_dim: int, side: int = 28
+) -> None:
     """Write a checkpoint of one operation."""
     description: dict[str, Any] = {
         "schema": 1,
@@ -59,7 +70,7 @@ def _package(name: str, operation: str, graph: ExportedGraph, latent_dim: int) -
         "family": "benchmark",
         "title": "An untrained network",
         "licence": "MIT",
-        "image": {"channels": 1, "height": 28, "width": 28},
+        "image": {"channels": 1, "height": side, "width": side},
         "latent": {"shape": [latent_dim]},
         "classes": [str(label) for label in range(CLASSES)] if "labels" in graph.golden[0] else None,
         "domains": None,
@@ -82,4 +93,18 @@ def _package(name: str, operation: str, graph: ExportedGraph, latent_dim: int) -
         "golden": {},
     }
     files = {f"{operation}.onnx": graph.model, "golden.npz": golden({operation: graph})}
-    checkpoint.write(CHECKPOINTS, description, files)
+    checkpoint.write(root, description, files)
+
+
+def copies(root: Path, count: int) -> None:
+    """Fill a folder with so many checkpoints of other names; the encoder itself is among them."""
+    source = CHECKPOINTS / "bench-encoder" / "1"
+    text = (source / checkpoint.MANIFEST).read_text()
+    for number in range(count):
+        name = "bench-encoder" if not number else f"bench-encoder-{number}"
+        folder = root / name / "1"
+        shutil.copytree(source, folder)
+        manifest = json.loads(text) | {"name": name, "default_for": [] if number else ["encode"]}
+        raw = json.dumps(manifest).encode()
+        (folder / checkpoint.MANIFEST).write_bytes(raw)
+        (folder / checkpoint.MANIFEST_HASH).write_text(checkpoint.sha256(raw))

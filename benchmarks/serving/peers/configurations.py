@@ -19,17 +19,12 @@ def _python(peer: str) -> str:
     return str(ENVIRONMENTS / peer / "bin" / "python")
 
 
-def _ours(workers: int, port: int) -> Configuration:
+def ours(workers: int, port: int, checkpoints: Path = CHECKPOINTS, module: str = "service") -> Configuration:
+    """Return our service as the README starts it, or the module that starts a changed one."""
+    flags = (f"--checkpoints={checkpoints}", f"--workers={workers}", "--port={port}")
     return Configuration(
         f"latent-service {workers}",
-        (
-            sys.executable,
-            "-m",
-            "service",
-            f"--checkpoints={CHECKPOINTS}",
-            f"--workers={workers}",
-            "--port={port}",
-        ),
+        (sys.executable, "-m", module, *flags),
         port,
         f"{workers} worker{'s' if workers > 1 else ''}, all limits, metrics and request ids on",
         dialect="latent",
@@ -50,13 +45,16 @@ def _torch_and_onnx(
 CONFIGURATIONS = {
     configuration.name: configuration
     for configuration in (
-        _ours(2, 8200),
-        _ours(1, 8201),
+        ours(2, 8200),
+        ours(1, 8201),
         *_torch_and_onnx(
             "fastapi",
-            (sys.executable, "-m", "uvicorn", f"{HERE}.plain_fastapi:app", "--port", "{port}", *QUIET),
+            (
+                *(sys.executable, "-m", "uvicorn", f"{HERE}.plain_fastapi:app"),
+                *("--workers", "2", "--port", "{port}", *QUIET),
+            ),
             8210,
-            "one run per request, routes in the thread pool",
+            "2 workers, one run per request, routes in the thread pool",
         ),
         *_torch_and_onnx(
             "mosec",
