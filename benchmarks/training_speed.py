@@ -29,6 +29,7 @@ from training.config import Config
 from training.data import Dataset, Images, fashion_mnist
 from training.domains import DomainPair, domain_pair
 from training.experiment import feed_of
+from training.precision import fastest
 from training.progress import Progress
 from training.recipes import RECIPES
 from training.recipes.recipe import ImageShape, Recipe
@@ -88,9 +89,9 @@ def vae() -> tuple[Recipe, Config, Dataset]:
 
 
 def build(recipe: str, shape: ImageShape, batch: int) -> tuple[Recipe, Config]:
-    """Return a recipe of ours with its own settings, in bfloat16."""
+    """Return a recipe of ours with its own settings."""
     kind = RECIPES[recipe]
-    config = kind.config_type(batch_size=batch, updates=1_000_000, epochs=10_000, precision="bfloat16")
+    config = kind.config_type(batch_size=batch, updates=1_000_000, epochs=10_000, precision=fastest("cpu"))
     return kind(config, shape, torch.device("cpu")), config
 
 

@@ -56,8 +56,8 @@ class Config(BaseModel):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.995, description="decay per update of the averaged weights, which are the ones judged and packaged"
     )
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="arithmetic of the networks; bfloat16 pays where the processor has it"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="arithmetic of the networks; auto: bfloat16 where the processor has it"
     )
     holdout: Annotated[int, Field(ge=0)] = Field(
         0, description="training images kept back and judged on instead of the test set, for tuning"

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from training.data import Dataset, fashion_mnist, to_range
 from training.inference import batched
 from training.networks.classifier import ResidualClassifier
+from training.precision import fastest
 from training.randomness import Shuffle, generator
 from training.run import RUNS
 
@@ -163,7 +164,7 @@ def trained(
     for count, update in enumerate(updates, 1):
         batch = images[order.take(update * BATCH, BATCH)]
         inputs = augment(reduced(to_range(batch.pixels, (0.0, 1.0))), stage.erased, update)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=fastest("cpu") == "bfloat16"):
             logits = network(inputs)
         loss = F.cross_entropy(logits.float(), batch.labels, label_smoothing=SMOOTHING)
         optimizer.zero_grad()

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from training.config import Config
 from training.data import DATASETS
 from training.package import NAME, OPERATIONS
+from training.precision import fastest
 from training.recipes import RECIPES
 from training.run import RUNS
 from training.studies import STUDIES
@@ -75,20 +76,23 @@ def parser() -> argparse.ArgumentParser:
 
 
 def read_config(kind: type[Config], options: argparse.Namespace) -> Config:
-    """Return the typed config from parsed options.
+    """Return the typed config from parsed options, its precision chosen for the device where it is left open.
 
     Raises:
         ValueError: an option is out of range; the message names it.
     """
     given = {name: getattr(options, name) for name in kind.model_fields if getattr(options, name) is not None}
     try:
-        return kind.model_validate(given)
+        config = kind.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name, message = str(first["loc"][0]), first["msg"]
         raise ValueError(
             f"--{name.replace('_', '-')} {given[name]}: {message[0].lower()}{message[1:]}"
         ) from None
+    if config.precision == "auto":
+        return config.model_copy(update={"precision": fastest(options.device)})
+    return config
 
 
 def _add_data_options(one: argparse.ArgumentParser, translates: bool) -> None:

@@ -178,11 +178,15 @@ class Recipe(ABC):
     def adamw(self, config: Config, *names: str, betas: tuple[float, float] = (0.9, 0.999)) -> AdamW:
         """Return AdamW over the parameters of the named networks, of all where none is named."""
         parameters = [p for name in names or self.networks for p in self.networks[name].parameters()]
-        return AdamW(parameters, lr=config.learning_rate, betas=betas, weight_decay=config.weight_decay)
+        rate, decay = config.learning_rate, config.weight_decay
+        return AdamW(parameters, lr=rate, betas=betas, weight_decay=decay, fused=True)
 
     def add(self, name: str, network: nn.Module, averaged: bool) -> nn.Module:
-        """Register a network, with a slowly moving average of its weights if it will be served."""
-        self.networks[name] = network.to(self.device)
+        """Register a network, with a slowly moving average of its weights if it will be served.
+
+        Weights lie with their channels last, which convolutions on a processor want.
+        """
+        self.networks[name] = network.to(self.device, memory_format=torch.channels_last)
         if averaged:
             self.averaged[name] = copy.deepcopy(network).eval().requires_grad_(False)
         return self.networks[name]

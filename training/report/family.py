@@ -62,10 +62,10 @@ def _neighbours(value: float) -> Target:
     return Target("knn_accuracy", "at least", value)
 
 
-_BFLOAT16 = ("--precision", "bfloat16", "--threads", "1")
-_TWICE = ("--learning-rate", "2e-3", *_BFLOAT16)
+_ONE_THREAD = ("--threads", "1")
+_TWICE = ("--learning-rate", "2e-3", *_ONE_THREAD)
 _NARROW = ("--width", "24", *_TWICE)
-_PRESET = ("--width", "16", "--epochs", "3", *_BFLOAT16)
+_PRESET = ("--width", "16", "--epochs", "3", *_ONE_THREAD)
 _OTHER_NOISES = ("uniform", "laplace", "truncated-normal", "cauchy")
 _COVERAGE = Target("generation/generated/coverage", "at least", 0.85)
 _CLASSES_CHANGED = (
@@ -114,12 +114,12 @@ FAMILY = (
     Member(
         "fashion-vae",
         "vae",
-        ("--epochs", "14", *_BFLOAT16),
+        ("--epochs", "14", *_ONE_THREAD),
         seeds=(0, 1, 2),
         targets=(_over_pca(0.43), _neighbours(0.87)),
     ),
     Member("likelihood-vae", "likelihood-vae", ("--epochs", "16", *_TWICE)),
-    Member("wae", "wae", ("--width", "24", "--epochs", "6", *_BFLOAT16)),
+    Member("wae", "wae", ("--width", "24", "--epochs", "6", *_ONE_THREAD)),
     Member(
         "digits-autoencoder", "autoencoder", ("--data", "digits", "--latent-dim", "16", "--updates", "1000")
     ),
@@ -130,17 +130,17 @@ FAMILY = (
     Member("gan-generator-steps", "gan", ("--generator-steps", "3", *_PRESET)),
     Member("gan-large-batch", "gan", ("--batch-size", "256", *_PRESET)),
     *(Member(f"gan-{noise}", "gan", ("--noise", noise, *_PRESET)) for noise in _OTHER_NOISES),
-    Member("wgan-gp", "wgan-gp", ("--width", "16", "--epochs", "6", *_BFLOAT16)),
+    Member("wgan-gp", "wgan-gp", ("--width", "16", "--epochs", "6", *_ONE_THREAD)),
     Member(
         "fashion-gan",
         "r3gan",
-        ("--epochs", "8", *_BFLOAT16),
+        ("--epochs", "8", *_ONE_THREAD),
         targets=(Target("cfid", "at most", 3, over="generation/training images/cfid"), _COVERAGE),
     ),
     Member(
         "fashion-cgan",
         "cgan",
-        ("--null-share", "0.1", "--epochs", "20", *_BFLOAT16),
+        ("--null-share", "0.1", "--epochs", "20", *_ONE_THREAD),
         seeds=(0, 1, 2),
         targets=(
             Target("agreement_over_real", "at least", 1.0),
@@ -155,7 +155,7 @@ FAMILY = (
         "cyclegan",
         (
             *("--pair", "edges-photos", "--batch-size", "8", "--updates", "18000"),
-            *("--cycle-weight", "1", "--half-trip-noise", "0.06", *_BFLOAT16),
+            *("--cycle-weight", "1", "--half-trip-noise", "0.06", *_ONE_THREAD),
         ),
         targets=(
             Target("*/truth_ssim", "at least", 0.85, over_member="edges-photos-paired"),
@@ -163,8 +163,10 @@ FAMILY = (
             Target("*/round_trip_l1_after_noise", "at most", 1.5, over="*/round_trip_l1"),
         ),
     ),
-    Member("edges-photos-discogan", "discogan", ("--pair", "edges-photos", "--updates", "2000", *_BFLOAT16)),
-    Member("edges-photos-paired", "paired", ("--pair", "edges-photos", *_BFLOAT16)),
+    Member(
+        "edges-photos-discogan", "discogan", ("--pair", "edges-photos", "--updates", "2000", *_ONE_THREAD)
+    ),
+    Member("edges-photos-paired", "paired", ("--pair", "edges-photos", *_ONE_THREAD)),
     *(
         member
         for pair, rate in (("bags-boots", "0.5"), ("sneakers-boots", "0.8"))
@@ -172,13 +174,13 @@ FAMILY = (
             Member(
                 pair,
                 "discogan",
-                ("--pair", pair, "--rate", rate, *_BFLOAT16),
+                ("--pair", pair, "--rate", rate, *_ONE_THREAD),
                 targets=(*_CLASSES_CHANGED, _RETRIEVED),
             ),
             Member(
                 f"{pair}-cyclegan",
                 "cyclegan",
-                ("--pair", pair, "--updates", "1500", *_BFLOAT16),
+                ("--pair", pair, "--updates", "1500", *_ONE_THREAD),
                 targets=_CLASSES_CHANGED,
             ),
         )

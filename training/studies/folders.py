@@ -23,6 +23,7 @@ from training.domains import DomainPair, domain_pair
 from training.evaluate import evaluate_translation
 from training.experiment import build, feed_of
 from training.folders import image_folder
+from training.precision import fastest
 from training.progress import Progress
 from training.randomness import generator
 from training.recipes import RECIPES
@@ -152,8 +153,8 @@ PAIRS = (
         write_digits,
         28,
         {
-            "cyclegan": {"updates": 600, "batch_size": 16, "precision": "bfloat16"},
-            "discogan": {"updates": 400, "batch_size": 32, "precision": "bfloat16"},
+            "cyclegan": {"updates": 600, "batch_size": 16, "precision": fastest("cpu")},
+            "discogan": {"updates": 400, "batch_size": 32, "precision": fastest("cpu")},
         },
     ),
     Folders(
@@ -161,8 +162,8 @@ PAIRS = (
         write_pieces,
         64,
         {
-            "cyclegan": {"updates": 300, "batch_size": 16, "width": 8, "precision": "bfloat16"},
-            "discogan": {"updates": 400, "batch_size": 32, "width": 16, "precision": "bfloat16"},
+            "cyclegan": {"updates": 300, "batch_size": 16, "width": 8, "precision": fastest("cpu")},
+            "discogan": {"updates": 400, "batch_size": 32, "width": 16, "precision": fastest("cpu")},
         },
     ),
 )
