@@ -186,7 +186,7 @@ class Recipe(ABC):
 
         Weights lie with their channels last, which convolutions on a processor want.
         """
-        self.networks[name] = network.to(self.device, memory_format=torch.channels_last)
+        self.networks[name] = network.to(self.device).to(memory_format=torch.channels_last)
         if averaged:
             self.averaged[name] = copy.deepcopy(network).eval().requires_grad_(False)
         return self.networks[name]
