@@ -33,6 +33,7 @@ from service.manifest import Manifest
 
 MANIFEST = "checkpoint.json"
 MANIFEST_HASH = "checkpoint.sha256"
+PREVIEW = "preview.png"
 MAX_MANIFEST_BYTES = 1 << 20
 
 
@@ -49,6 +50,8 @@ class Checkpoint:
     graphs: dict[str, bytes]
     """Serialised ONNX graphs by the keys of `Manifest.graphs`."""
     golden: dict[str, NDArray[np.generic]]
+    preview: bytes | None
+    """A PNG that shows what the checkpoint does, for people."""
 
 
 def sha256(data: bytes) -> str:
@@ -95,7 +98,7 @@ def read(folder: Path) -> Checkpoint:
         CheckpointError: any file is missing, changed, or of another size than the manifest says.
     """
     manifest = read_manifest(folder)
-    needed = {graph.graph for graph in manifest.graphs().values()} | {manifest.golden.file}
+    needed = {graph.graph for graph in manifest.graphs().values()} | {manifest.golden.file, PREVIEW}
     kept: dict[str, bytes] = {}
     for name, record in manifest.files.items():
         raw = _read_file(folder, name, limit=record.bytes)
@@ -104,9 +107,8 @@ def read(folder: Path) -> Checkpoint:
         if name in needed:
             kept[name] = raw
     graphs = {key: kept[graph.graph] for key, graph in manifest.graphs().items()}
-    return Checkpoint(
-        folder, manifest, graphs, _read_arrays(manifest.golden.file, kept[manifest.golden.file])
-    )
+    golden = _read_arrays(manifest.golden.file, kept[manifest.golden.file])
+    return Checkpoint(folder, manifest, graphs, golden, kept.get(PREVIEW))
 
 
 def next_version(root: Path, name: str) -> int:

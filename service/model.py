@@ -33,8 +33,11 @@ WARM_UP_ROWS = 16
 class Model:
     """A checkpoint that can be run."""
 
-    def __init__(self, manifest: Manifest, batchers: Mapping[str, Batcher]) -> None:
+    def __init__(
+        self, manifest: Manifest, batchers: Mapping[str, Batcher], preview: bytes | None = None
+    ) -> None:
         self.manifest = manifest
+        self.preview = preview
         self._batchers = batchers
 
     async def run(self, graph: str, inputs: Inputs, deadline_s: float) -> dict[str, NDArray[Any]]:
@@ -71,7 +74,7 @@ def load(folder: Path, queue_rows: int, threads: Threads) -> Model:
             threads=threads,
             metrics=GraphMetrics(manifest.name, key),
         )
-    return Model(manifest, batchers)
+    return Model(manifest, batchers, found.preview)
 
 
 class _Golden:

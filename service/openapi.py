@@ -98,6 +98,12 @@ def get(answer: type[BaseModel], *refusals: type[ServiceError]) -> Json:
     return {"responses": _answers(answer, (answers.JSON,)) | problems((*refusals, *ALWAYS))}
 
 
+def get_picture(*refusals: type[ServiceError]) -> Json:
+    """Describe a GET route that answers with a PNG."""
+    picture = {"description": "The picture.", "content": {"image/png": {"schema": _binary("image/png")}}}
+    return {"responses": {"200": picture, **problems((*refusals, *ALWAYS))}}
+
+
 def problems(refusals: Sequence[type[ServiceError]]) -> Json:
     """Return the documented answers of these errors, by status."""
     by_status: dict[int, list[type[ServiceError]]] = {}

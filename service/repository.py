@@ -57,6 +57,8 @@ class ModelStatus:
     reason: str | None
     """Why the highest version does not serve."""
     manifest: Manifest | None
+    preview: bytes | None
+    """A PNG of what the serving version does, if it has one."""
     default_for: tuple[Operation, ...]
     """Operations it answers when a request names no model."""
 
@@ -199,6 +201,7 @@ class Repository:
             state="serving" if manifest else "refused",
             reason=entry.reason,
             manifest=manifest,
+            preview=entry.model.preview if entry.model else None,
             default_for=tuple(operation for operation, default in self._defaults.items() if default == name),
         )
 

@@ -1,4 +1,4 @@
-"""The documentation, with every script and style served from here: /, /docs, /openapi.json."""
+"""The documentation, with every script and style served from here: /docs, /openapi.json."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 from service import examples, openapi
@@ -18,12 +17,6 @@ from service.routes.plain import router as plain_router
 ASSETS = "/docs/assets"
 
 router = plain_router("docs")
-
-
-@router.get("/", include_in_schema=False)
-async def root(_: Request) -> Response:
-    """Lead people to the documentation."""
-    return RedirectResponse("/docs")
 
 
 @router.get("/docs", include_in_schema=False)

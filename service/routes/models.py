@@ -1,4 +1,4 @@
-"""What is served: /models and /models/{name}."""
+"""What is served: /models, /models/{name} and its preview."""
 
 from __future__ import annotations
 
@@ -16,6 +16,20 @@ from service.state import repository
 
 router = plain_router("models")
 
+NAMED = {
+    "parameters": [
+        {
+            "name": "name",
+            "in": "path",
+            "required": True,
+            "description": "Name of the model.",
+            "schema": {"type": "string"},
+            "example": "fashion-vae",
+        },
+    ]
+}
+"""What the documentation says of a path that names a model."""
+
 
 @router.get(
     "/models",
@@ -31,27 +45,37 @@ async def list_models(request: Request) -> Response:
 @router.get(
     "/models/{name}",
     summary="Show one model",
-    openapi_extra=openapi.get(responses.ModelResponse, UnknownModel)
-    | {
-        "parameters": [
-            {
-                "name": "name",
-                "in": "path",
-                "required": True,
-                "description": "Name of the model.",
-                "schema": {"type": "string"},
-                "example": "fashion-vae",
-            },
-        ]
-    },
+    openapi_extra=openapi.get(responses.ModelResponse, UnknownModel) | NAMED,
 )
 async def show_model(request: Request) -> Response:
     """Return one checkpoint: what it offers, in which shapes, and how well it does."""
+    return answers.json(request, _info(_status(request)).model_dump())
+
+
+@router.get(
+    "/models/{name}/preview",
+    summary="Show what a model does",
+    openapi_extra=openapi.get_picture(UnknownModel) | NAMED,
+)
+async def show_preview(request: Request) -> Response:
+    """Return the picture that came with the checkpoint: samples, or pictures before and after."""
+    status = _status(request)
+    if status.preview is None:
+        raise UnknownModel(f"There is no preview of {status.name}.")
+    return Response(status.preview, headers={"x-content-type-options": "nosniff"}, media_type="image/png")
+
+
+def _status(request: Request) -> ModelStatus:
+    """Return what is known of the model that the path names.
+
+    Raises:
+        UnknownModel: there is none of that name.
+    """
     listing = {status.name: status for status in repository(request).listing()}
     status = listing.get(request.path_params["name"])
     if status is None:
         raise UnknownModel(f"There is no such model; known are {', '.join(listing)}.")
-    return answers.json(request, _info(status).model_dump())
+    return status
 
 
 def _info(status: ModelStatus) -> ModelInfo:

@@ -1,11 +1,13 @@
-"""A running service that all contract tests share."""
+"""Running services and a browser that the contract tests share."""
 
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser
 
 from fashion import write_fashion
-from process import ServiceProcess
+from process import ROOT, ServiceProcess
+from visits import launched
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +17,18 @@ def fashion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
     write_fashion(root / "checkpoints")
     with ServiceProcess(root / "checkpoints", root / "service.log") as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """A service with the checkpoints of the repository."""
+    log = tmp_path_factory.mktemp("shipped") / "service.log"
+    with ServiceProcess(ROOT / "checkpoints", log) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium."""
+    with launched() as started:
+        yield started

@@ -12,7 +12,7 @@ from service.app import create_app
 from service.settings import Settings
 
 POSTS = ["/encode", "/decode", "/reconstruct", "/generate", "/translate"]
-GETS = ["/models", "/models/{name}", "/health/live", "/health/ready", "/metrics"]
+GETS = ["/models", "/models/{name}", "/models/{name}/preview", "/health/live", "/health/ready", "/metrics"]
 
 
 def test_the_documented_surface_is_what_the_contract_says(client: Client) -> None:
@@ -44,9 +44,9 @@ def test_another_method_on_a_get_route_is_405(client: Client) -> None:
     assert response.headers["allow"] == "GET"
 
 
-def test_the_root_leads_to_the_docs(client: Client) -> None:
+def test_the_root_leads_to_the_playground(client: Client) -> None:
     response = client.get("/")
-    assert (response.status_code, response.headers["location"]) == (307, "/docs")
+    assert (response.status_code, response.headers["location"]) == (307, "/playground")
 
 
 async def test_an_unforeseen_failure_is_500_without_its_text(

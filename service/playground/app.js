@@ -1,0 +1,66 @@
+// Shows the panel that the address names, with the models that are served.
+
+import { get, Problem, setKey } from "./api.js";
+import * as address from "./address.js";
+import { el, notice } from "./dom.js";
+import { generate } from "./generate.js";
+import { latents } from "./latents.js";
+import { models } from "./models.js";
+import { translate } from "./translate.js";
+
+const PANELS = { latents, generate, translate, models };
+const place = document.querySelector("#panel");
+let leave = () => {};
+let shown = "";
+
+async function show() {
+  const { panel, values } = address.read();
+  const draw = PANELS[panel];
+  if (!draw) {
+    address.write("latents", {});
+    return show();
+  }
+  leave();
+  leave = () => {};
+  for (const link of document.querySelectorAll("nav a")) {
+    const here = link.hash === `#${panel}`;
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = `${panel[0].toUpperCase()}${panel.slice(1)} · latent-service playground`;
+  shown = panel;
+  try {
+    const { models: found } = await get("models");
+    const panelElement = el("div", { class: `panel ${panel}` });
+    place.replaceChildren(panelElement);
+    leave = draw(panelElement, found, values) ?? leave;
+  } catch (error) {
+    place.replaceChildren(failure(error));
+  }
+}
+
+function failure(error) {
+  if (!(error instanceof Problem)) throw error;
+  if (error.status !== 401) {
+    return el("div", { class: "panel" }, notice("error", error.message), el("button", { onclick: show }, "Try again"));
+  }
+  const key = el("input", { type: "password", autocomplete: "off", required: true, name: "key" });
+  const send = (event) => {
+    event.preventDefault();
+    setKey(key.value);
+    show();
+  };
+  return el(
+    "form",
+    { class: "panel key", onsubmit: send },
+    el("h1", {}, "This service asks for a key"),
+    el("label", { class: "field" }, el("span", { class: "name" }, "API key"), key),
+    el("p", { class: "hint" }, "It is kept in this tab only."),
+    el("button", { class: "primary" }, "Open"),
+  );
+}
+
+addEventListener("hashchange", () => {
+  show().then(() => place.focus({ preventScroll: true }));
+});
+show();

@@ -1,0 +1,219 @@
+"""The playground used as a person would, in a real browser with the shipped checkpoints and no internet."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
+
+from process import ServiceProcess
+from visits import Visit
+
+WIDE, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
+Scheme = Literal["light", "dark"]
+PANELS = ("latents", "generate", "translate", "models")
+SERIOUS = {"serious", "critical"}
+
+
+@contextmanager
+def visiting(browser: Browser, url: str, viewport: ViewportSize, scheme: Scheme) -> Iterator[Visit]:
+    """Open a page; at its end it must have complained of nothing and asked nobody else for anything."""
+    page = browser.new_page(viewport=viewport, color_scheme=scheme)
+    visit = Visit(page, url)
+    yield visit
+    assert visit.foreign == []
+    assert visit.errors == []
+    page.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, shipped: ServiceProcess) -> Iterator[Visit]:
+    with visiting(browser, shipped.url, WIDE, "light") as opened:
+        yield opened
+
+
+@pytest.fixture(params=[(WIDE, "light"), (PHONE, "dark")], ids=["wide", "phone"])
+def either(browser: Browser, shipped: ServiceProcess, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """A wide window in light colours, and a phone in dark ones."""
+    with visiting(browser, shipped.url, *request.param) as opened:
+        yield opened
+
+
+def show(visit: Visit, address: str) -> Page:
+    """Open a panel by its address and wait until it has drawn itself."""
+    visit.page.goto(f"{visit.own}/playground#{address}")
+    expect(visit.page.locator("main h1")).to_be_visible()
+    visit.page.wait_for_load_state("networkidle")
+    return visit.page
+
+
+def source(image: Locator, not_this: str | None = None) -> str:
+    """Return what a picture shows as soon as it shows something, and something else than `not_this`."""
+    expect(image).to_have_attribute("src", re.compile("^(data|blob):"))
+    if not_this is not None:
+        expect(image).not_to_have_attribute("src", not_this)
+    return image.get_attribute("src") or ""
+
+
+def photograph() -> bytes:
+    """Return a colour picture of a light disc on a dark ground, as a camera might give it."""
+    y, x = np.mgrid[:90, :120]
+    disc = ((x - 60) ** 2 + (y - 45) ** 2 < 900)[..., None] * np.array([200, 180, 90], np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(disc.astype(np.uint8)).save(file, "JPEG")
+    return file.getvalue()
+
+
+def test_the_root_leads_to_the_playground(visit: Visit) -> None:
+    visit.page.goto(f"{visit.own}/")
+    expect(visit.page).to_have_url(re.compile(r"/playground(#latents.*)?$"))
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_panel_has_no_serious_finding_of_axe(either: Visit, panel: str) -> None:
+    page = show(either, panel)
+    found = Axe().run(page).response["violations"]
+    assert [
+        (one["id"], [node["html"] for node in one["nodes"]]) for one in found if one["impact"] in SERIOUS
+    ] == []
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_panel_is_no_wider_than_the_window(either: Visit, panel: str, tmp_path: Path) -> None:
+    page = show(either, panel)
+    page.screenshot(path=tmp_path / f"{panel}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_a_dragged_number_changes_the_picture(visit: Visit) -> None:
+    page = show(visit, "latents")
+    after = page.get_by_alt_text("the picture its latent gives")
+    first = source(after)
+    expect(page.locator(".figures")).to_contain_text("mean squared error")
+    bar = page.get_by_label("z1", exact=True)
+    bar.focus()
+    for _ in range(40):
+        bar.press("ArrowRight")
+    second = source(after, not_this=first)
+    assert "latent=" in page.url
+    page.get_by_role("button", name="Back to the picture").click()
+    source(after, not_this=second)
+
+
+def test_a_dropped_photograph_is_encoded(visit: Visit) -> None:
+    page = show(visit, "latents")
+    after = page.get_by_alt_text("the picture its latent gives")
+    first = source(after)
+    page.locator("input[type=file]").set_input_files(
+        {"name": "disc.jpg", "mimeType": "image/jpeg", "buffer": photograph()}
+    )
+    source(after, not_this=first)
+
+
+def test_a_latent_in_the_address_is_restored(visit: Visit) -> None:
+    page = show(visit, "latents")
+    first = source(page.get_by_alt_text("the picture its latent gives"))
+    page.get_by_role("button", name="All zero").click()
+    zero = source(page.get_by_alt_text("the picture its latent gives"), not_this=first)
+    address = page.url
+    page.goto("about:blank")
+    page.goto(address)
+    expect(page.get_by_alt_text("the picture its latent gives")).to_have_attribute("src", zero)
+
+
+def test_a_broken_picture_is_told_in_words(visit: Visit) -> None:
+    page = show(visit, "latents")
+    visit.tolerated.append("422")
+    page.locator("input[type=file]").set_input_files(
+        {"name": "cut.jpg", "mimeType": "image/jpeg", "buffer": photograph()[:300]}
+    )
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+def test_a_class_a_count_and_a_seed_are_drawn_and_the_link_draws_them_again(visit: Visit) -> None:
+    page = show(visit, "generate")
+    page.get_by_role("button", name="Ankle boot", exact=True).click()
+    page.get_by_role("slider", name="Pictures").fill("5")
+    page.get_by_label("First seed").fill("7")
+    tiles = page.locator(".tile img")
+    expect(tiles).to_have_count(5)
+    expect(tiles.first).to_have_attribute("alt", "Ankle boot, seed 7")
+    drawn, address = source(tiles.nth(2)), page.url
+    page.goto("about:blank")
+    page.goto(address)
+    expect(page.locator(".tile img").nth(2)).to_have_attribute("src", drawn)
+
+
+def test_a_drawn_picture_is_downloaded_and_its_request_copied(visit: Visit) -> None:
+    page = show(visit, "generate?seed=3&count=2")
+    page.locator(".tile").nth(1).click()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download PNG").click()
+    with Image.open(waiting.value.path()) as image:
+        assert image.size == (28, 28)
+    page.get_by_role("button", name="curl").click()
+    expect(page.locator(".snippet")).to_contain_text('"seed":4')
+
+
+def test_a_drawing_is_translated_while_it_grows(either: Visit) -> None:
+    page = show(either, "translate?way=edges-photos/photos")
+    there = page.get_by_alt_text("its translation")
+    first = source(there)
+    pad = page.locator("canvas.pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 180, box["y"] + 70, steps=5)
+    second = source(there, not_this=first)
+    page.mouse.move(box["x"] + 170, box["y"] + 200, steps=5)
+    page.mouse.up()
+    source(there, not_this=second)
+    expect(page.locator(".figures")).to_contain_text("there and back")
+
+
+def test_another_translation_is_chosen(visit: Visit) -> None:
+    page = show(visit, "translate")
+    first = source(page.get_by_alt_text("its translation"))
+    page.get_by_role("combobox", name="Translation").select_option("bags-boots/boots")
+    page.get_by_label("Sample image 17").click()
+    source(page.get_by_alt_text("its translation"), not_this=first)
+    assert "bags-boots" in page.url
+
+
+def test_every_model_has_a_card_with_its_preview(visit: Visit, shipped: ServiceProcess) -> None:
+    page = show(visit, "models")
+    names = [one["name"] for one in shipped.get("/models").json()["models"]]
+    expect(page.locator(".card")).to_have_count(len(names))
+    for name in names:
+        card = page.get_by_role("article", name=name, exact=True)
+        card.scroll_into_view_if_needed()
+        image = card.locator("img")
+        expect(image).to_be_visible()
+        page.wait_for_function("one => one.complete && one.naturalWidth", arg=image.element_handle())
+
+
+def test_all_panels_are_reached_with_the_keyboard(visit: Visit) -> None:
+    page = show(visit, "latents")
+    for panel in PANELS[1:]:
+        page.locator(f"nav a[href='#{panel}']").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator(f".panel.{panel} h1")).to_be_visible()
+
+
+def test_a_service_that_is_gone_is_told_in_words(browser: Browser, shipped: ServiceProcess) -> None:
+    page = browser.new_page()
+    visit = Visit(page, shipped.url)
+    show(visit, "generate")
+    page.route("**/generate", lambda route: route.abort())
+    page.get_by_role("button", name="Roll").click()
+    expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+    page.close()

@@ -1,0 +1,62 @@
+"""A real browser that talks to nothing but the service, for tests of its pages."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+LIMIT_MS = 20_000
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Start Chromium; without one the test is skipped, but where `CI` is true it fails."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("CI needs Chromium")
+        pytest.skip("Chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """A page, with what it asked of others and what it complained about."""
+
+    def __init__(self, page: Page, own: str) -> None:
+        self.page = page
+        self.foreign: list[str] = []
+        self.errors: list[str] = []
+        self.own = own
+        self.tolerated: list[str] = []
+        """Words of complaints that a test provokes."""
+        page.set_default_timeout(LIMIT_MS)
+        page.route("**/*", self._guard)
+        page.on("console", lambda message: self._note(message.type, message.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind == "error" and not any(word in text for word in self.tolerated):
+            self.errors.append(text)
+
+    def _guard(self, route: Route) -> None:
+        url = route.request.url
+        if url.startswith((self.own + "/", "data:", "blob:")):
+            route.continue_()
+        else:
+            self.foreign.append(url)
+            route.abort()
