@@ -15,7 +15,7 @@ from service.drain import Drain
 from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError, problem_response
 from service.middleware import Limit, Observe
 from service.repository import Repository
-from service.routes import docs, encode, generate, health, models, playground, translate
+from service.routes import docs, encode, generate, health, interpolate, models, playground, translate
 from service.settings import Settings
 from service.shortcut import Shortcut
 from service.state import request_id
@@ -47,7 +47,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.drain = Drain()
     app.state.repository = Repository(settings)
-    routers = [part.router for part in (encode, generate, translate, models, health, docs, playground)]
+    routers = [
+        part.router for part in (encode, generate, interpolate, translate, models, health, docs, playground)
+    ]
     for router in routers:
         app.include_router(router)
     app.add_middleware(Shortcut, routers=routers)

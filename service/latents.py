@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import InvalidField, OperationNotOffered
+from service.errors import InvalidField, Location, OperationNotOffered
 from service.manifest import LatentSpec, Manifest
 
 Rows = Sequence[Sequence[float]] | NDArray[np.float32]
@@ -28,21 +28,27 @@ def spec(manifest: Manifest) -> LatentSpec:
     return manifest.latent
 
 
-def tensor(rows: Rows, latent: LatentSpec) -> NDArray[np.float32]:
+def tensor(rows: Rows, latent: LatentSpec, places: Sequence[Location] | None = None) -> NDArray[np.float32]:
     """Return the latents as the model takes them, (N, *latent.shape).
+
+    `places` says where in the body each row was, where that is not `latents`.
 
     Raises:
         InvalidField: a row is not as long as a latent, or a number does not fit float32.
     """
     for i, row in enumerate(rows):
         if len(row) != latent.size:
-            raise InvalidField.at(("body", "latents", i), f"a latent of this model has {latent.size} numbers")
+            raise InvalidField.at(_place(places, i), f"a latent of this model has {latent.size} numbers")
     with np.errstate(over="ignore"):
         array = np.asarray(rows, np.float32)
     if not np.isfinite(array).all():
         row = int(np.argmin(np.isfinite(array).all(axis=1)))
-        raise InvalidField.at(("body", "latents", row), "Input should be finite float32 numbers")
+        raise InvalidField.at(_place(places, row), "Input should be finite float32 numbers")
     return array.reshape(-1, *latent.shape)
+
+
+def _place(places: Sequence[Location] | None, row: int) -> Location:
+    return places[row] if places else ("body", "latents", row)
 
 
 def flat(latents: NDArray[np.float32]) -> NDArray[np.float32]:

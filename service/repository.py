@@ -25,7 +25,7 @@ from service.model import Model, load
 from service.settings import Settings
 from service.threads import Threads
 
-Offer = Literal["encode", "decode", "generate", "translate", "reconstruct"]
+Offer = Literal["encode", "decode", "generate", "translate", "reconstruct", "interpolate"]
 
 NEEDS: dict[Offer, tuple[Operation, ...]] = {
     "encode": ("encode",),
@@ -33,8 +33,12 @@ NEEDS: dict[Offer, tuple[Operation, ...]] = {
     "generate": ("generate",),
     "translate": ("translate",),
     "reconstruct": ("encode", "decode"),
+    "interpolate": ("generate",),
 }
 """The operations a checkpoint must have for an offer; the first one's default claim counts."""
+
+INSTEAD: dict[Offer, Operation] = {"interpolate": "decode"}
+"""An operation that will do in the place of all that an offer needs."""
 
 BAD_NAME = "a name is made of lower-case letters, digits and hyphens, 64 at most"
 
@@ -289,7 +293,7 @@ class Repository:
 
 def _offers(model: Model, offers: Offer, to: str | None) -> bool:
     manifest = model.manifest
-    if not set(NEEDS[offers]) <= set(manifest.offers()):
+    if not set(NEEDS[offers]) <= set(manifest.offers()) and INSTEAD.get(offers) not in manifest.offers():
         return False
     return to is None or to in (manifest.operations.translate or {})
 

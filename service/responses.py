@@ -65,6 +65,15 @@ class Cycle(BaseModel):
     l1: list[float] = Field(description="Mean absolute difference from the input, on the [0, 1] scale.")
 
 
+class InterpolateResponse(_Answer):
+    """The pictures on the way, and their latents."""
+
+    images: PngImages
+    latents: Latents
+    shape: Shape
+    labels: list[str] | None = Field(None, description="The class of each image, if the model has classes.")
+
+
 class TranslateResponse(_Answer):
     """The pictures in the other domain."""
 

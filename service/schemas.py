@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_v
 from pydantic.functional_validators import PlainValidator
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from service.interpolation import Path
 from service.sampling import MAX_SEED
 
 MAX_TRUNCATION = 2.0
@@ -176,3 +177,39 @@ class GenerateRequest(Options):
     def size(self) -> int:
         """How many images are asked for."""
         return len(self.labels) if self.labels is not None else self.count or 1
+
+
+class Stop(_Body):
+    """One place in latent space: a seed, a picture, or a latent; exactly one of them."""
+
+    seed: Annotated[Seed | None, NotNull()] = Field(None, description="The latent drawn from this seed.")
+    image: Annotated[str | None, NotNull()] = Field(
+        None, description="The latent of this picture, a base64 PNG, JPEG or WebP file, or a data URL of one."
+    )
+    latent: Annotated[Annotated[list[float], Field(min_length=1, fail_fast=True)] | None, NotNull()] = Field(
+        None, description="This latent, a flat row of numbers."
+    )
+    label: Annotated[Label | None, NotNull()] = Field(
+        None, description="Class of the pictures nearest to this stop, for a model that draws by class."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Stop:
+        if sum(one is not None for one in (self.seed, self.image, self.latent)) != 1:
+            raise PydanticCustomError("stop", "A stop has exactly one of seed, image and latent")
+        return self
+
+
+class InterpolateRequest(Options):
+    """Places in latent space, and how to go from one to the next."""
+
+    stops: list[Stop] = Field(
+        min_length=1, max_length=64, description="Where the way leads, in this order.", fail_fast=True
+    )
+    steps: int = Field(
+        9, ge=1, description="Pictures on the way, evenly spaced from the first stop to the last."
+    )
+    path: Path = Field(
+        "slerp",
+        description="slerp: along great circles, as suits draws from N(0, I); linear: straight.",
+    )

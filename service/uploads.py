@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import images
-from service.errors import BodyTooLarge, InvalidField, ServiceError, UnsupportedMediaType
+from service.errors import BodyTooLarge, InvalidField, Location, ServiceError, UnsupportedMediaType
 from service.images import BrokenImage, ImageError, ImageTooLarge
 from service.manifest import ImageSpec
 
@@ -25,9 +25,15 @@ IN_PLACE_BYTES = 1 << 16
 class Upload:
     """One or more pictures: image files, or one uint8 array of shape (N, H, W) or (N, H, W, C)."""
 
-    def __init__(self, pictures: Sequence[bytes] | NDArray[np.uint8]) -> None:
-        """Keep the pictures as they came; nothing is decoded yet."""
+    def __init__(
+        self, pictures: Sequence[bytes] | NDArray[np.uint8], places: Sequence[Location] | None = None
+    ) -> None:
+        """Keep the pictures as they came; nothing is decoded yet.
+
+        `places` says where in the body each file was, where that is not `images`.
+        """
         self._pictures = pictures
+        self._places = places
 
     async def tensor(self, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
         """Return the pictures fitted to a model, (N, C, H, W); large ones are decoded in a thread.
@@ -37,7 +43,11 @@ class Upload:
         """
         if isinstance(self._pictures, np.ndarray):
             return await self._fit_array(self._pictures, spec, max_pixels)
-        fitted = [await _decode(raw, i, spec, max_pixels) for i, raw in enumerate(self._pictures)]
+        places = self._places or [("body", "images", i) for i in range(len(self._pictures))]
+        fitted = [
+            await _decode(raw, i, place, spec, max_pixels)
+            for i, (raw, place) in enumerate(zip(self._pictures, places, strict=True))
+        ]
         if len(fitted) == 1:
             return fitted[0][None]
         if len({one.shape for one in fitted}) > 1:
@@ -58,43 +68,42 @@ class Upload:
             raise InvalidField.at(("body",), str(error)) from None
 
 
-def from_text(texts: Sequence[str]) -> Upload:
-    """Return pictures that came as base64 or as data URLs.
+def from_text(texts: Sequence[str], places: Sequence[Location] | None = None) -> Upload:
+    """Return pictures that came as base64 or as data URLs, at `places` of the body or else in `images`.
 
     Raises:
         InvalidField: one is not base64.
     """
-    return Upload([_from_base64(text, i) for i, text in enumerate(texts)])
+    places = places or [("body", "images", i) for i in range(len(texts))]
+    return Upload([_from_base64(text, place) for text, place in zip(texts, places, strict=True)], places)
 
 
-def _from_base64(text: str, position: int) -> bytes:
+def _from_base64(text: str, place: Location) -> bytes:
     if text.startswith("data:"):
         head, comma, text = text.partition(",")
         if not comma or not head.endswith(";base64"):
-            raise InvalidField.at(
-                ("body", "images", position), "a data URL must be data:image/...;base64,..."
-            )
+            raise InvalidField.at(place, "a data URL must be data:image/...;base64,...")
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidField.at(
-            ("body", "images", position), "Input should be base64 (no line breaks) or a data URL"
-        ) from None
+        raise InvalidField.at(place, "Input should be base64 (no line breaks) or a data URL") from None
 
 
-async def _decode(raw: bytes, position: int, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
+async def _decode(
+    raw: bytes, position: int, place: Location, spec: ImageSpec, max_pixels: int
+) -> NDArray[np.float32]:
     try:
         if images.is_large(raw):
             return await asyncio.to_thread(images.decode, raw, spec, max_pixels)
         return images.decode(raw, spec, max_pixels)
     except ImageError as error:
-        raise _refusal(error, position) from None
+        raise _refusal(error, position, place) from None
 
 
-def _refusal(error: ImageError, position: int) -> ServiceError:
+def _refusal(error: ImageError, position: int, place: Location) -> ServiceError:
     """Return the answer to a picture that cannot be used."""
     if isinstance(error, ImageTooLarge):
         return BodyTooLarge(f"Image {position}: {error}.")
     if isinstance(error, BrokenImage):
-        return InvalidField.at(("body", "images", position), str(error))
+        return InvalidField.at(place, str(error))
     return UnsupportedMediaType(f"Image {position}: {error}.")

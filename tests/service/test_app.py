@@ -11,7 +11,7 @@ from problems import check_problem
 from service.app import create_app
 from service.settings import Settings
 
-POSTS = ["/encode", "/decode", "/reconstruct", "/generate", "/translate"]
+POSTS = ["/encode", "/decode", "/reconstruct", "/generate", "/interpolate", "/translate"]
 GETS = ["/models", "/models/{name}", "/models/{name}/preview", "/health/live", "/health/ready", "/metrics"]
 
 

@@ -1,0 +1,117 @@
+"""From one place in latent space to another: /interpolate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from fastapi import Request, Response
+from numpy.typing import NDArray
+
+from service import answers, bodies, interpolation, labels, latents, openapi, responses, sampling, uploads
+from service.answers import Pictures
+from service.errors import InvalidField, OperationNotOffered
+from service.manifest import Manifest, Operation
+from service.model import Model
+from service.repository import Offer
+from service.routes.plain import router as plain_router
+from service.schemas import InterpolateRequest, Stop
+from service.state import deadline_s, repository, settings
+
+router = plain_router("latent space")
+
+
+@router.post(
+    "/interpolate",
+    summary="Walk from latent to latent",
+    openapi_extra=openapi.post(
+        InterpolateRequest,
+        responses.InterpolateResponse,
+        {"stops": [{"seed": 1, "label": "Bag"}, {"seed": 2, "label": "Ankle boot"}], "steps": 9},
+    ),
+)
+async def interpolate(request: Request) -> Response:
+    """Return pictures on the way from the first stop to the last, past those between.
+
+    Where a model draws by class, each picture is of the class of the stop it is nearest to. A picture can be
+    a stop only for a model that encodes, a seed only for one that generates.
+    """
+    kind = answers.media_type(request, answers.OF_PICTURES)
+    body = await bodies.read_json(request, InterpolateRequest)
+    if body.steps > settings(request).max_count:
+        raise InvalidField.at(("body", "steps"), f"at most {settings(request).max_count} in one request")
+    has_pictures = any(stop.image is not None for stop in body.stops)
+    offers: Offer = "reconstruct" if has_pictures and body.model is None else "interpolate"
+    model = repository(request).get(body.model, offers)
+    latent = latents.spec(model.manifest)
+    stops = await _stops(request, model, body.stops)
+    walked = interpolation.walk(stops, body.steps, body.path)
+    graph = "decode" if "decode" in model.manifest.offers() else "generate"
+    classes = _classes(body.stops, model.manifest, graph)
+    members: dict[str, Any] = {"latents": walked, "shape": list(latent.shape)}
+    inputs: dict[str, NDArray[Any]] = {"latents": walked.reshape(-1, *latent.shape)}
+    if classes is not None and model.manifest.labels:
+        inputs["labels"] = classes[interpolation.nearest(len(stops), body.steps)]
+        members["labels"] = [model.manifest.labels[i] for i in inputs["labels"]]
+    outputs = await model.run(graph, inputs, deadline_s(request))
+    pictures = Pictures(outputs["images"], model.manifest.image)
+    return await answers.write(request, kind, model.manifest, {"images": pictures, **members})
+
+
+async def _stops(request: Request, model: Model, stops: list[Stop]) -> NDArray[np.float32]:
+    """Return the latent of each stop as a row, (S, D).
+
+    Raises:
+        OperationNotOffered: the model cannot encode a picture, or draw from a seed.
+        InvalidField: a picture or a latent cannot be used; says of which stop.
+    """
+    manifest, latent = model.manifest, latents.spec(model.manifest)
+    rows = np.empty((len(stops), latent.size), np.float32)
+    given, seeded, pictured = (
+        [i for i, stop in enumerate(stops) if getattr(stop, name) is not None]
+        for name in ("latent", "seed", "image")
+    )
+    if given:
+        places = [("body", "stops", i, "latent") for i in given]
+        rows[given] = latents.flat(latents.tensor([stops[i].latent or [] for i in given], latent, places))
+    if seeded:
+        _check_offers(manifest, "generate", "draws from no seed, so a seed cannot be a stop")
+        rows[seeded] = latents.flat(sampling.noise([stops[i].seed or 0 for i in seeded], latent, 1.0))
+    if pictured:
+        _check_offers(manifest, "encode", "has no encoder, so a picture cannot be a stop")
+        places = [("body", "stops", i, "image") for i in pictured]
+        upload = uploads.from_text([stops[i].image or "" for i in pictured], places)
+        pictures = await upload.tensor(manifest.image, settings(request).max_image_pixels)
+        outputs = await model.run("encode", {"images": pictures}, deadline_s(request))
+        rows[pictured] = latents.flat(outputs["latents"])
+    return rows
+
+
+def _check_offers(manifest: Manifest, operation: Operation, reason: str) -> None:
+    if operation not in manifest.offers():
+        raise OperationNotOffered(f"{manifest.name} {reason}.")
+
+
+def _classes(stops: list[Stop], model: Manifest, graph: str) -> NDArray[np.int64] | None:
+    """Return the class of each stop, as asked for or else drawn from its seed; None where `graph` takes none.
+
+    Raises:
+        InvalidField: there is no such class, none at all, or a latent has come without one.
+    """
+    if graph != "generate" or model.labels is None:
+        for i, stop in enumerate(stops):
+            if stop.label is not None:
+                raise InvalidField.at(
+                    ("body", "stops", i, "label"), f"{model.name} does not draw by class; leave it out"
+                )
+        return None
+    return np.array([_class(stop, i, model) for i, stop in enumerate(stops)], np.int64)
+
+
+def _class(stop: Stop, position: int, model: Manifest) -> int:
+    place = ("body", "stops", position, "label")
+    if stop.label is not None:
+        return labels.index(stop.label, model.labels or (), place)
+    if stop.seed is None:
+        raise InvalidField.at(place, f"{model.name} draws by class: a latent needs one")
+    return int(sampling.labels([stop.seed], len(model.classes or ()))[0])
