@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from service.drain import Drain
 from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError, problem_response
+from service.keys import Keys
 from service.middleware import Limit, Observe
 from service.repository import Repository
 from service.routes import docs, encode, generate, health, models, translate
@@ -46,12 +47,13 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.drain = Drain()
+    app.state.keys = Keys(settings)
     app.state.repository = Repository(settings)
     routers = [part.router for part in (encode, generate, translate, models, health, docs)]
     for router in routers:
         app.include_router(router)
     app.add_middleware(Shortcut, routers=routers)
-    app.add_middleware(Limit, settings=settings)
+    app.add_middleware(Limit, settings=settings, keys=app.state.keys)
     app.add_middleware(Observe, drain=app.state.drain)
     docs.mount_assets(app)
     return app

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from starlette.types import Message, Receive, Scope, Send
 
-from service.errors import BodyTooLarge, DeadlineExceeded, ServiceError, problem_response
+from service.errors import BodyTooLarge, DeadlineExceeded, RequestTimeout, ServiceError, problem_response
 
 LOOK_EVERY_S = 0.02
 """Time from one look at the open requests to the next: a deadline is kept as closely as that."""
@@ -35,10 +35,12 @@ class Exchange:
         "_read_all",
         "_read_bytes",
         "_receive",
+        "_receiving",
         "_send",
         "_started",
         "_task",
         "_watcher",
+        "body_deadline_s",
         "deadline_s",
         "error",
         "gone",
@@ -51,12 +53,15 @@ class Exchange:
         self._max_bytes = max_bytes
         self._read_bytes = 0
         self._read_all = False
+        self._receiving = False
         self._started = False
         self._begun_s = 0.0
         self._task: asyncio.Task[object] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.deadline_s = math.inf
         """When the answer has to be there, on the scale of `time.monotonic()`."""
+        self.body_deadline_s = math.inf
+        """When the whole body has to be there."""
         self.error: ServiceError | None = None
         """What to answer in the place of the application."""
         self.gone = False
@@ -80,6 +85,9 @@ class Exchange:
         if now_s >= self.deadline_s:
             self.error = self.error or DeadlineExceeded()
             self._cut()
+        elif self._receiving and now_s >= self.body_deadline_s and not self._read_all:
+            self.error = self.error or RequestTimeout()
+            self._cut()
         elif self._read_all and self._watcher is None and now_s >= self._begun_s + WATCH_AFTER_S:
             self._watcher = asyncio.ensure_future(self._watch_client())
 
@@ -99,7 +107,9 @@ class Exchange:
         Raises:
             BodyTooLarge: with it the body is over the limit, whatever it announced.
         """
+        self._receiving = True
         message = await self._receive()
+        self._receiving = False
         self._note(message)
         if self._read_bytes > self._max_bytes:
             self.error = self._too_large()
