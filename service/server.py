@@ -16,6 +16,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -24,9 +25,10 @@ from service import memory, telemetry
 from service.acceptor import Acceptor
 from service.app import create_app
 from service.balance import Share
+from service.connection import Connection
+from service.connections import Connections
 from service.drain import Drain
 from service.settings import Settings
-from service.transport import Protocol
 
 SETTLE_S = 0.1
 """Time for requests to arrive on connections that were accepted just before listening stopped."""
@@ -49,16 +51,17 @@ def serve(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=Protocol,
+        http=Connection,
         ws="none",
         lifespan="on",
         access_log=False,
         proxy_headers=False,
         log_config=None,
         server_header=False,
+        timeout_keep_alive=math.ceil(settings.keep_alive_timeout_s),
         timeout_graceful_shutdown=math.ceil(settings.request_timeout_s) + 1,
     )
-    Server(config, app, share, settings.drain_delay_s, announce, parent).run(sockets=[listener])
+    Server(config, app, settings, share, announce, parent).run(sockets=[listener])
 
 
 class Server(uvicorn.Server):
@@ -68,15 +71,20 @@ class Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         app: FastAPI,
+        settings: Settings,
         share: Share,
-        drain_delay_s: float,
         announce: bool,
         parent: int | None,
     ) -> None:
         super().__init__(config)
         self._app = app
+        self._settings = settings
         self._share = share
-        self._drain_delay_s = drain_delay_s
+        self._connections = Connections(
+            cast(set[Connection], self.server_state.connections),
+            share,
+            most=max(1, settings.max_connections // settings.workers),
+        )
         self._announce = announce
         self._parent = parent
 
@@ -84,7 +92,7 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Drain on SIGTERM, without the delay on SIGINT; a second SIGINT cuts off what is in flight."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._stop, self._drain_delay_s)
+        loop.add_signal_handler(signal.SIGTERM, self._stop, self._settings.drain_delay_s)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
         if self._parent is not None:  # a worker whose supervisor was killed must not stay behind
             loop.add_reader(self._parent, self._orphaned, self._parent)
@@ -94,17 +102,18 @@ class Server(uvicorn.Server):
         """Start the application and listen, then say so in one line."""
         await super().startup([])
         self._share.join()
+        self._connections.watch(asyncio.get_running_loop())
         self.servers = [
-            Acceptor(listener, self._share, self._protocol)  # type: ignore[misc]
+            Acceptor(listener, self._share, self._connections, self._connection)  # type: ignore[misc]
             for listener in sockets or []
         ]
         if self._announce and sockets:
             sys.stdout.write(f"{_address(sockets[0])} serves {self._app.state.repository}\n")
             sys.stdout.flush()
 
-    def _protocol(self) -> asyncio.Protocol:
+    def _connection(self) -> asyncio.Protocol:
         """Return what speaks HTTP on one connection."""
-        return Protocol(self.config, self.server_state, self.lifespan.state, self._share)
+        return Connection(self.config, self.server_state, self.lifespan.state, self._share, self._settings)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, let what was accepted speak, then close as uvicorn does.
@@ -144,7 +153,7 @@ class Server(uvicorn.Server):
 
     def _orphaned(self, parent: int) -> None:
         asyncio.get_running_loop().remove_reader(parent)
-        self._stop(self._drain_delay_s)
+        self._stop(self._settings.drain_delay_s)
 
     def _stop(self, delay_s: float) -> None:
         drain: Drain = self._app.state.drain
