@@ -5,7 +5,6 @@ server -> Connections -> Connection.look; acceptor -> Connections.room
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Collection
@@ -13,9 +12,6 @@ from heapq import nsmallest
 
 from service.balance import Share
 from service.connection import Connection
-
-LOOK_EVERY_S = 0.5
-"""Time from one look at the connections to the next: their clients get as much more than the limits say."""
 
 SPARE_AFTER_S = 1.0
 """A connection that has waited for its client as long is ended where there is no room for another."""
@@ -37,12 +33,11 @@ class Connections:
         self._share = share
         self._most = most
 
-    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look at all of them now and then."""
+    def look(self) -> None:
+        """End those whose clients let them wait for too long."""
         now_s = time.monotonic()
         for connection in list(self._held):
             connection.look(now_s)
-        loop.call_later(LOOK_EVERY_S, self.watch, loop)
 
     def room(self) -> int:
         """Return how many more may be taken; if need be, end those that wait longest for their clients."""

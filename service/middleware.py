@@ -95,13 +95,13 @@ class Observe:
 class Limit:
     """Holds a request to a key, a deadline and a number of bytes, and drops it when its client goes."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys, watch: Watch) -> None:
         self._app = app
         self._keys = keys
         self._timeout_s = settings.request_timeout_s
         self._body_timeout_s = settings.body_timeout_s
         self._max_body_bytes = settings.max_body_bytes
-        self._watch = Watch()
+        self._watch = watch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; lifespan messages pass through."""

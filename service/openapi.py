@@ -45,6 +45,8 @@ SCHEMES: Json = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
+SECURITY: list[Json] = [{scheme: []} for scheme in SCHEMES]
+"""A key is needed, in either header."""
 
 TIMEOUT: Json = {
     "name": "X-Request-Timeout-S",
@@ -67,7 +69,7 @@ def document(app: FastAPI) -> Json:
             routes=app.routes,
             tags=app.openapi_tags,
         )
-        made.setdefault("components", {})["schemas"] = _components()
+        made["components"] = {"schemas": _components(), "securitySchemes": SCHEMES}
         if app.state.settings.api_keys:
             _require_keys(made)
         app.openapi_schema = made
@@ -76,11 +78,10 @@ def document(app: FastAPI) -> Json:
 
 def _require_keys(document: Json) -> None:
     """Say of every route that needs a key how to send it."""
-    document["components"]["securitySchemes"] = SCHEMES
     for path, methods in document["paths"].items():
         for operation in methods.values():
             if not keys.is_open(path):
-                operation["security"] = [{scheme: []} for scheme in SCHEMES]
+                operation["security"] = SECURITY
                 operation["responses"] |= problems((errors.Unauthorized,))
 
 

@@ -78,14 +78,14 @@ class Settings(BaseSettings):
         description="Seconds an answer may take; X-Request-Timeout-S can only shorten it.",
     )
     stuck_run_s: float = Field(
-        5.0,
+        4.0,
         gt=0,
         le=3600,
         description="Seconds after which a run of a graph is cut off, if runs like it take a tenth at most.",
     )
     stuck_worker_s: float = Field(
-        8.0,
-        ge=1,
+        7.0,
+        ge=3,
         le=3600,
         description="Seconds without a sign of life after which a worker is killed and replaced.",
     )
@@ -155,6 +155,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "host: without API keys only a loopback address is served, unless allow_no_key is true"
             )
+        if self.stuck_worker_s < self.stuck_run_s + 2:
+            raise ValueError("stuck_worker_s: must leave stuck_run_s and 2 s more, for a run to be cut off")
         if self.queue_rows < max(self.max_count, self.max_images):
             raise ValueError("queue_rows: must hold one whole request, at least max_count and max_images")
         return self

@@ -16,6 +16,15 @@ from service.state import repository
 
 router = plain_router("models")
 
+NAME = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "Name of the model.",
+    "schema": {"type": "string"},
+    "example": "fashion-vae",
+}
+
 
 @router.get(
     "/models",
@@ -24,26 +33,14 @@ router = plain_router("models")
 )
 async def list_models(request: Request) -> Response:
     """Return every checkpoint that was found, those that are refused with the reason."""
-    found = [_info(status).model_dump() for status in repository(request).listing()]
+    found = [info(status).model_dump() for status in repository(request).listing()]
     return answers.json(request, {"models": found})
 
 
 @router.get(
     "/models/{name}",
     summary="Show one model",
-    openapi_extra=openapi.get(responses.ModelResponse, UnknownModel)
-    | {
-        "parameters": [
-            {
-                "name": "name",
-                "in": "path",
-                "required": True,
-                "description": "Name of the model.",
-                "schema": {"type": "string"},
-                "example": "fashion-vae",
-            },
-        ]
-    },
+    openapi_extra={**openapi.get(responses.ModelResponse, UnknownModel), "parameters": [NAME]},
 )
 async def show_model(request: Request) -> Response:
     """Return one checkpoint: what it offers, in which shapes, and how well it does."""
@@ -51,10 +48,11 @@ async def show_model(request: Request) -> Response:
     status = listing.get(request.path_params["name"])
     if status is None:
         raise UnknownModel(f"There is no such model; known are {', '.join(listing)}.")
-    return answers.json(request, _info(status).model_dump())
+    return answers.json(request, info(status).model_dump())
 
 
-def _info(status: ModelStatus) -> ModelInfo:
+def info(status: ModelStatus) -> ModelInfo:
+    """Return what is told of a checkpoint."""
     return ModelInfo(
         name=status.name,
         version=status.version,

@@ -173,7 +173,7 @@ def test_workers_end_with_their_supervisor(service: ServiceProcess):
 def test_nothing_is_left_behind(service: ServiceProcess):
     workers = service.workers()
     held = {link.readlink() for link in Path(f"/proc/{workers[0]}/fd").iterdir()}
-    folder = next(file.parent for file in held if file.parent.name.startswith("latent-metrics-"))
+    folder = next(file.parent.parent for file in held if "/latent-service-" in str(file))
     assert folder.is_dir()
     service.stop()
     assert service.wait() == 0

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from service.drain import Drain
+from service.exchange import Watch
 from service.keys import Keys
 from service.middleware import Limit, Observe
 from service.settings import Settings
@@ -41,7 +42,7 @@ class Site:
             ],
             middleware=[
                 Middleware(Observe, drain=self.drain),
-                Middleware(Limit, settings=chosen, keys=Keys(chosen)),
+                Middleware(Limit, settings=chosen, keys=Keys(chosen), watch=Watch()),
             ],
         )
         self.client = httpx.AsyncClient(

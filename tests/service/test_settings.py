@@ -41,7 +41,7 @@ def test_every_setting_is_a_flag_and_a_variable(monkeypatch: pytest.MonkeyPatch,
         "drain_delay_s": "4.0",
         "request_timeout_s": "7.0",
         "stuck_run_s": "3.0",
-        "stuck_worker_s": "4.5",
+        "stuck_worker_s": "5.5",
         "header_timeout_s": "5.0",
         "body_timeout_s": "6.0",
         "reader_timeout_s": "8.0",
@@ -101,6 +101,7 @@ def test_every_setting_explains_itself():
         (["--prot", "1"], r"unrecognized arguments: --prot 1"),
         (["--port"], r"argument --port: expected one argument"),
         (["--queue-rows", "100"], r"queue_rows: must hold one whole request, .*"),
+        (["--stuck-worker-s", "5"], r"stuck_worker_s: must leave stuck_run_s and 2 s more, .*"),
     ],
 )
 def test_bad_setting_is_one_line_that_names_it(arguments: list[str], message: str):

@@ -1,0 +1,202 @@
+"""Runs that never return, event loops that hang, workers that die: noticed, ended, replaced."""
+
+import os
+import random
+import signal
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from conftest import StartService
+from problems import check_problem
+from process import ServiceProcess, wait_until
+from tiny import write_tiny
+
+GOOD = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
+ENDLESS = {"latents": [[1e6, 0.0, 0.0, 0.0]]}
+LIMITS = {"stuck_run_s": 1, "stuck_worker_s": 3}
+IN_A_THREAD_MS = 20
+SERVING_AGAIN_S = 15
+
+both = pytest.mark.parametrize("workers", [1, 2])
+
+
+def write_endless(tmp_path: Path, **options: Any) -> None:
+    write_tiny(tmp_path / "checkpoints", operations=("decode",), default_for=("decode",), **options)
+    write_tiny(tmp_path / "checkpoints", "other", operations=("generate",), default_for=("generate",))
+
+
+def post(service: ServiceProcess, body: object, **headers: str) -> httpx.Response | None:
+    """Return the answer, None if the connection is lost."""
+    with service.client() as client:
+        try:
+            return client.post("/decode", json=body, headers=headers)
+        except httpx.TransportError:
+            return None
+
+
+def serves(service: ServiceProcess) -> bool:
+    """Say whether each of a few connections of their own gets its answer."""
+    answers = [post(service, GOOD) for _ in range(8)]
+    return all(answer is not None and answer.status_code == 200 for answer in answers)
+
+
+@pytest.mark.parametrize(("workers", "slow_ms"), [(1, 0), (2, IN_A_THREAD_MS)])
+def test_an_endless_loop_is_left_and_answered_with_504(
+    tmp_path: Path, start_service: StartService, workers: int, slow_ms: float
+):
+    write_endless(tmp_path, endless="loop", slow_ms=slow_ms)
+    service = start_service(workers=workers, **LIMITS)
+    started_s = time.monotonic()
+    answer = post(service, ENDLESS)
+    assert answer is not None
+    check_problem(answer, 504, "deadline-exceeded")
+    assert 1 <= time.monotonic() - started_s < 4
+    assert serves(service)
+    assert len(service.workers()) == workers
+
+
+def test_an_endless_run_is_504_at_its_callers_deadline(tmp_path: Path, start_service: StartService):
+    write_endless(tmp_path, endless="loop", slow_ms=IN_A_THREAD_MS)
+    service = start_service(stuck_run_s=2)
+    started_s = time.monotonic()
+    answer = post(service, ENDLESS, **{"x-request-timeout-s": "0.5"})
+    assert answer is not None
+    check_problem(answer, 504, "deadline-exceeded")
+    assert 0.5 <= time.monotonic() - started_s < 1.5
+    assert service.get("/health/live").status_code == 200
+
+
+@both
+def test_a_node_that_never_returns_costs_one_worker_and_nobody_else_an_answer(
+    tmp_path: Path, start_service: StartService, workers: int
+):
+    write_endless(tmp_path, endless="node", slow_ms=IN_A_THREAD_MS)
+    service = start_service(workers=workers, drain_delay_s=30, **LIMITS)
+    started_s = time.monotonic()
+    with ThreadPoolExecutor(2) as callers:
+        stuck = callers.submit(post, service, ENDLESS)
+        readiness = {callers.submit(ready_until, service, stuck).result()} if workers == 1 else set()
+        answer = stuck.result()
+    assert answer is not None
+    check_problem(answer, 504, "deadline-exceeded")
+    assert readiness <= {frozenset({200, 503})}
+    wait_until(lambda: len(service.workers()) == workers + 1, "it is replaced", SERVING_AGAIN_S)
+    assert serves(service)
+    assert time.monotonic() - started_s < SERVING_AGAIN_S
+    assert "a run does not end" in service.log()
+
+
+def ready_until(service: ServiceProcess, stuck: "Future[httpx.Response | None]") -> frozenset[int]:
+    """Return what a worker says of its readiness while it holds a stuck request, and works for others."""
+    seen = set()
+    with service.client() as client:
+        while not stuck.done():
+            try:
+                seen.add(client.get("/health/ready").status_code)
+                assert client.post("/generate", json={}).status_code == 200
+            except httpx.ConnectError:  # it listens no more
+                break
+    return frozenset(seen)
+
+
+@both
+def test_an_event_loop_that_hangs_costs_one_worker(tmp_path: Path, start_service: StartService, workers: int):
+    write_endless(tmp_path, endless="node")
+    service = start_service(workers=workers, **LIMITS)
+    started_s = time.monotonic()
+    assert post(service, ENDLESS) is None
+    wait_until(lambda: len(service.workers()) == workers + 1, "it is replaced", SERVING_AGAIN_S)
+    assert serves(service)
+    assert time.monotonic() - started_s < SERVING_AGAIN_S
+    assert "shows no sign of life; it is killed" in service.log()
+
+
+@both
+def test_a_worker_that_is_halted_is_replaced(tmp_path: Path, start_service: StartService, workers: int):
+    write_endless(tmp_path)
+    service = start_service(workers=workers, **LIMITS)
+    halted_s = time.monotonic()
+    os.kill(service.workers()[0], signal.SIGSTOP)
+    wait_until(lambda: len(service.workers()) == workers + 1, "it is replaced", SERVING_AGAIN_S)
+    assert serves(service)
+    assert time.monotonic() - halted_s < SERVING_AGAIN_S
+
+
+def test_a_service_that_was_halted_as_a_whole_goes_on(tmp_path: Path, start_service: StartService):
+    write_endless(tmp_path)
+    service = start_service(**LIMITS)
+    everybody = [service.process.pid, *service.workers()]
+    for pid in everybody:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(4)  # longer than a worker may be silent
+    for pid in everybody:
+        os.kill(pid, signal.SIGCONT)
+    assert serves(service)
+    assert "no sign of life" not in service.log()
+
+
+@both
+def test_a_single_killed_worker_is_replaced_and_callers_wait_for_the_next(
+    tmp_path: Path, start_service: StartService, workers: int
+):
+    write_endless(tmp_path)
+    service = start_service(workers=workers)
+    os.kill(service.workers()[0], signal.SIGKILL)
+    assert serves(service)
+    wait_until(lambda: len(service.workers()) == workers + 1, "it is replaced", SERVING_AGAIN_S)
+
+
+@pytest.mark.chaos
+@both
+def test_killing_workers_for_a_minute_loses_only_what_they_held(
+    tmp_path: Path, start_service: StartService, workers: int
+):
+    kill_workers(tmp_path, start_service, workers, seconds=60)
+
+
+def test_killing_a_few_workers_loses_only_what_they_held(tmp_path: Path, start_service: StartService):
+    kill_workers(tmp_path, start_service, workers=2, seconds=2)
+
+
+def kill(service: ServiceProcess, worker: int) -> None:
+    """Kill a worker and wait for the next."""
+    started = len(service.workers())
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: len(service.workers()) > started, "it is replaced", SERVING_AGAIN_S)
+
+
+def kill_workers(tmp_path: Path, start_service: StartService, workers: int, seconds: float) -> None:
+    write_endless(tmp_path, slow_ms=5)
+    service = start_service(workers=workers)
+    callers, order = 8, random.Random(0)
+    stop = threading.Event()
+
+    def load() -> tuple[int, int]:
+        ok = lost = 0
+        while not stop.is_set():
+            answer = post(service, GOOD)
+            if answer is None:
+                lost += 1
+            else:
+                assert answer.status_code == 200
+                ok += 1
+        return ok, lost
+
+    with ThreadPoolExecutor(callers) as pool:
+        running = [pool.submit(load) for _ in range(callers)]
+        end_s, kills = time.monotonic() + seconds, 0
+        while time.monotonic() < end_s:
+            kill(service, order.choice(service.workers()[-workers:]))
+            kills += 1
+        stop.set()
+        ok, lost = (sum(counts) for counts in zip(*(one.result() for one in running), strict=True))
+    assert kills
+    assert lost <= kills * callers
+    assert ok > 10 * kills
+    assert serves(service)
