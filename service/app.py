@@ -50,7 +50,7 @@ def create_app(settings: Settings, orders: Orders | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.drain = Drain()
     app.state.keys = Keys(settings)
-    app.state.watch = Watch()
+    app.state.watch = Watch(settings.max_held_bytes)
     app.state.repository = Repository(settings, orders)
     routers = [part.router for part in (encode, generate, translate, models, health, admin, docs)]
     for router in routers:

@@ -138,6 +138,11 @@ class Connection(HttpToolsProtocol):
         self.transport.write(_written(error, request_id))
         self.transport.write_eof()
 
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes of answers that the client has not taken yet."""
+        return self._wire.waiting_bytes
+
     def look(self, now_s: float) -> None:
         """End the connection if its client has let it wait for too long."""
         if self._reads_too_slowly(now_s):

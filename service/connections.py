@@ -28,16 +28,30 @@ class Connections:
     `share` counts those too that are on their way in or out.
     """
 
-    def __init__(self, held: Collection[Connection], share: Share, most: int) -> None:
+    def __init__(
+        self, held: Collection[Connection], share: Share, *, most: int, max_unread_bytes: int
+    ) -> None:
         self._held = held
         self._share = share
         self._most = most
+        self._max_unread_bytes = max_unread_bytes
 
     def look(self) -> None:
-        """End those whose clients let them wait for too long."""
+        """End those whose clients let them wait for too long, or leave too much unread."""
         now_s = time.monotonic()
         for connection in list(self._held):
             connection.look(now_s)
+        unread_bytes = sum(connection.unread_bytes for connection in self._held)
+        if unread_bytes > self._max_unread_bytes:
+            self._end_worst_readers(unread_bytes)
+
+    def _end_worst_readers(self, unread_bytes: int) -> None:
+        for connection in sorted(self._held, key=lambda one: one.unread_bytes, reverse=True):
+            if unread_bytes <= self._max_unread_bytes:
+                return
+            unread_bytes -= connection.unread_bytes
+            logger.warning("ended a connection that left %d bytes unread", connection.unread_bytes)
+            connection.end()
 
     def room(self) -> int:
         """Return how many more may be taken; if need be, end those that wait longest for their clients."""

@@ -14,7 +14,14 @@ from contextlib import suppress
 
 from starlette.types import Message, Receive, Scope, Send
 
-from service.errors import BodyTooLarge, DeadlineExceeded, RequestTimeout, ServiceError, problem_response
+from service.errors import (
+    BodyTooLarge,
+    DeadlineExceeded,
+    QueueFull,
+    RequestTimeout,
+    ServiceError,
+    problem_response,
+)
 
 LOOK_EVERY_S = 0.02
 """Time from one look at the open requests to the next: a deadline is kept as closely as that."""
@@ -39,18 +46,21 @@ class Exchange:
         "_send",
         "_started",
         "_task",
+        "_watch",
         "_watcher",
         "body_deadline_s",
         "deadline_s",
         "error",
         "gone",
+        "held_bytes",
         "was_cut",
     )
 
-    def __init__(self, receive: Receive, send: Send, max_bytes: int) -> None:
+    def __init__(self, receive: Receive, send: Send, max_bytes: int, watch: Watch) -> None:
         self._receive = receive
         self._send = send
         self._max_bytes = max_bytes
+        self._watch = watch
         self._read_bytes = 0
         self._read_all = False
         self._receiving = False
@@ -65,6 +75,8 @@ class Exchange:
         self.error: ServiceError | None = None
         """What to answer in the place of the application."""
         self.gone = False
+        self.held_bytes = 0
+        """Bytes of the body that count with the watch."""
         self.was_cut = False
 
     def begin(self, task: asyncio.Task[object] | None) -> None:
@@ -106,6 +118,7 @@ class Exchange:
 
         Raises:
             BodyTooLarge: with it the body is over the limit, whatever it announced.
+            QueueFull: with it all bodies together are over theirs.
         """
         self._receiving = True
         message = await self._receive()
@@ -114,6 +127,11 @@ class Exchange:
         if self._read_bytes > self._max_bytes:
             self.error = self._too_large()
             raise self.error
+        more_bytes = len(message.get("body", b""))
+        if not self._watch.hold(more_bytes):
+            self.error = QueueFull("Too much is being sent here at once.", headers={"Retry-After": "1"})
+            raise self.error
+        self.held_bytes += more_bytes
         return message
 
     async def send(self, message: Message) -> None:
@@ -176,9 +194,11 @@ class Exchange:
 
 
 class Watch:
-    """Looks at every open exchange of one event loop from time to time."""
+    """Looks at every open exchange of one event loop from time to time, and at what all of them hold."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_held_bytes: int) -> None:
+        self._max_held_bytes = max_held_bytes
+        self._held_bytes = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[Exchange] = set()
         self._looking = False
@@ -194,9 +214,17 @@ class Watch:
             self._loop.call_later(LOOK_EVERY_S, self._look, self._loop)
 
     def end(self, exchange: Exchange) -> None:
-        """Let go of an exchange."""
+        """Let go of an exchange, and of its body."""
         self._open.discard(exchange)
+        self._held_bytes -= exchange.held_bytes
         exchange.end()
+
+    def hold(self, more_bytes: int) -> bool:
+        """Say whether more of a body may be held; it counts until its exchange ends."""
+        if self._held_bytes + more_bytes > self._max_held_bytes:
+            return False
+        self._held_bytes += more_bytes
+        return True
 
     def hurry(self, end_s: float) -> None:
         """Bring the deadline of every open exchange forward to `end_s`."""

@@ -108,7 +108,7 @@ class Limit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(receive, send, self._max_body_bytes)
+        exchange = Exchange(receive, send, self._max_body_bytes, self._watch)
         try:
             self._keys.check(scope)
             now_s = time.monotonic()

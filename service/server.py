@@ -107,6 +107,7 @@ class Server(uvicorn.Server):
             cast(set[Connection], self.server_state.connections),
             ties.share,
             most=max(1, settings.max_connections // settings.workers),
+            max_unread_bytes=settings.max_held_bytes,
         )
         self._pulse = ties.pulse
         self._parent = ties.parent

@@ -109,6 +109,11 @@ class Settings(BaseSettings):
     )
     max_header_bytes: int = Field(32 << 10, ge=1024, description="Bytes the head of a request may hold.")
     max_body_bytes: int = Field(32 << 20, ge=1, description="Bytes a request body may hold.")
+    max_held_bytes: int = Field(
+        256 << 20,
+        ge=1,
+        description="Bytes of bodies that one worker holds at once, and as many of answers nobody reads.",
+    )
     max_images: int = Field(256, ge=1, le=65536, description="Images one request may carry.")
     max_image_pixels: int = Field(
         50_000_000, ge=1, description="Pixels one image may have before it is resized."
@@ -157,6 +162,8 @@ class Settings(BaseSettings):
             )
         if self.stuck_worker_s < self.stuck_run_s + 2:
             raise ValueError("stuck_worker_s: must leave stuck_run_s and 2 s more, for a run to be cut off")
+        if self.max_held_bytes < self.max_body_bytes:
+            raise ValueError("max_held_bytes: must hold one whole body, at least max_body_bytes")
         if self.queue_rows < max(self.max_count, self.max_images):
             raise ValueError("queue_rows: must hold one whole request, at least max_count and max_images")
         return self

@@ -1,8 +1,9 @@
 """Clients that take their time: for a head, a body, an answer, or for nothing at all."""
 
+import select
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -23,18 +24,17 @@ LARGE = b'{"count": 512}'
 LARGE_BYTES = 512 * 128 * 128 * 3
 
 
+def write_large(root: Path) -> None:
+    """Write a model of large pictures."""
+    options = {"operations": ("generate",), "channels": 3, "size": 128, "default_for": ("generate",)}
+    write_tiny(root / "checkpoints", "large", **options)
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     root = tmp_path_factory.mktemp("slow")
     write_tiny(root / "checkpoints", "tiny", default_for=("encode", "decode"))
-    write_tiny(
-        root / "checkpoints",
-        "large",
-        operations=("generate",),
-        channels=3,
-        size=128,
-        default_for=("generate",),
-    )
+    write_large(root)
     limits = {
         "header_timeout_s": HEADER_S,
         "body_timeout_s": BODY_S,
@@ -162,6 +162,47 @@ def test_slow_clients_slow_nobody_else(service: ServiceProcess):
                 assert client.post("/decode", content=DECODE).status_code == 200
         for wire in wires:
             wire.refusal(408, "request-timeout")
+
+
+def test_bodies_together_have_a_limit_too(start_service: StartService):
+    service = start_service(max_body_bytes=1_000_000, max_held_bytes=2_500_000)
+    body = b"x" * 1_000_000
+    with ExitStack() as opened:
+        wires = [opened.enter_context(Wire(service)) for _ in range(3)]
+        for wire in wires:
+            wire.post("/decode", "Content-Length: 1000000", body=body[1:])
+        answered = [wire for wire in wires if is_answered(wire)]
+        (wire,) = answered
+        assert wire.refusal(429, "queue-full").headers["retry-after"] == "1"
+    with service.client(headers={"content-type": "application/json"}) as client:
+        wait_until(lambda: client.post("/decode", content=body).status_code == 400, "there is room again")
+
+
+def is_answered(wire: Wire) -> bool:
+    """Say whether there is an answer, or will be in a moment."""
+    return bool(select.select([wire.socket], [], [], 1)[0])
+
+
+def test_answers_that_nobody_reads_have_a_limit_together(tmp_path: Path, start_service: StartService):
+    write_large(tmp_path)
+    limit = LARGE_BYTES
+    limits = {"max_held_bytes": limit, "max_body_bytes": limit}
+    service = start_service(reader_timeout_s=60, keep_alive_timeout_s=1, **limits)
+    with ExitStack() as opened:
+        wires = [opened.enter_context(ask_for_much(service)) for _ in range(2)]
+        for wire in wires:
+            wire.socket.recv(1)
+        wait_until(lambda: "bytes unread" in service.log(), "one of them is ended")
+        received = [read_what_comes(wire) for wire in wires]
+    assert min(received) < LARGE_BYTES <= max(received)
+
+
+def read_what_comes(wire: Wire) -> int:
+    received = 0
+    with suppress(ConnectionError):
+        while data := wire.socket.recv(1 << 20):
+            received += len(data)
+    return received
 
 
 @pytest.mark.parametrize("workers", [1, 2])

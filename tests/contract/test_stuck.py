@@ -3,10 +3,10 @@
 import os
 import random
 import signal
-import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import httpx
@@ -14,7 +14,7 @@ import pytest
 
 from conftest import StartService
 from problems import check_problem
-from process import ServiceProcess, wait_until
+from process import ServiceProcess, is_alive, wait_until
 from tiny import write_tiny
 
 GOOD = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
@@ -22,6 +22,7 @@ ENDLESS = {"latents": [[1e6, 0.0, 0.0, 0.0]]}
 LIMITS = {"stuck_run_s": 1, "stuck_worker_s": 3}
 IN_A_THREAD_MS = 20
 SERVING_AGAIN_S = 15
+CALLERS = 8
 
 both = pytest.mark.parametrize("workers", [1, 2])
 
@@ -164,39 +165,55 @@ def test_killing_a_few_workers_loses_only_what_they_held(tmp_path: Path, start_s
     kill_workers(tmp_path, start_service, workers=2, seconds=2)
 
 
-def kill(service: ServiceProcess, worker: int) -> None:
-    """Kill a worker and wait for the next."""
-    started = len(service.workers())
-    os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: len(service.workers()) > started, "it is replaced", SERVING_AGAIN_S)
+class Load:
+    """Callers that ask all the time, on a connection of their own each time, and what became of it."""
+
+    def __init__(self, service: ServiceProcess) -> None:
+        self.service = service
+        self.ok = self.lost = 0
+        self.wrong: list[str] = []
+        self._going = True
+
+    def __enter__(self) -> "Load":
+        self._pool = ThreadPoolExecutor(CALLERS)
+        for _ in range(CALLERS):
+            self._pool.submit(self._ask)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._going = False
+        self._pool.shutdown()
+
+    def wait_for_answers(self, count: int) -> None:
+        """Wait until some more have been answered."""
+        enough = self.ok + count
+        wait_until(lambda: self.ok >= enough, "it serves", SERVING_AGAIN_S)
+
+    def _ask(self) -> None:
+        while self._going:
+            answer = post(self.service, GOOD)
+            if answer is None:
+                self.lost += 1
+            elif answer.status_code == 200:
+                self.ok += 1
+            else:
+                self.wrong.append(answer.text)
 
 
 def kill_workers(tmp_path: Path, start_service: StartService, workers: int, seconds: float) -> None:
     write_endless(tmp_path, slow_ms=5)
     service = start_service(workers=workers)
-    callers, order = 8, random.Random(0)
-    stop = threading.Event()
-
-    def load() -> tuple[int, int]:
-        ok = lost = 0
-        while not stop.is_set():
-            answer = post(service, GOOD)
-            if answer is None:
-                lost += 1
-            else:
-                assert answer.status_code == 200
-                ok += 1
-        return ok, lost
-
-    with ThreadPoolExecutor(callers) as pool:
-        running = [pool.submit(load) for _ in range(callers)]
-        end_s, kills = time.monotonic() + seconds, 0
+    order, kills = random.Random(0), 0
+    with Load(service) as load:
+        end_s = time.monotonic() + seconds
         while time.monotonic() < end_s:
-            kill(service, order.choice(service.workers()[-workers:]))
+            load.wait_for_answers(order.randint(1, 40))
+            os.kill(order.choice([pid for pid in service.workers() if is_alive(pid)]), signal.SIGKILL)
             kills += 1
-        stop.set()
-        ok, lost = (sum(counts) for counts in zip(*(one.result() for one in running), strict=True))
     assert kills
-    assert lost <= kills * callers
-    assert ok > 10 * kills
+    assert load.wrong == []
+    assert load.lost <= kills * CALLERS
+    assert load.ok > kills
     assert serves(service)

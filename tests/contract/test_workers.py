@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import StartService
-from process import ROOT, ServiceProcess, wait_until
+from process import ROOT, ServiceProcess, is_alive, wait_until
 from tiny import write_tiny
 
 DECODE = {"latents": [[0.1, 0.2, 0.3, 0.4]]}
@@ -66,13 +66,6 @@ def post(service: ServiceProcess, body: object) -> int:
 
 def open_sockets(pid: int) -> int:
     return sum(str(link.readlink()).startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir())
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_models_are_the_same_on_every_worker(service: ServiceProcess):

@@ -42,7 +42,7 @@ class Site:
             ],
             middleware=[
                 Middleware(Observe, drain=self.drain),
-                Middleware(Limit, settings=chosen, keys=Keys(chosen), watch=Watch()),
+                Middleware(Limit, settings=chosen, keys=Keys(chosen), watch=Watch(chosen.max_held_bytes)),
             ],
         )
         self.client = httpx.AsyncClient(
