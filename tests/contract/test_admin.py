@@ -69,6 +69,19 @@ def test_an_unloaded_name_serves_nowhere_until_it_is_loaded(start: Start, worker
     assert statuses(service) == {200}
 
 
+def test_an_order_is_only_answered_once_every_worker_has_followed(start: Start):
+    service = start(workers=2)
+    halted = service.workers()[1]
+    os.kill(halted, signal.SIGSTOP)
+    try:
+        answer = order(service, "unload", **ADMIN, **{"X-Request-Timeout-S": "1"})
+    finally:
+        os.kill(halted, signal.SIGCONT)
+    check_problem(answer, 504, "deadline-exceeded")
+    assert order(service, "unload").status_code == 200
+    assert statuses(service) == {404}
+
+
 @both
 def test_a_replaced_worker_serves_no_unloaded_name(start: Start, workers: int):
     service = start(workers=workers)

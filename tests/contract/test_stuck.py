@@ -91,6 +91,7 @@ def test_a_node_that_never_returns_costs_one_worker_and_nobody_else_an_answer(
     assert serves(service)
     assert time.monotonic() - started_s < SERVING_AGAIN_S
     assert "a run does not end" in service.log()
+    assert "no sign of life" not in service.log()
 
 
 def ready_until(service: ServiceProcess, stuck: "Future[httpx.Response | None]") -> frozenset[int]:
@@ -129,15 +130,24 @@ def test_a_worker_that_is_halted_is_replaced(tmp_path: Path, start_service: Star
     assert time.monotonic() - halted_s < SERVING_AGAIN_S
 
 
+def sleeps(pid: int) -> int:
+    """Return how often a process has gone to sleep."""
+    return int(Path(f"/proc/{pid}/status").read_text().split("\nvoluntary_ctxt_switches:")[1].split()[0])
+
+
 def test_a_service_that_was_halted_as_a_whole_goes_on(tmp_path: Path, start_service: StartService):
     write_endless(tmp_path)
     service = start_service(**LIMITS)
-    everybody = [service.process.pid, *service.workers()]
-    for pid in everybody:
+    supervisor, (worker,) = service.process.pid, service.workers()
+    looked = sleeps(supervisor) + 4
+    wait_until(lambda: sleeps(supervisor) > looked, "the supervisor has looked a few times")
+    for pid in (supervisor, worker):
         os.kill(pid, signal.SIGSTOP)
     time.sleep(4)  # longer than a worker may be silent
-    for pid in everybody:
-        os.kill(pid, signal.SIGCONT)
+    looked = sleeps(supervisor)
+    os.kill(supervisor, signal.SIGCONT)
+    wait_until(lambda: sleeps(supervisor) > looked, "the supervisor goes on first")
+    os.kill(worker, signal.SIGCONT)
     assert serves(service)
     assert "no sign of life" not in service.log()
 

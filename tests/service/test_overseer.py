@@ -13,7 +13,7 @@ from service.manifest import Graph
 from service.overseer import Overseer
 from tiny import describe_tiny
 
-STUCK_S = 0.3
+STUCK_S = 0.5
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_its_time_begins_with_the_run_and_not_in_the_queue(overseer: Overseer):
     watched = overseer.watch(0)
     time.sleep(2 * STUCK_S)
     with watched:
-        time.sleep(STUCK_S / 2)
+        time.sleep(STUCK_S * 0.7)
     assert not watched.is_cut
 
 
