@@ -175,6 +175,10 @@ def test_killing_a_few_workers_loses_only_what_they_held(tmp_path: Path, start_s
     kill_workers(tmp_path, start_service, workers=2, seconds=2)
 
 
+def alive(service: ServiceProcess) -> list[int]:
+    return [pid for pid in service.workers() if is_alive(pid)]
+
+
 class Load:
     """Callers that ask all the time, on a connection of their own each time, and what became of it."""
 
@@ -220,7 +224,8 @@ def kill_workers(tmp_path: Path, start_service: StartService, workers: int, seco
         end_s = time.monotonic() + seconds
         while time.monotonic() < end_s:
             load.wait_for_answers(order.randint(1, 40))
-            os.kill(order.choice([pid for pid in service.workers() if is_alive(pid)]), signal.SIGKILL)
+            wait_until(lambda: alive(service), "a worker lives", SERVING_AGAIN_S)
+            os.kill(order.choice(alive(service)), signal.SIGKILL)
             kills += 1
     assert kills
     assert load.wrong == []
