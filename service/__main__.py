@@ -23,15 +23,9 @@ def main(arguments: list[str]) -> int:
         return _fail(str(error), 1)
     # Until something is served there is nothing to finish, and Ctrl-C just ends the process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if settings.workers > 1:
-        from service.workers import supervise  # noqa: PLC0415
+    from service.workers import supervise  # noqa: PLC0415
 
-        return supervise(settings, listener)
-    from service.balance import Balance  # noqa: PLC0415
-    from service.server import serve  # noqa: PLC0415
-
-    serve(settings, listener, Balance(1).share(0), announce=True)
-    return 0
+    return supervise(settings, listener)
 
 
 def _fail(message: str, code: int) -> int:

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable
 
 from service.balance import Share
+from service.connections import Connections
 
 BACKLOG = 2048
 """Connections that may wait to be taken."""
@@ -23,6 +24,9 @@ AT_ONCE = 64
 
 GIVE_WAY_S = 0.001
 """Time for workers with fewer connections to take the next one."""
+
+FULL_S = 0.05
+"""Time to wait where all connections are being worked on, until an answer has gone out."""
 
 PAUSE_S = 0.5
 """Time to wait where the process may open no more files, until some connections have ended."""
@@ -34,11 +38,19 @@ class Acceptor:
     """Accepts for one event loop; closed and waited for as an asyncio server is."""
 
     def __init__(
-        self, listener: socket.socket, share: Share, protocol: Callable[[], asyncio.Protocol]
+        self,
+        listener: socket.socket,
+        share: Share,
+        connections: Connections,
+        protocol: Callable[[], asyncio.Protocol],
     ) -> None:
-        """Listen on a bound socket and give every connection, counted in `share`, to a new `protocol`."""
+        """Listen on a bound socket and give every connection, counted in `share`, to a new `protocol`.
+
+        `connections` says whether there is room for another.
+        """
         self._listener = listener
         self._share = share
+        self._connections = connections
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
         self._starting: set[asyncio.Task[object]] = set()
@@ -64,7 +76,10 @@ class Acceptor:
             self._loop.add_reader(self._listener, self._accept)
 
     def _accept(self) -> None:
-        for _ in range(AT_ONCE):
+        room = self._connections.room()
+        if not room:
+            self._pause(FULL_S, self._resume)
+        for _ in range(min(room, AT_ONCE)):
             if not self._share.is_fair:
                 self._pause(GIVE_WAY_S, self._accept_one)
                 return
@@ -74,7 +89,8 @@ class Acceptor:
     def _accept_one(self) -> None:
         if not self._closed:
             self._resume()
-            self._take()
+            if self._connections.room():
+                self._take()
 
     def _take(self) -> bool:
         """Take one connection; say whether to go on."""

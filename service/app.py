@@ -13,9 +13,12 @@ from starlette.exceptions import HTTPException
 
 from service.drain import Drain
 from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError, problem_response
+from service.exchange import Watch
+from service.keys import Keys
 from service.middleware import Limit, Observe
+from service.orders import Orders
 from service.repository import Repository
-from service.routes import docs, encode, generate, health, interpolate, models, playground, translate
+from service.routes import admin, docs, encode, generate, health, interpolate, models, playground, translate
 from service.settings import Settings
 from service.shortcut import Shortcut
 from service.state import request_id
@@ -30,8 +33,8 @@ chooses the form of the answer. Refusals are `application/problem+json` (RFC 945
 """
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Return the application; its models are loaded when it starts."""
+def create_app(settings: Settings, orders: Orders | None = None) -> FastAPI:
+    """Return the application; its models are loaded when it starts. `orders` are those all workers follow."""
     app = FastAPI(
         title="latent-service",
         summary="An HTTP API over the latent space of your images.",
@@ -46,14 +49,15 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.drain = Drain()
-    app.state.repository = Repository(settings)
-    routers = [
-        part.router for part in (encode, generate, interpolate, translate, models, health, docs, playground)
-    ]
+    app.state.keys = Keys(settings)
+    app.state.watch = Watch(settings.max_held_bytes)
+    app.state.repository = Repository(settings, orders)
+    parts = (encode, generate, interpolate, translate, models, health, admin, docs, playground)
+    routers = [part.router for part in parts]
     for router in routers:
         app.include_router(router)
     app.add_middleware(Shortcut, routers=routers)
-    app.add_middleware(Limit, settings=settings)
+    app.add_middleware(Limit, settings=settings, keys=app.state.keys, watch=app.state.watch)
     app.add_middleware(Observe, drain=app.state.drain)
     docs.mount_assets(app)
     playground.mount_assets(app)

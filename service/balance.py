@@ -45,6 +45,11 @@ class Share:
         least = min(self._counts)
         return bool(self._counts[self._worker] <= least + least // 4)
 
+    @property
+    def count(self) -> int:
+        """Return how many connections this worker holds."""
+        return int(self._counts[self._worker])
+
     def opened(self) -> None:
         """Count a connection."""
         self._counts[self._worker] += 1

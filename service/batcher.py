@@ -21,6 +21,7 @@ from concurrent.futures import Executor
 from service.engine import Arrays, Engine
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
 from service.jobs import Inputs, Job, Part, Run, run
+from service.overseer import Overseer
 from service.run_time import RunTime
 from service.telemetry import GraphMetrics
 from service.threads import Threads
@@ -47,6 +48,7 @@ class Batcher:
         queue_rows: int,
         run_time: RunTime,
         threads: Threads,
+        overseer: Overseer,
         metrics: GraphMetrics,
     ) -> None:
         """Put a queue before `engine`. No run exceeds `batch_rows` and no more than `queue_rows` wait."""
@@ -55,6 +57,7 @@ class Batcher:
         self._queue_rows = queue_rows
         self._run_time = run_time
         self._threads = threads
+        self._overseer = overseer
         self._metrics = metrics
         self._loop: asyncio.AbstractEventLoop | None = None
         self._small: OrderedDict[Job, None] = OrderedDict()
@@ -77,7 +80,8 @@ class Batcher:
 
         Raises:
             QueueFull: so many rows wait already that these do not fit.
-            DeadlineExceeded: the deadline had passed when the turn came to one of these rows.
+            DeadlineExceeded: the deadline had passed when the turn came to one of these rows, or their run
+                was cut off.
             InferenceFailed: the graph failed on one of these rows or gave a number that is not finite.
         """
         if self._loop is None:  # kept, since asking for it is a system call
@@ -126,10 +130,10 @@ class Batcher:
             self._awake = False
             return
         self._threads.note_small_run()
-        if self._run_time.seconds(sum(part.rows for part in parts)) > IN_PLACE_S:
+        if self._expected_s(parts) > IN_PLACE_S:
             self._run_in_thread(loop, self._threads.small, parts, self._run_next)
             return
-        self._finish(parts, run(self._engine, parts))
+        self._finish(parts, run(self._engine, parts, self._overseer.watch(IN_PLACE_S)))
         loop.call_soon(self._run_next, loop)
 
     def _start_pieces(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -165,7 +169,11 @@ class Batcher:
 
         self._runs_in_threads += 1
         self._metrics.queue_rows.set(self._waiting_rows)
-        loop.run_in_executor(executor, run, self._engine, parts).add_done_callback(end)
+        watched = self._overseer.watch(self._expected_s(parts))
+        loop.run_in_executor(executor, run, self._engine, parts, watched).add_done_callback(end)
+
+    def _expected_s(self, parts: list[Part]) -> float:
+        return self._run_time.seconds(sum(part.rows for part in parts))
 
     def _finish(self, parts: list[Part], done: Run) -> None:
         """Hand every part its rows."""
@@ -175,7 +183,7 @@ class Batcher:
         self._metrics.run_seconds.observe(done.seconds)
         for part, piece in zip(parts, done.pieces, strict=True):
             if piece is None:
-                part.job.fail(InferenceFailed())
+                part.job.fail(DeadlineExceeded() if done.is_cut else InferenceFailed())
             else:
                 part.job.accept(part.start, piece)
 

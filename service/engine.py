@@ -52,12 +52,13 @@ class Engine:
         _compare(spec.graph, "output", self._session.get_outputs(), spec.outputs)
         self._outputs = [tensor.name for tensor in spec.outputs]
 
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
+    def run(self, inputs: Mapping[str, NDArray[Any]], options: ort.RunOptions | None = None) -> Arrays:
         """Run the graph on N rows and return its outputs by name, N rows each.
 
-        Raises whatever ONNX Runtime raises for inputs that the graph cannot take.
+        `options` are an overseer's, which may end the run. Raises whatever ONNX Runtime raises for inputs
+        that the graph cannot take, or for a run that was ended.
         """
-        return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))
+        return dict(zip(self._outputs, self._session.run(self._outputs, inputs, options), strict=True))
 
 
 def _session_options() -> ort.SessionOptions:

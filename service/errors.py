@@ -31,15 +31,19 @@ class ServiceError(Exception):
     The ladder, by whose turn it is to act:
 
         the caller changes the request
-            400 BadRequest            the body cannot be read: broken JSON, multipart or npy
+            400 BadRequest            the request cannot be read: broken HTTP, JSON, multipart or npy
+            401 Unauthorized          no key that is known came with it (WWW-Authenticate)
+            403 Forbidden             the key is not the admin's, or there is none
             404 NoSuchRoute           nothing lives at this path
             404 UnknownModel          no checkpoint of this name, or version, is served
             405 MethodNotAllowed      the path exists, the method does not (Allow)
             406 NotAcceptable         none of the media types in Accept is offered
+            408 RequestTimeout        the request did not arrive in the time for it
             409 OperationNotOffered   the checkpoint lacks the operation
             413 BodyTooLarge          more bytes, or more pixels, than one request may have
             415 UnsupportedMediaType  the body is of a kind that cannot be read here
             422 InvalidField          the body can be read, but breaks a rule (errors: loc, msg)
+            431 HeadersTooLarge       a head of more bytes than it may have
         the caller comes again later
             429 QueueFull             as many rows wait as may wait (Retry-After)
             503 NotReady              no checkpoint serves yet, or the process is on its way out
@@ -89,6 +93,20 @@ class BadRequest(ServiceError):
     default_detail = "The request cannot be read."
 
 
+class Unauthorized(ServiceError):
+    """The request carries no key, or one that nobody was given."""
+
+    status, code, title = 401, "unauthorized", "Unauthorized"
+    default_detail = "A key is needed here, as Authorization: Bearer or as X-API-Key."
+
+
+class Forbidden(ServiceError):
+    """The request carries a key that does not open this route, or the route is off."""
+
+    status, code, title = 403, "forbidden", "Forbidden"
+    default_detail = "This needs the admin key."
+
+
 class NoSuchRoute(ServiceError):
     """Nothing lives at this path."""
 
@@ -115,6 +133,13 @@ class NotAcceptable(ServiceError):
 
     status, code, title = 406, "not-acceptable", "Not Acceptable"
     default_detail = "None of the media types in Accept is offered here."
+
+
+class RequestTimeout(ServiceError):
+    """The request did not arrive in the time it has for that."""
+
+    status, code, title = 408, "request-timeout", "Request Timeout"
+    default_detail = "The request did not arrive within the time allowed for it."
 
 
 class OperationNotOffered(ServiceError):
@@ -154,6 +179,13 @@ class InvalidField(ServiceError):
     def at(cls, loc: Location, msg: str) -> InvalidField:
         """Return the error of a single field."""
         return cls.of([FieldError(loc, msg)])
+
+
+class HeadersTooLarge(ServiceError):
+    """The head of the request has more bytes than it may have."""
+
+    status, code, title = 431, "headers-too-large", "Request Header Fields Too Large"
+    default_detail = "The head of the request is larger than is accepted here."
 
 
 class QueueFull(ServiceError):

@@ -14,7 +14,14 @@ from contextlib import suppress
 
 from starlette.types import Message, Receive, Scope, Send
 
-from service.errors import BodyTooLarge, DeadlineExceeded, ServiceError, problem_response
+from service.errors import (
+    BodyTooLarge,
+    DeadlineExceeded,
+    QueueFull,
+    RequestTimeout,
+    ServiceError,
+    problem_response,
+)
 
 LOOK_EVERY_S = 0.02
 """Time from one look at the open requests to the next: a deadline is kept as closely as that."""
@@ -35,31 +42,41 @@ class Exchange:
         "_read_all",
         "_read_bytes",
         "_receive",
+        "_receiving",
         "_send",
         "_started",
         "_task",
+        "_watch",
         "_watcher",
+        "body_deadline_s",
         "deadline_s",
         "error",
         "gone",
+        "held_bytes",
         "was_cut",
     )
 
-    def __init__(self, receive: Receive, send: Send, max_bytes: int) -> None:
+    def __init__(self, receive: Receive, send: Send, max_bytes: int, watch: Watch) -> None:
         self._receive = receive
         self._send = send
         self._max_bytes = max_bytes
+        self._watch = watch
         self._read_bytes = 0
         self._read_all = False
+        self._receiving = False
         self._started = False
         self._begun_s = 0.0
         self._task: asyncio.Task[object] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.deadline_s = math.inf
         """When the answer has to be there, on the scale of `time.monotonic()`."""
+        self.body_deadline_s = math.inf
+        """When the whole body has to be there."""
         self.error: ServiceError | None = None
         """What to answer in the place of the application."""
         self.gone = False
+        self.held_bytes = 0
+        """Bytes of the body that count with the watch."""
         self.was_cut = False
 
     def begin(self, task: asyncio.Task[object] | None) -> None:
@@ -80,6 +97,9 @@ class Exchange:
         if now_s >= self.deadline_s:
             self.error = self.error or DeadlineExceeded()
             self._cut()
+        elif self._receiving and now_s >= self.body_deadline_s and not self._read_all:
+            self.error = self.error or RequestTimeout()
+            self._cut()
         elif self._read_all and self._watcher is None and now_s >= self._begun_s + WATCH_AFTER_S:
             self._watcher = asyncio.ensure_future(self._watch_client())
 
@@ -98,12 +118,20 @@ class Exchange:
 
         Raises:
             BodyTooLarge: with it the body is over the limit, whatever it announced.
+            QueueFull: with it all bodies together are over theirs.
         """
+        self._receiving = True
         message = await self._receive()
+        self._receiving = False
         self._note(message)
         if self._read_bytes > self._max_bytes:
             self.error = self._too_large()
             raise self.error
+        more_bytes = len(message.get("body", b""))
+        if not self._watch.hold(more_bytes):
+            self.error = QueueFull("Too much is being sent here at once.", headers={"Retry-After": "1"})
+            raise self.error
+        self.held_bytes += more_bytes
         return message
 
     async def send(self, message: Message) -> None:
@@ -166,9 +194,11 @@ class Exchange:
 
 
 class Watch:
-    """Looks at every open exchange of one event loop from time to time."""
+    """Looks at every open exchange of one event loop from time to time, and at what all of them hold."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_held_bytes: int) -> None:
+        self._max_held_bytes = max_held_bytes
+        self._held_bytes = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[Exchange] = set()
         self._looking = False
@@ -184,9 +214,22 @@ class Watch:
             self._loop.call_later(LOOK_EVERY_S, self._look, self._loop)
 
     def end(self, exchange: Exchange) -> None:
-        """Let go of an exchange."""
+        """Let go of an exchange, and of its body."""
         self._open.discard(exchange)
+        self._held_bytes -= exchange.held_bytes
         exchange.end()
+
+    def hold(self, more_bytes: int) -> bool:
+        """Say whether more of a body may be held; it counts until its exchange ends."""
+        if self._held_bytes + more_bytes > self._max_held_bytes:
+            return False
+        self._held_bytes += more_bytes
+        return True
+
+    def hurry(self, end_s: float) -> None:
+        """Bring the deadline of every open exchange forward to `end_s`."""
+        for exchange in self._open:
+            exchange.deadline_s = min(exchange.deadline_s, end_s)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now_s = time.monotonic()

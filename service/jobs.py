@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.engine import Arrays, Engine
+from service.overseer import Watched
 from service.sampling import Draw, draw
 
 Inputs = Mapping[str, NDArray[Any] | Draw]
@@ -82,19 +83,26 @@ class Run(NamedTuple):
 
     pieces: list[Arrays | None]
     seconds: float
+    is_cut: bool = False
+    """It took far too long, and was ended."""
 
 
-def run(engine: Engine, parts: list[Part]) -> Run:
+def run(engine: Engine, parts: list[Part], watched: Watched) -> Run:
     """Run a batch, on whatever thread, and cut its outputs into the parts'.
 
     A failure is blamed on nobody: every part is run alone then, so that the innocent are answered.
     """
     started = time.perf_counter()
     try:
-        outputs = engine.run(_join(parts))
+        with watched as options:
+            outputs = engine.run(_join(parts), options)
     except Exception:  # whatever a graph raises, its callers must be answered
+        if watched.is_cut:
+            seconds = time.perf_counter() - started
+            logger.error("a run of %d parts was cut off after %.1f s", len(parts), seconds)
+            return Run([None] * len(parts), seconds, is_cut=True)
         if len(parts) > 1:
-            pieces = [run(engine, [part]).pieces[0] for part in parts]
+            pieces = [run(engine, [part], watched).pieces[0] for part in parts]
             return Run(pieces, time.perf_counter() - started)
         logger.exception("a run of %d rows failed", parts[0].rows)
         return Run([None], time.perf_counter() - started)

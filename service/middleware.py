@@ -1,6 +1,6 @@
 """What happens around every request, before its route and after it.
 
-    server -> Observe (request id, log, metrics) -> Limit (deadline, body bytes, vanished client) -> routes
+    server -> Observe (request id, log, metrics) -> Limit (key, deadline, body, vanished client) -> routes
 
 Plain ASGI, since these two are paid for by every request. They leave `request_id` and `deadline` (a time of
 `time.monotonic()`) in `scope["state"]`.
@@ -23,6 +23,7 @@ from service import telemetry
 from service.drain import Drain
 from service.errors import InvalidField, ServiceError, problem_response
 from service.exchange import Exchange, Watch, header
+from service.keys import Keys
 from service.settings import Settings
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -92,22 +93,27 @@ class Observe:
 
 
 class Limit:
-    """Holds a request to its deadline, its body to a number of bytes, and drops it when its client goes."""
+    """Holds a request to a key, a deadline and a number of bytes, and drops it when its client goes."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys, watch: Watch) -> None:
         self._app = app
+        self._keys = keys
         self._timeout_s = settings.request_timeout_s
+        self._body_timeout_s = settings.body_timeout_s
         self._max_body_bytes = settings.max_body_bytes
-        self._watch = Watch()
+        self._watch = watch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; lifespan messages pass through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(receive, send, self._max_body_bytes)
+        exchange = Exchange(receive, send, self._max_body_bytes, self._watch)
         try:
-            exchange.deadline_s = time.monotonic() + _timeout_s(scope, self._timeout_s)
+            self._keys.check(scope)
+            now_s = time.monotonic()
+            exchange.deadline_s = now_s + _timeout_s(scope, self._timeout_s)
+            exchange.body_deadline_s = now_s + self._body_timeout_s
             exchange.check_announced(scope)
             scope["state"]["deadline"] = exchange.deadline_s
             self._watch.begin(exchange)

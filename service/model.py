@@ -21,9 +21,13 @@ from service.checkpoint import CheckpointError
 from service.engine import Arrays, Engine
 from service.jobs import Inputs
 from service.manifest import Graph, Manifest, TensorSpec
+from service.overseer import FAR_TOO_LONG, Overseer
 from service.run_time import RunTime
 from service.telemetry import GraphMetrics
 from service.threads import Threads
+
+FIRST_RUN_S = 60.0
+"""Time for a run while nobody knows how long the graph takes."""
 
 WARM_UP_RUNS = 2
 WARM_UP_ROWS = 16
@@ -53,7 +57,7 @@ class Model:
         return await self._batchers[graph].run(inputs, deadline_s)
 
 
-def load(folder: Path, queue_rows: int, threads: Threads) -> Model:
+def load(folder: Path, queue_rows: int, threads: Threads, overseer: Overseer) -> Model:
     """Read the checkpoint in `folder`, build its engines and try them. Takes long: call it in a thread.
 
     Raises:
@@ -65,13 +69,15 @@ def load(folder: Path, queue_rows: int, threads: Threads) -> Model:
     for key, spec in manifest.graphs().items():
         engine = Engine(found.graphs[key], spec)
         golden = _Golden(key, spec, found.golden)
-        _check_golden(engine, golden, manifest)
+        first_runs = _FirstRuns(engine, golden, overseer)
+        _check_golden(first_runs, golden, manifest)
         batchers[key] = Batcher(
             engine,
             batch_rows=spec.preferred_batch,
             queue_rows=queue_rows,
-            run_time=_warm_up(engine, golden, len(manifest.labels or ())),
+            run_time=_warm_up(first_runs, golden, len(manifest.labels or ())),
             threads=threads,
+            overseer=overseer,
             metrics=GraphMetrics(manifest.name, key),
         )
     return Model(manifest, batchers, found.preview)
@@ -114,9 +120,36 @@ def _fits(value: NDArray[Any], tensor: TensorSpec) -> bool:
     return all(axis in (None, size) for size, axis in zip(value.shape[1:], tensor.shape, strict=True))
 
 
-def _check_golden(engine: Engine, golden: _Golden, manifest: Manifest) -> None:
+class _FirstRuns:
+    """Runs of a graph that may be anything yet."""
+
+    def __init__(self, engine: Engine, golden: _Golden, overseer: Overseer) -> None:
+        self._engine = engine
+        self._key = golden.key
+        self._overseer = overseer
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Run it once.
+
+        Raises:
+            CheckpointError: it fails, does not end, or gives numbers that are not finite.
+        """
+        watched = self._overseer.watch(FIRST_RUN_S / FAR_TOO_LONG)
+        try:
+            with watched as options:
+                outputs = self._engine.run(inputs, options)
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no base class but this
+            if watched.is_cut:
+                raise CheckpointError(f"{self._key} takes more than {FIRST_RUN_S:.0f} s") from None
+            raise CheckpointError(f"{self._key} cannot be run ({type(error).__name__})") from None
+        if not all(np.isfinite(value).all() for value in outputs.values()):
+            raise CheckpointError(f"{self._key} gives numbers that are not finite")
+        return outputs
+
+
+def _check_golden(first_runs: _FirstRuns, golden: _Golden, manifest: Manifest) -> None:
     """Run the golden sample; other processors round differently, but not by more than the tolerance."""
-    outputs = _try_run(engine, golden, golden.inputs)
+    outputs = first_runs.run(golden.inputs)
     for name, expected in golden.outputs.items():
         if outputs[name].shape != expected.shape:
             raise CheckpointError(f"golden sample: {golden.key} returns {name} in another shape")
@@ -129,7 +162,7 @@ def _check_golden(engine: Engine, golden: _Golden, manifest: Manifest) -> None:
             raise CheckpointError(f"golden sample: {golden.key} is off by {error:.2g} of the range of {name}")
 
 
-def _warm_up(engine: Engine, golden: _Golden, labels: int) -> RunTime:
+def _warm_up(first_runs: _FirstRuns, golden: _Golden, labels: int) -> RunTime:
     """Run one row and a batch, with labels from the first to the last, and measure both.
 
     Raises:
@@ -140,27 +173,17 @@ def _warm_up(engine: Engine, golden: _Golden, labels: int) -> RunTime:
     batch = {name: np.repeat(value, rows, axis=0) for name, value in single.items()}
     if "labels" in batch:
         batch["labels"] = np.linspace(0, max(0, labels - 1), rows, dtype=np.int64)
-    return RunTime(_time_runs(engine, golden, single), rows, _time_runs(engine, golden, batch))
+    return RunTime(_time_runs(first_runs, golden, single), rows, _time_runs(first_runs, golden, batch))
 
 
-def _time_runs(engine: Engine, golden: _Golden, inputs: Arrays) -> float:
+def _time_runs(first_runs: _FirstRuns, golden: _Golden, inputs: Arrays) -> float:
     """Return the seconds of the fastest of a few runs."""
     rows = len(next(iter(inputs.values())))
     times = []
     for _ in range(WARM_UP_RUNS):
         started = time.perf_counter()
-        outputs = _try_run(engine, golden, inputs)
+        outputs = first_runs.run(inputs)
         times.append(time.perf_counter() - started)
         if any(len(value) != rows for value in outputs.values()):
             raise CheckpointError(f"{golden.key} does not return one row per row")
     return min(times)
-
-
-def _try_run(engine: Engine, golden: _Golden, inputs: Arrays) -> Arrays:
-    try:
-        outputs = engine.run(inputs)
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no base class but this
-        raise CheckpointError(f"{golden.key} cannot be run ({type(error).__name__})") from None
-    if not all(np.isfinite(value).all() for value in outputs.values()):
-        raise CheckpointError(f"{golden.key} gives numbers that are not finite")
-    return outputs

@@ -15,27 +15,38 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service import answers, bodies, errors, examples, responses, schemas
+from service import answers, bodies, errors, examples, keys, responses, schemas
 from service.errors import PROBLEM_JSON, ServiceError
 
 REF = "#/components/schemas/{model}"
 
 Json = dict[str, Any]
 
-ALWAYS: tuple[type[ServiceError], ...] = (errors.ServiceError,)
-OF_POSTS: tuple[type[ServiceError], ...] = (
+ALWAYS: tuple[type[ServiceError], ...] = (
     errors.BadRequest,
+    errors.RequestTimeout,
+    errors.BodyTooLarge,
+    errors.InvalidField,
+    errors.HeadersTooLarge,
+    errors.ServiceError,
+    errors.DeadlineExceeded,
+)
+OF_POSTS: tuple[type[ServiceError], ...] = (
     errors.UnknownModel,
     errors.NotAcceptable,
     errors.OperationNotOffered,
-    errors.BodyTooLarge,
     errors.UnsupportedMediaType,
-    errors.InvalidField,
     errors.QueueFull,
     errors.InferenceFailed,
     errors.NotReady,
-    errors.DeadlineExceeded,
 )
+
+SCHEMES: Json = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+SECURITY: list[Json] = [{scheme: []} for scheme in SCHEMES]
+"""A key is needed, in either header."""
 
 TIMEOUT: Json = {
     "name": "X-Request-Timeout-S",
@@ -58,9 +69,20 @@ def document(app: FastAPI) -> Json:
             routes=app.routes,
             tags=app.openapi_tags,
         )
-        made.setdefault("components", {})["schemas"] = _components()
+        made["components"] = {"schemas": _components(), "securitySchemes": SCHEMES}
+        if app.state.settings.api_keys:
+            _require_keys(made)
         app.openapi_schema = made
     return app.openapi_schema
+
+
+def _require_keys(document: Json) -> None:
+    """Say of every route that needs a key how to send it."""
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            if not keys.is_open(path):
+                operation["security"] = SECURITY
+                operation["responses"] |= problems((errors.Unauthorized,))
 
 
 def post(

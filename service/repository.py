@@ -1,9 +1,6 @@
-"""The checkpoints that serve: finds them, has them verified, swaps versions while requests are running.
+"""The checkpoints that serve: looks for them, swaps versions while requests are running, follows orders.
 
-    folder -> Repository (every few seconds) -> Model; route -> Repository.get -> Model
-
-Of each name the highest version that passes every check serves. A version that fails is refused with its
-reason while everything else keeps serving, and what is loaded is only given up for something that works.
+folder -> Repository (every few seconds) -> Model; route -> Repository.get -> Model
 """
 
 from __future__ import annotations
@@ -11,17 +8,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
+import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from service import checkpoint, memory, telemetry
-from service.checkpoint import CheckpointError
+from service import memory, telemetry
 from service.errors import NotReady, OperationNotOffered, UnknownModel
-from service.manifest import NAME_PATTERN, Manifest, Operation
+from service.folder import Entry, Folder
+from service.manifest import Manifest, Operation
 from service.model import Model, load
+from service.orders import OrderBook, Orders
+from service.overseer import Overseer
 from service.settings import Settings
 from service.threads import Threads
 
@@ -40,10 +39,8 @@ NEEDS: dict[Offer, tuple[Operation, ...]] = {
 INSTEAD: dict[Offer, Operation] = {"interpolate": "decode"}
 """An operation that will do in the place of all that an offer needs."""
 
-BAD_NAME = "a name is made of lower-case letters, digits and hyphens, 64 at most"
-
-Fingerprint = tuple[tuple[str, int, int, int], ...]
-"""Name, bytes, modification time and inode of every file of a folder: equal as long as nobody touched it."""
+LOOK_EVERY_S = 0.05
+"""Time from one look whether all workers have followed an order to the next."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +54,7 @@ class ModelStatus:
     """The version that serves, else the highest there is."""
     versions: tuple[int, ...]
     """Versions in the folder, highest first."""
-    state: Literal["serving", "refused"]
+    state: Literal["serving", "refused", "unloaded"]
     reason: str | None
     """Why the highest version does not serve."""
     manifest: Manifest | None
@@ -67,51 +64,36 @@ class ModelStatus:
     """Operations it answers when a request names no model."""
 
 
-@dataclass(frozen=True)
-class _Refusal:
-    fingerprint: Fingerprint
-    reason: str
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """One name: the model that serves, if any, and the versions that were refused."""
-
-    versions: tuple[int, ...]
-    model: Model | None = None
-    fingerprint: Fingerprint = ()
-    refusals: dict[int, _Refusal] = field(default_factory=dict)
-
-    @property
-    def reason(self) -> str | None:
-        """Say why a higher version than the serving one was refused."""
-        if not self.refusals:
-            return None
-        version = max(self.refusals)
-        return f"version {version}: {self.refusals[version].reason}"
-
-
 class Repository:
-    """The served models, kept up to date with a folder. Belongs to one event loop."""
+    """The served models, kept up to date with a folder and with orders. Belongs to one event loop."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Take the folder and the limits from `settings`; nothing is read before `start`."""
-        self._root = settings.checkpoints
+    def __init__(self, settings: Settings, orders: Orders | None = None) -> None:
+        """Take the folder and the limits from `settings`; nothing is read before `start`.
+
+        Without `orders` there are none, and none can be given.
+        """
         self._interval_s = settings.reload_interval_s
-        self._queue_rows = settings.queue_rows
         self._threads = Threads()
-        self._entries: dict[str, _Entry] = {}
+        self._overseer = Overseer(settings.stuck_run_s)
+        self._folder = Folder(
+            settings.checkpoints,
+            lambda folder: load(folder, settings.queue_rows, self._threads, self._overseer),
+        )
+        self._orders = orders or OrderBook(Path(os.devnull), 1).orders(0)
+        self._followed: dict[str, str] = {}
+        self._news = asyncio.Event()
+        self._entries: dict[str, Entry] = {}
         self._defaults: dict[Operation, str] = {}
         self._chosen: dict[tuple[str | None, Offer, str | None], Model] = {}
         self._polling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Load what is there, then keep watching the folder if the settings say so."""
+        """Load what is there, then keep watching the orders, and the folder if the settings say so."""
+        self._overseer.start()
         await self.refresh()
         if not self._entries:
             logger.warning("no checkpoints in the folder given as checkpoints")
-        if self._interval_s:
-            self._polling = asyncio.create_task(self._poll())
+        self._polling = asyncio.create_task(self._poll())
 
     async def stop(self) -> None:
         """Stop watching and let the run in progress finish."""
@@ -120,12 +102,51 @@ class Repository:
             with suppress(asyncio.CancelledError):
                 await self._polling
         self._threads.shutdown()
+        self._overseer.stop()
 
-    async def refresh(self) -> None:
-        """Look at the folder once, and serve what is new. Loading happens in a thread."""
-        entries = await asyncio.to_thread(self._scan, self._entries)
-        if entries == self._entries:
-            return
+    @property
+    def is_stuck(self) -> bool:
+        """Say whether a run goes on for ever: its thread is lost, and with it this process."""
+        return self._overseer.is_stuck
+
+    async def refresh(self, *, only_orders: bool = False) -> None:
+        """Look at the folder once, or at what there are new orders for. Loading happens in a thread."""
+        asked_s, given = time.monotonic(), self._orders.read()
+        only = [name for name, order in given.items() if order != self._followed.get(name)]
+        entries = await asyncio.to_thread(
+            self._folder.look, self._entries, self._orders.unloaded(given), only if only_orders else None
+        )
+        if entries != self._entries:
+            self._take(entries)
+        self._followed = given
+        self._orders.note_followed(asked_s)
+
+    def follow(self) -> None:
+        """Look for new orders; they are followed soon."""
+        asked_s = time.monotonic()
+        if self._orders.read() != self._followed:
+            self._news.set()
+        elif not self._news.is_set():
+            self._orders.note_followed(asked_s)
+
+    async def give(self, name: str, *, serve: bool) -> ModelStatus:
+        """Have every worker serve a name, and look for its versions again, or not serve it at all.
+
+        Raises:
+            UnknownModel: there is no checkpoint of that name.
+        """
+        if not await asyncio.to_thread(self._folder.has, name):
+            raise UnknownModel
+        asked_s = self._orders.give(name, serve=serve)
+        while not self._orders.all_followed(asked_s):
+            self.follow()
+            await asyncio.sleep(LOOK_EVERY_S)
+        if name not in self._entries:  # removed meanwhile
+            raise UnknownModel
+        return self._status(name, self._entries[name])
+
+    def _take(self, entries: dict[str, Entry]) -> None:
+        """Serve what was found."""
         loaded = {id(entry.model) for entry in self._entries.values()}
         news = any(id(entry.model) not in loaded for entry in entries.values() if entry.model)
         self._entries = entries
@@ -196,13 +217,13 @@ class Repository:
             raise UnknownModel(f"That version of {name} is not being served; version {current} is.")
         return chosen
 
-    def _status(self, name: str, entry: _Entry) -> ModelStatus:
+    def _status(self, name: str, entry: Entry) -> ModelStatus:
         manifest = entry.model.manifest if entry.model else None
         return ModelStatus(
             name=name,
             version=manifest.version if manifest else max(entry.versions, default=None),
             versions=entry.versions,
-            state="serving" if manifest else "refused",
+            state="serving" if manifest else "unloaded" if entry.is_unloaded else "refused",
             reason=entry.reason,
             manifest=manifest,
             preview=entry.model.preview if entry.model else None,
@@ -211,66 +232,15 @@ class Repository:
 
     async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(self._interval_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval_s or None):
+                    await self._news.wait()
+            only_orders = self._news.is_set()
+            self._news.clear()
             try:
-                await self.refresh()
+                await self.refresh(only_orders=only_orders)
             except Exception:
                 logger.exception("looking at the checkpoint folder failed; what is loaded keeps serving")
-
-    def _scan(self, known: dict[str, _Entry]) -> dict[str, _Entry]:
-        """Return what the folder holds now, given what was known. Runs in a thread and changes nothing."""
-        try:
-            names = sorted(child.name for child in self._root.iterdir() if child.is_dir())
-        except OSError as error:
-            if known:
-                logger.warning("the checkpoint folder cannot be read (%s)", type(error).__name__)
-            return known
-        entries = {}
-        for name in names:
-            if name.isprintable() and not name.startswith("."):
-                entry = self._scan_name(name, known.get(name, _Entry(())))
-                if entry.versions:
-                    entries[name] = entry
-        return entries
-
-    def _scan_name(self, name: str, known: _Entry) -> _Entry:
-        """Settle on the highest version of a name that serves or can be loaded."""
-        try:
-            versions = tuple(checkpoint.versions(self._root, name))
-        except OSError as error:
-            logger.warning("the checkpoints of %s cannot be read (%s)", name, type(error).__name__)
-            return known
-        if versions and not re.fullmatch(NAME_PATTERN, name):
-            return _Entry(versions, refusals={versions[0]: _Refusal((), BAD_NAME)})
-        refusals: dict[int, _Refusal] = {}
-        for version in versions:
-            folder = self._root / name / str(version)
-            fingerprint = _fingerprint(folder)
-            serves = known.model is not None and known.model.manifest.version == version
-            if serves and fingerprint == known.fingerprint:
-                return _Entry(versions, known.model, fingerprint, refusals)
-            refusal = known.refusals.get(version)
-            if refusal is None or refusal.fingerprint != fingerprint:
-                loaded = self._load(folder, fingerprint)
-                if isinstance(loaded, Model):
-                    return _Entry(versions, loaded, fingerprint, refusals)
-                refusal = loaded
-            refusals[version] = refusal
-            if serves:  # spoilt on disk, but the copy in memory was verified
-                return _Entry(versions, known.model, known.fingerprint, refusals)
-        return _Entry(versions, None, (), refusals)
-
-    def _load(self, folder: Path, fingerprint: Fingerprint) -> Model | _Refusal:
-        try:
-            return load(folder, self._queue_rows, self._threads)
-        except CheckpointError as error:
-            reason = str(error)
-        except Exception:
-            # A hostile file may break any parser in any way, and must not take the others along.
-            logger.exception("loading %s/%s failed", folder.parent.name, folder.name)
-            reason = "it cannot be loaded"
-        logger.warning("refused %s/%s: %s", folder.parent.name, folder.name, reason)
-        return _Refusal(fingerprint, reason)
 
     def _settle_defaults(self) -> None:
         """Give every operation to the first by name of those that claim it."""
@@ -287,7 +257,9 @@ class Repository:
     def _report(self) -> None:
         serving = self._serving()
         telemetry.MODELS.labels("serving").set(len(serving))
-        telemetry.MODELS.labels("refused").set(len(self._entries) - len(serving))
+        unloaded = sum(entry.is_unloaded for entry in self._entries.values())
+        telemetry.MODELS.labels("unloaded").set(unloaded)
+        telemetry.MODELS.labels("refused").set(len(self._entries) - len(serving) - unloaded)
         logger.info("serving %s", self)
 
 
@@ -302,12 +274,3 @@ def _lacking(manifest: Manifest, offers: Offer, to: str | None) -> str:
     if to is not None and manifest.operations.translate:
         return f"{manifest.name} translates to {', '.join(manifest.operations.translate)} only."
     return f"{manifest.name} does not offer {offers}; it offers {', '.join(manifest.offers())}."
-
-
-def _fingerprint(folder: Path) -> Fingerprint:
-    try:
-        with os.scandir(folder) as files:
-            stats = [(file.name, file.stat()) for file in files]
-    except OSError:
-        return ()
-    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats))

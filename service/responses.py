@@ -105,7 +105,7 @@ class ModelInfo(BaseModel):
     name: str
     version: int | None = Field(description="The version that serves, else the highest found.")
     versions: list[int]
-    state: Literal["serving", "refused"]
+    state: Literal["serving", "refused", "unloaded"]
     reason: str | None = Field(description="Why the highest version does not serve.")
     default_for: list[str] = Field(description="Operations it answers when a request names no model.")
     title: str | None = None

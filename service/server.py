@@ -9,13 +9,17 @@ connection behind its answer; then it stops listening and finishes what it has b
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
+import os
 import select
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -24,9 +28,19 @@ from service import memory, telemetry
 from service.acceptor import Acceptor
 from service.app import create_app
 from service.balance import Share
+from service.connection import Connection
+from service.connections import Connections
 from service.drain import Drain
+from service.orders import Orders
+from service.pulse import Pulse
+from service.repository import Repository
 from service.settings import Settings
-from service.transport import Protocol
+
+TICK_S = 0.5
+"""Time from one look at what may take too long to the next: limits are kept as closely as that."""
+
+GIVE_UP_S = 1.0
+"""Time for requests to be finished by a process that has lost a thread."""
 
 SETTLE_S = 0.1
 """Time for requests to arrive on connections that were accepted just before listening stopped."""
@@ -34,31 +48,44 @@ SETTLE_S = 0.1
 TAKE_IN_S = 2.0
 """Most time to accept and read what has arrived; bodies that nobody reads could stretch it for ever."""
 
+STUCK = 4
+"""Exit code of a worker that has lost a thread."""
 
-def serve(
-    settings: Settings, listener: socket.socket, share: Share, announce: bool, *, parent: int | None = None
-) -> None:
-    """Serve on `listener` until told to stop; `announce` prints where, and what, once it does.
+logger = logging.getLogger(__name__)
 
-    `share` says how many connections are held here, `parent` is a pipe whose end says that the supervisor is
-    gone.
-    """
+
+class Ties(NamedTuple):
+    """What ties a worker to the supervisor and the others."""
+
+    share: Share
+    """How many connections it holds."""
+    pulse: Pulse
+    """Says that its event loop turns."""
+    orders: Orders
+    """What all workers are asked to serve."""
+    parent: int
+    """A pipe whose end says that the supervisor is gone."""
+
+
+def serve(settings: Settings, listener: socket.socket, ties: Ties, *, announce: bool) -> None:
+    """Serve on `listener` until told to stop; `announce` prints where, and what, once it does."""
     memory.limit_pools()
     telemetry.configure_logs(settings.log_level)
-    app = create_app(settings)
+    app = create_app(settings, ties.orders)
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=Protocol,
+        http=Connection,
         ws="none",
         lifespan="on",
         access_log=False,
         proxy_headers=False,
         log_config=None,
         server_header=False,
+        timeout_keep_alive=math.ceil(settings.keep_alive_timeout_s),
         timeout_graceful_shutdown=math.ceil(settings.request_timeout_s) + 1,
     )
-    Server(config, app, share, settings.drain_delay_s, announce, parent).run(sockets=[listener])
+    Server(config, app, settings, ties, announce).run(sockets=[listener])
 
 
 class Server(uvicorn.Server):
@@ -68,43 +95,50 @@ class Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         app: FastAPI,
-        share: Share,
-        drain_delay_s: float,
+        settings: Settings,
+        ties: Ties,
         announce: bool,
-        parent: int | None,
     ) -> None:
         super().__init__(config)
         self._app = app
-        self._share = share
-        self._drain_delay_s = drain_delay_s
+        self._settings = settings
+        self._share = ties.share
+        self._connections = Connections(
+            cast(set[Connection], self.server_state.connections),
+            ties.share,
+            most=max(1, settings.max_connections // settings.workers),
+            max_unread_bytes=settings.max_held_bytes,
+        )
+        self._pulse = ties.pulse
+        self._parent = ties.parent
         self._announce = announce
-        self._parent = parent
+        self._is_stuck = False
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Drain on SIGTERM, without the delay on SIGINT; a second SIGINT cuts off what is in flight."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._stop, self._drain_delay_s)
+        loop.add_signal_handler(signal.SIGTERM, self._stop, self._settings.drain_delay_s)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
-        if self._parent is not None:  # a worker whose supervisor was killed must not stay behind
-            loop.add_reader(self._parent, self._orphaned, self._parent)
+        loop.add_reader(self._parent, self._orphaned, self._parent)
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application and listen, then say so in one line."""
+        self._tick(asyncio.get_running_loop())
         await super().startup([])
         self._share.join()
         self.servers = [
-            Acceptor(listener, self._share, self._protocol)  # type: ignore[misc]
+            Acceptor(listener, self._share, self._connections, self._connection)  # type: ignore[misc]
             for listener in sockets or []
         ]
         if self._announce and sockets:
             sys.stdout.write(f"{_address(sockets[0])} serves {self._app.state.repository}\n")
             sys.stdout.flush()
 
-    def _protocol(self) -> asyncio.Protocol:
+    def _connection(self) -> asyncio.Protocol:
         """Return what speaks HTTP on one connection."""
-        return Protocol(self.config, self.server_state, self.lifespan.state, self._share)
+        return Connection(self.config, self.server_state, self.lifespan.state, self._share, self._settings)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, let what was accepted speak, then close as uvicorn does.
@@ -117,6 +151,25 @@ class Server(uvicorn.Server):
         await asyncio.sleep(SETTLE_S)
         await self._take_in([])
         await super().shutdown(sockets)
+        if self._is_stuck:
+            os._exit(STUCK)  # no other way leads past a thread that does not end
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Show a sign of life, look for orders, and at everything that may take too long."""
+        loop.call_later(TICK_S, self._tick, loop)
+        self._pulse.beat()
+        self._connections.look()
+        repository: Repository = self._app.state.repository
+        repository.follow()
+        if repository.is_stuck and not self._is_stuck:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """End this process, whose thread does not come back; what is in flight has a moment to finish."""
+        logger.error("a run does not end; this worker makes room for another")
+        self._is_stuck = True
+        self._app.state.watch.hurry(time.monotonic() + GIVE_UP_S)
+        self._stop(0)
 
     async def _take_in(self, listeners: list[int]) -> None:
         """Go on until nothing waits in a listener or a connection: a busy machine may be far behind."""
@@ -144,7 +197,7 @@ class Server(uvicorn.Server):
 
     def _orphaned(self, parent: int) -> None:
         asyncio.get_running_loop().remove_reader(parent)
-        self._stop(self._drain_delay_s)
+        self._stop(self._settings.drain_delay_s)
 
     def _stop(self, delay_s: float) -> None:
         drain: Drain = self._app.state.drain

@@ -1,21 +1,47 @@
 """Every limit and path of the service, typed and frozen; the first thing `python -m service` makes.
 
 A setting comes from its flag, else from the environment variable `LATENT_<NAME>`, else from its default.
+Keys have no flags, since other processes can read a command line; they come from the environment or a file.
+`settings_page` makes docs/settings.md of what is said here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict, SettingsError
+
+SECRETS = ("api_keys", "admin_key")
+"""Settings that are never shown and have no flags."""
 
 
 class BadSetting(Exception):
     """A setting that cannot be; the message is one line that names it and says what is allowed."""
+
+
+def _check_key(key: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-+\--~]+", key.get_secret_value()):
+        raise ValueError("a key is made of visible ASCII characters other than the comma")
+    return key
+
+
+def _split(text: Any) -> Any:
+    return re.split(r"[\s,]+", text.strip(", \t\r\n")) if isinstance(text, str) else text
+
+
+Key = Annotated[SecretStr, AfterValidator(_check_key)]
 
 
 class Settings(BaseSettings):
@@ -51,7 +77,43 @@ class Settings(BaseSettings):
         le=3600,
         description="Seconds an answer may take; X-Request-Timeout-S can only shorten it.",
     )
+    stuck_run_s: float = Field(
+        4.0,
+        gt=0,
+        le=3600,
+        description="Seconds after which a run of a graph is cut off, if runs like it take a tenth at most.",
+    )
+    stuck_worker_s: float = Field(
+        7.0,
+        ge=3,
+        le=3600,
+        description="Seconds without a sign of life after which a worker is killed and replaced.",
+    )
+    header_timeout_s: float = Field(
+        10.0, gt=0, le=3600, description="Seconds in which the head of a request has to arrive."
+    )
+    body_timeout_s: float = Field(
+        25.0, gt=0, le=3600, description="Seconds in which the body of a request has to follow its head."
+    )
+    reader_timeout_s: float = Field(
+        20.0, gt=0, le=3600, description="Seconds a client may take to read the next 64 KiB of its answer."
+    )
+    keep_alive_timeout_s: float = Field(
+        20.0, gt=0, le=3600, description="Seconds a connection may idle before its next request begins."
+    )
+    max_connections: int = Field(
+        900,
+        ge=1,
+        le=1_000_000,
+        description="Connections all workers hold; one more ends the one that idles longest.",
+    )
+    max_header_bytes: int = Field(32 << 10, ge=1024, description="Bytes the head of a request may hold.")
     max_body_bytes: int = Field(32 << 20, ge=1, description="Bytes a request body may hold.")
+    max_held_bytes: int = Field(
+        256 << 20,
+        ge=1,
+        description="Bytes of bodies that one worker holds at once, and as many of answers nobody reads.",
+    )
     max_images: int = Field(256, ge=1, le=65536, description="Images one request may carry.")
     max_image_pixels: int = Field(
         50_000_000, ge=1, description="Pixels one image may have before it is resized."
@@ -63,17 +125,45 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line that is written."
     )
+    api_keys: CliSuppress[Annotated[tuple[Key, ...], NoDecode, BeforeValidator(_split)]] = Field(
+        (), description="Keys, with commas between them, one of which every request then has to carry."
+    )
+    api_keys_file: Path | None = Field(
+        None, description="File of API keys, one per line, in the place of LATENT_API_KEYS."
+    )
+    admin_key: CliSuppress[Key | None] = Field(
+        None, description="Key that loads and unloads models; without it nobody can."
+    )
+    admin_key_file: Path | None = Field(
+        None, description="File that holds the admin key, in the place of LATENT_ADMIN_KEY."
+    )
     allow_no_key: bool = Field(
         False,
         description="Serve without API keys beyond loopback; only for networks that are closed otherwise.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_files(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Take in keys from files once, so that a worker that is started later has no others."""
+        for name in SECRETS:
+            path = given.get(f"{name}_file")
+            if path and given.get(name):
+                raise ValueError(f"{name}: the keys are given twice, themselves and by {name}_file")
+            if path:
+                given = {**given, name: _read(Path(path), f"{name}_file")}
+        return given
+
     @model_validator(mode="after")
     def _check(self) -> Settings:
-        if not self.allow_no_key and not _is_loopback(self.host):
+        if not (self.api_keys or self.allow_no_key or _is_loopback(self.host)):
             raise ValueError(
                 "host: without API keys only a loopback address is served, unless allow_no_key is true"
             )
+        if self.stuck_worker_s < self.stuck_run_s + 2:
+            raise ValueError("stuck_worker_s: must leave stuck_run_s and 2 s more, for a run to be cut off")
+        if self.max_held_bytes < self.max_body_bytes:
+            raise ValueError("max_held_bytes: must hold one whole body, at least max_body_bytes")
         if self.queue_rows < max(self.max_count, self.max_images):
             raise ValueError("queue_rows: must hold one whole request, at least max_count and max_images")
         return self
@@ -85,6 +175,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     Raises:
         BadSetting: a flag is unknown or a value is not allowed.
     """
+    _refuse_secrets(arguments)
     try:
         return Settings(
             _cli_parse_args=list(arguments),
@@ -100,9 +191,30 @@ def read_settings(arguments: Sequence[str]) -> Settings:
             raise BadSetting(message) from None
         name = str(first["loc"][0])
         flag, variable = f"--{name.replace('_', '-')}", f"LATENT_{name.upper()}"
+        if name in SECRETS:
+            raise BadSetting(f"{variable}: {message}") from None
         raise BadSetting(f"{flag} (or {variable}): {message}, not {first['input']!r}") from None
     except SettingsError as error:
         raise BadSetting(str(error).removeprefix("error parsing CLI: ")) from None
+
+
+def _refuse_secrets(arguments: Sequence[str]) -> None:
+    for name in SECRETS:
+        flag = f"--{name.replace('_', '-')}"
+        if any(argument.partition("=")[0] == flag for argument in arguments):
+            raise BadSetting(
+                f"{flag}: other processes can read a command line; use LATENT_{name.upper()} or {flag}-file"
+            )
+
+
+def _read(path: Path, name: str) -> str:
+    try:
+        text = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise ValueError(f"{name}: the file cannot be read as ASCII text") from None
+    if not text:
+        raise ValueError(f"{name}: the file holds no key")
+    return text
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,6 +12,7 @@ from typing import cast
 from starlette.requests import Request
 
 from service.drain import Drain
+from service.keys import Keys
 from service.repository import Repository
 from service.settings import Settings
 
@@ -19,6 +20,11 @@ from service.settings import Settings
 def settings(request: Request) -> Settings:
     """Return the settings the application was made with."""
     return cast(Settings, request.app.state.settings)
+
+
+def keys(request: Request) -> Keys:
+    """Return who may ask."""
+    return cast(Keys, request.app.state.keys)
 
 
 def repository(request: Request) -> Repository:

@@ -9,6 +9,7 @@ event loops are made in the workers. Told to stop, the supervisor passes it on a
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -18,13 +19,20 @@ from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
+from pathlib import Path
 
 from prometheus_client.multiprocess import mark_process_dead
 
 from service import memory, telemetry
 from service.balance import Balance
-from service.server import serve
+from service.orders import OrderBook
+from service.pulse import Pulses
+from service.server import Ties, serve
 from service.settings import Settings
+from service.workers import METRICS_FOLDER
+
+LOOK_EVERY_S = 0.5
+"""Time from one look for signs of life to the next."""
 
 RESTART_DELAY_S = 1.0
 """Pause before a dead worker is replaced, so that one that cannot live does not take a core."""
@@ -40,12 +48,16 @@ logger = logging.getLogger(__name__)
 class Supervisor:
     """Starts workers, passes signals on to them and replaces those that die."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, folder: Path) -> None:
+        """Supervise workers on `listener`, whose orders are kept in `folder`."""
         self._settings = settings
         self._listener = listener
         self._workers: dict[ForkProcess, int] = {}
         """With their numbers, from 0 on."""
         self._balance = Balance(settings.workers)
+        self._pulses = Pulses(settings.workers, math.ceil(settings.stuck_worker_s / LOOK_EVERY_S))
+        self._orders = OrderBook(folder, settings.workers)
+        self._looked_s = time.monotonic()
         self._stopping = False
         self._exit_code = 0
         self._woken, self._waker = socket.socketpair()
@@ -62,12 +74,13 @@ class Supervisor:
         for number in range(self._settings.workers):
             self._start(number, announce=number == 0)
         while self._workers:
-            ready = wait([self._woken, *(worker.sentinel for worker in self._workers)])
+            ready = wait([self._woken, *(worker.sentinel for worker in self._workers)], LOOK_EVERY_S)
             if self._woken in ready:
                 for number in self._woken.recv(64):
                     self._pass_on(number)
             for worker in [worker for worker in self._workers if worker.sentinel in ready]:
                 self._bury(worker, self._workers.pop(worker))
+            self._look()
         return self._exit_code
 
     def _start(self, number: int, *, announce: bool = False, pause_s: float = 0) -> None:
@@ -76,6 +89,7 @@ class Supervisor:
         worker.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         self._workers[worker] = number
+        self._pulses.expect(number)
 
     def _work(self, number: int, announce: bool, pause_s: float) -> None:
         """Be a worker."""
@@ -87,10 +101,26 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         time.sleep(pause_s)
         try:
-            serve(self._settings, self._listener, self._balance.share(number), announce, parent=self._alive)
+            serve(self._settings, self._listener, self._ties(number), announce=announce)
         except Exception:
             logger.exception("a worker cannot serve")
             sys.exit(CANNOT_START)
+
+    def _ties(self, number: int) -> Ties:
+        return Ties(
+            self._balance.share(number), self._pulses.pulse(number), self._orders.orders(number), self._alive
+        )
+
+    def _look(self) -> None:
+        """Kill workers that show no sign of life; they are buried like any other."""
+        if time.monotonic() < self._looked_s + LOOK_EVERY_S:
+            return
+        self._looked_s = time.monotonic()
+        silent = self._pulses.look()
+        for worker, number in self._workers.items():
+            if number in silent:
+                logger.error("worker %s shows no sign of life; it is killed", worker.pid)
+                worker.kill()
 
     def _pass_on(self, number: int) -> None:
         """Hand a signal to every worker; the socket closes when the last of them closes it."""
@@ -105,7 +135,8 @@ class Supervisor:
         """Take note of a worker's end and replace it, unless this is the end of all."""
         worker.join()
         self._balance.share(number).leave()
-        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        if METRICS_FOLDER in os.environ:
+            mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
         if self._stopping:
             return
         if worker.exitcode == CANNOT_START:

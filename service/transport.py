@@ -1,6 +1,6 @@
 """One system call per answer: its head and its body are written together.
 
-    acceptor -> Protocol (uvicorn's) -> JoinedWrites -> socket
+    connection -> JoinedWrites -> socket
 
 uvicorn writes the head of an answer and then its body, and uvloop sends each at once.
 """
@@ -8,32 +8,9 @@ uvicorn writes the head of an answer and then its body, and uvloop sends each at
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from typing import Any
-
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
-
-from service.balance import Share
-
-State = dict[str, Any]
-
-
-class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol of one connection, with joined writes; `share` counts it until its end."""
-
-    def __init__(self, config: Config, server_state: ServerState, app_state: State, share: Share) -> None:
-        super().__init__(config, server_state, app_state)
-        self._share = share
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection up."""
-        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of the connection."""
-        self._share.closed()
-        super().connection_lost(exc)
 
 
 class JoinedWrites:
@@ -43,10 +20,21 @@ class JoinedWrites:
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []
+        self._written = 0
 
     def __getattr__(self, name: str) -> Any:
         """Do everything else as the transport does."""
         return getattr(self._transport, name)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that the client has left no room for, and that are kept for it here."""
+        return int(self._transport.get_write_buffer_size())
+
+    @property
+    def taken_bytes(self) -> int:
+        """Bytes that have gone out since the connection was made."""
+        return self._written - self.waiting_bytes
 
     def write(self, data: bytes) -> None:
         """Send `data` before the event loop looks at its connections again."""
@@ -54,12 +42,24 @@ class JoinedWrites:
             self._loop.call_soon(self._flush)
         self._parts.append(data)
 
+    def write_eof(self) -> None:
+        """Say that nothing follows what was written."""
+        self._flush()
+        self._transport.write_eof()
+
     def close(self) -> None:
         """Close the connection behind what was written."""
         self._flush()
         self._transport.close()
 
+    def discard(self) -> None:
+        """Close the connection at once, and forget what is kept for its client, also in the system."""
+        connection = self._transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
     def _flush(self) -> None:
         parts, self._parts = self._parts, []
         if parts and not self._transport.is_closing():
+            self._written += sum(map(len, parts))
             self._transport.writelines(parts)

@@ -1,4 +1,4 @@
-"""Several serving processes on one socket: the way into the supervisor.
+"""Serving processes on one socket, one or several: the way into the supervisor.
 
 __main__ -> supervise -> supervisor -> server.serve, in each worker
 """
@@ -8,8 +8,12 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+from pathlib import Path
 
 from service.settings import Settings
+
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of its own is made in it
+"""Where files are that all workers use, if the system has it: nothing tidies up there behind their backs."""
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Where the workers' numbers meet; prometheus_client looks at it once, when it is imported."""
@@ -17,9 +21,14 @@ METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 def supervise(settings: Settings, listener: socket.socket) -> int:
     """Run the settings' number of workers until told to stop, and return the exit code."""
-    with tempfile.TemporaryDirectory(prefix="latent-metrics-") as folder:
-        os.environ[METRICS_FOLDER] = folder
+    memory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="latent-service-", dir=memory) as folder:
+        metrics, orders = Path(folder, "metrics"), Path(folder, "orders")
+        for part in (metrics, orders):
+            part.mkdir()
+        if settings.workers > 1:  # for a single one it would only cost time
+            os.environ[METRICS_FOLDER] = str(metrics)
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's own threads would not survive a fork
         from service.supervisor import Supervisor  # noqa: PLC0415 - reads what was just set
 
-        return Supervisor(settings, listener).run()
+        return Supervisor(settings, listener, orders).run()

@@ -26,6 +26,14 @@ def wait_until(condition: Callable[[], object], what: str, limit_s: float = 10) 
         time.sleep(0.01)
 
 
+def is_alive(pid: int) -> bool:
+    """Say whether a process runs; one that ended and was not buried yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 class ServiceProcess:
     """Starts the service on a free port, waits until all of its workers serve, and stops it in the end."""
 

@@ -129,7 +129,7 @@ def test_all_are_served_within_the_memory_promised(service: ServiceProcess):
     assert sorted((model["name"], model["state"]) for model in listed) == [
         (name, "serving") for name in NAMES
     ]
-    status = Path(f"/proc/{service.process.pid}/status").read_text()
+    status = Path(f"/proc/{service.workers()[0]}/status").read_text()
     resident = int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) / 1024
     assert resident < MAX_RESIDENT_MIB
 

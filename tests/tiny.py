@@ -5,7 +5,7 @@
 encode multiplies the flattened image by a fixed matrix, decode and generate multiply the latent by
 another and add 0.5 (and 0.05 per class), translate turns x into low + high - x, so going there and back
 is the identity. A latent with a number beyond 1e19 gives NaN: a row that fails alone. A label that is no
-class makes the whole run fail.
+class makes the whole run fail. With `endless`, a latent with a number of 1e6 makes decode go on for hours.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
 from service import checkpoint, png
 
@@ -51,6 +51,7 @@ def describe_tiny(
     preferred_batch: int = 32,
     colour: float | None = None,
     slow_ms: float = 0,
+    endless: Literal["loop", "node"] | None = None,
     seed: int = 0,
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Return the manifest without `files`, and the files; change either to write a checkpoint that lies.
@@ -58,9 +59,10 @@ def describe_tiny(
     `domains=(a, b)` adds translate both ways. `size=None` takes any multiple of `stride` and then offers
     encode (of the mean colour) and translate alone. `colour` makes every decoded, generated and translated
     pixel that value. `slow_ms` makes every run of every graph take about that long, whatever the batch.
+    `endless` is a loop, which can be left between two rounds, or a single node, which cannot be left.
     """
     labels = len(classes or ()) + bool(null_label)
-    build = _Builder(channels, size, latent, value_range, labels, colour, slow_ms, seed)
+    build = _Builder(channels, size, latent, value_range, labels, colour, slow_ms, endless, seed)
     models: dict[str, ModelProto] = {}
     if "encode" in operations:
         models["encode"] = build.encode(logvar)
@@ -159,6 +161,7 @@ class _Builder:
         labels: int,
         colour: float | None,
         slow_ms: float,
+        endless: Literal["loop", "node"] | None,
         seed: int,
     ) -> None:
         self.image = (channels, size, size)
@@ -167,6 +170,7 @@ class _Builder:
         self.labels = labels
         self.colour = colour
         self.slow_ms = slow_ms
+        self.endless = endless
         self.rng = np.random.default_rng(seed)
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
@@ -196,7 +200,9 @@ class _Builder:
         self._node("Add", ["product", self._constant(middle)], "finite")
         self._node("Mul", ["flat", "flat"], "squares")
         self._node("MatMul", ["squares", self._constant(weight * 0)], "nothing")
-        self._node("Add", ["finite", "nothing"], "shifted")
+        self._node("Add", ["finite", "nothing"], "shifted" if self.endless is None else "ending")
+        if self.endless:
+            self._node("Add", ["ending", self._endless()], "shifted")
         inputs: dict[str, tuple[int | None, ...]] = {"latents": self.latent}
         if labelled:
             step = 0 if self.colour is not None else 0.05
@@ -208,6 +214,27 @@ class _Builder:
         self._node("Reshape", [flat, self._shape(self.image)], "images_fast")
         self._output("images")
         return self._model(inputs, {"images": self.image})
+
+    def _endless(self) -> str:
+        """Return a zero that is long in coming if a number of the latents is 1e6."""
+        self._node("ReduceMax", ["flat"], "top", keepdims=0)
+        self._node("Clip", ["top", self._constant(1), self._constant(1e6)], "top_clipped")
+        self._node("Cast", ["top_clipped"], "rounds", to=TensorProto.INT64)
+        if self.endless == "loop":
+            self._node("Mul", ["rounds", "rounds"], "many_rounds")
+            self._node("Loop", ["many_rounds", "", self._constant(0)], "looped", body=sines())
+        else:
+            self._node("Reshape", ["rounds", self._shape(())], "count")
+            one, four = (self._constant([size], np.int64) for size in (1, 4))
+            self._node("Concat", [one, "count", four], "boxes_shape", axis=0)
+            self._node("Concat", [one, one, "count"], "scores_shape", axis=0)
+            self._node("Expand", [self._constant([[[0, 0, 1, 1]]]), "boxes_shape"], "boxes")
+            self._node("Expand", [self._constant([[[1]]]), "scores_shape"], "scores")
+            self._node("NonMaxSuppression", ["boxes", "scores", "count", self._constant([1])], "kept")
+            self._node("Cast", ["kept"], "kept_numbers", to=TensorProto.FLOAT)
+            self._node("ReduceMax", ["kept_numbers"], "looped", keepdims=0)
+        self._node("Mul", ["looped", self._constant(0)], "endless_nothing")
+        return "endless_nothing"
 
     def translate(self) -> ModelProto:
         scale, shift = (-1.0, self.low + self.high) if self.colour is None else (0.0, self.colour)
@@ -241,24 +268,8 @@ class _Builder:
         self._node("Cast", ["slow_rows"], "slow_seed", to=TensorProto.FLOAT)
         values = self._constant(np.array([SLOW_VALUES_PER_MS]), np.int64)
         self._node("Expand", ["slow_seed", values], "slow_start")
-        body = helper.make_graph(
-            [
-                helper.make_node("Identity", ["going"], ["going_on"]),
-                helper.make_node("Sin", ["before"], ["after"]),
-            ],
-            "slow_body",
-            [
-                helper.make_tensor_value_info("round", TensorProto.INT64, []),
-                helper.make_tensor_value_info("going", TensorProto.BOOL, []),
-                helper.make_tensor_value_info("before", TensorProto.FLOAT, None),
-            ],
-            [
-                helper.make_tensor_value_info("going_on", TensorProto.BOOL, []),
-                helper.make_tensor_value_info("after", TensorProto.FLOAT, None),
-            ],
-        )
         count = self._constant(np.array(rounds), np.int64)
-        self._node("Loop", [count, "", "slow_start"], "slow_end", body=body)
+        self._node("Loop", [count, "", "slow_start"], "slow_end", body=sines())
         self._node("ReduceMean", ["slow_end"], "slow_mean", keepdims=0)
         self._node("Mul", ["slow_mean", self._constant(0.0)], "slow_nothing")
         self._node("Add", [f"{name}_fast", "slow_nothing"], name)
@@ -286,6 +297,26 @@ class _Builder:
         )
         self.nodes, self.constants = [], []
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def sines() -> GraphProto:
+    """Return the body of a loop that takes the sine in each round."""
+    return helper.make_graph(
+        [
+            helper.make_node("Identity", ["going"], ["going_on"]),
+            helper.make_node("Sin", ["before"], ["after"]),
+        ],
+        "sines",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("going_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, None),
+        ],
+    )
 
 
 def _value_info(name: str, shape: tuple[int | None, ...]) -> Any:

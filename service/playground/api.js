@@ -40,6 +40,10 @@ export async function getText(path) {
   return (await ask(path, {})).text();
 }
 
+export async function getBlob(path) {
+  return (await ask(path, {})).blob();
+}
+
 export async function post(path, body, signal) {
   const headers = { "content-type": "application/json", accept: "application/json" };
   return (await ask(path, { method: "POST", headers, body: JSON.stringify(body), signal })).json();

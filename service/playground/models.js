@@ -1,6 +1,6 @@
 // Every checkpoint: what it offers, how well it does, and how busy it is at the moment.
 
-import { getText } from "./api.js";
+import { getBlob, getText } from "./api.js";
 import { el, notice } from "./dom.js";
 import { load } from "./metrics.js";
 
@@ -45,19 +45,30 @@ function busy(name, current, previous) {
 }
 
 function card(model, live) {
-  const refused = model.state === "refused";
+  const serves = model.state === "serving";
   return el("article", { class: `card ${model.state}`, "aria-label": model.name },
     el("header", {},
       el("h2", {}, model.name, el("small", {}, ` version ${model.version ?? "none"}`)),
       el("span", { class: `state ${model.state}` }, model.state)),
     model.title && el("p", {}, model.title),
-    model.reason && notice(refused ? "error" : "warning", model.reason),
-    !refused && el("img", { class: "preview", src: `models/${encodeURIComponent(model.name)}/preview`, loading: "lazy", alt: `Samples of ${model.name}` }),
-    !refused && el("p", { class: "chips" }, model.operations.map((name) => el("span", { class: "chip" }, name,
+    model.reason && notice(model.state === "refused" ? "error" : "warning", model.reason),
+    serves && preview(model),
+    serves && el("p", { class: "chips" }, model.operations.map((name) => el("span", { class: "chip" }, name,
       model.default_for.includes(name) && el("small", {}, " default")))),
-    !refused && facts(model),
-    !refused && live,
-    !refused && figures(model.metrics));
+    serves && facts(model),
+    serves && live,
+    serves && figures(model.metrics));
+}
+
+function preview(model) {
+  const image = el("img", { class: "preview", alt: `Samples of ${model.name}` });
+  getBlob(`models/${encodeURIComponent(model.name)}/preview`)
+    .then((picture) => {
+      image.onload = () => URL.revokeObjectURL(image.src);
+      image.src = URL.createObjectURL(picture);
+    })
+    .catch(() => image.remove());
+  return image;
 }
 
 function facts(model) {

@@ -16,19 +16,14 @@ from service.state import repository
 
 router = plain_router("models")
 
-NAMED = {
-    "parameters": [
-        {
-            "name": "name",
-            "in": "path",
-            "required": True,
-            "description": "Name of the model.",
-            "schema": {"type": "string"},
-            "example": "fashion-vae",
-        },
-    ]
+NAME = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "Name of the model.",
+    "schema": {"type": "string"},
+    "example": "fashion-vae",
 }
-"""What the documentation says of a path that names a model."""
 
 
 @router.get(
@@ -38,24 +33,24 @@ NAMED = {
 )
 async def list_models(request: Request) -> Response:
     """Return every checkpoint that was found, those that are refused with the reason."""
-    found = [_info(status).model_dump() for status in repository(request).listing()]
+    found = [info(status).model_dump() for status in repository(request).listing()]
     return answers.json(request, {"models": found})
 
 
 @router.get(
     "/models/{name}",
     summary="Show one model",
-    openapi_extra=openapi.get(responses.ModelResponse, UnknownModel) | NAMED,
+    openapi_extra={**openapi.get(responses.ModelResponse, UnknownModel), "parameters": [NAME]},
 )
 async def show_model(request: Request) -> Response:
     """Return one checkpoint: what it offers, in which shapes, and how well it does."""
-    return answers.json(request, _info(_status(request)).model_dump())
+    return answers.json(request, info(_status(request)).model_dump())
 
 
 @router.get(
     "/models/{name}/preview",
     summary="Show what a model does",
-    openapi_extra=openapi.get_picture(UnknownModel) | NAMED,
+    openapi_extra={**openapi.get_picture(UnknownModel), "parameters": [NAME]},
 )
 async def show_preview(request: Request) -> Response:
     """Return the picture that came with the checkpoint: samples, or pictures before and after."""
@@ -78,7 +73,8 @@ def _status(request: Request) -> ModelStatus:
     return status
 
 
-def _info(status: ModelStatus) -> ModelInfo:
+def info(status: ModelStatus) -> ModelInfo:
+    """Return what is told of a checkpoint."""
     return ModelInfo(
         name=status.name,
         version=status.version,

@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
-from process import ServiceProcess
+from process import ROOT, ServiceProcess
 from visits import Visit
 
 WIDE, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
@@ -217,3 +217,19 @@ def test_a_service_that_is_gone_is_told_in_words(browser: Browser, shipped: Serv
     page.get_by_role("button", name="Roll").click()
     expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
     page.close()
+
+
+def test_with_keys_the_page_asks_for_one_and_shows_pictures(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("first\nsecond\n")
+    log = tmp_path / "service.log"
+    with ServiceProcess(ROOT / "checkpoints", log, api_keys_file=tmp_path / "keys") as process:
+        page = browser.new_page()
+        visit = Visit(page, process.url)
+        visit.tolerated.append("401")
+        page.goto(process.url + "/playground#models")
+        page.get_by_label("API key").fill("second")
+        page.get_by_role("button", name="Open").click()
+        image = page.get_by_role("article", name="fashion-vae", exact=True).locator("img")
+        page.wait_for_function("one => one.naturalWidth", arg=image.element_handle())
+        assert visit.errors == []
+        page.close()

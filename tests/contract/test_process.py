@@ -49,7 +49,7 @@ def test_it_takes_less_than_150_megabytes(tmp_path: Path, start_service: StartSe
     write_tiny(tmp_path / "checkpoints")
     service = start_service()
     service.get("/models")
-    status = Path(f"/proc/{service.process.pid}/status").read_text()
+    status = Path(f"/proc/{service.workers()[0]}/status").read_text()
     resident_kb = int(status.split("VmRSS:")[1].split()[0])
     assert resident_kb < 150_000
 

@@ -122,7 +122,7 @@ def test_reloading_does_not_grow_the_process(tmp_path: Path, start_service: Star
     service = start_service(reload_interval_s=0.02)
 
     def resident_kb() -> int:
-        status = Path(f"/proc/{service.process.pid}/status").read_text()
+        status = Path(f"/proc/{service.workers()[0]}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0])
 
     def swap_to(version: int) -> None:

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import StartService
-from process import ROOT, ServiceProcess, wait_until
+from process import ROOT, ServiceProcess, is_alive, wait_until
 from tiny import write_tiny
 
 DECODE = {"latents": [[0.1, 0.2, 0.3, 0.4]]}
@@ -66,13 +66,6 @@ def post(service: ServiceProcess, body: object) -> int:
 
 def open_sockets(pid: int) -> int:
     return sum(str(link.readlink()).startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir())
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_models_are_the_same_on_every_worker(service: ServiceProcess):
@@ -173,7 +166,7 @@ def test_workers_end_with_their_supervisor(service: ServiceProcess):
 def test_nothing_is_left_behind(service: ServiceProcess):
     workers = service.workers()
     held = {link.readlink() for link in Path(f"/proc/{workers[0]}/fd").iterdir()}
-    folder = next(file.parent for file in held if file.parent.name.startswith("latent-metrics-"))
+    folder = next(file.parent.parent for file in held if "/latent-service-" in str(file))
     assert folder.is_dir()
     service.stop()
     assert service.wait() == 0

@@ -15,6 +15,7 @@ from service.batcher import Batcher
 from service.engine import Engine
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
 from service.manifest import Graph
+from service.overseer import Overseer
 from service.run_time import RunTime
 from service.telemetry import GraphMetrics
 from service.threads import Threads
@@ -29,10 +30,10 @@ class RecordingEngine(Engine):
         self.runs: list[int] = []
         self.threads: set[int] = set()
 
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Arrays:
+    def run(self, inputs: Mapping[str, NDArray[Any]], options: Any = None) -> Arrays:
         self.runs.append(len(next(iter(inputs.values()))))
         self.threads.add(threading.get_ident())
-        return super().run(inputs)
+        return super().run(inputs, options)
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ class Bench:
             queue_rows=queue_rows,
             run_time=RunTime(slow_s, 32, slow_s) if slow_s else RunTime(1e-5, 32, 1e-4),
             threads=threads,
+            overseer=Overseer(60),
             metrics=GraphMetrics("bench", key),
         )
 

@@ -16,6 +16,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from service.drain import Drain
+from service.exchange import Watch
+from service.keys import Keys
 from service.middleware import Limit, Observe
 from service.settings import Settings
 
@@ -28,6 +30,7 @@ class Site:
     def __init__(self, **settings: Any) -> None:
         self.drain = Drain()
         self.ended: list[str] = []
+        chosen = Settings(max_body_bytes=LIMIT, **settings)
         self.app = Starlette(
             routes=[
                 Route("/state", self.state),
@@ -39,7 +42,7 @@ class Site:
             ],
             middleware=[
                 Middleware(Observe, drain=self.drain),
-                Middleware(Limit, settings=Settings(max_body_bytes=LIMIT, **settings)),
+                Middleware(Limit, settings=chosen, keys=Keys(chosen), watch=Watch(chosen.max_held_bytes)),
             ],
         )
         self.client = httpx.AsyncClient(
@@ -225,6 +228,18 @@ async def test_body_that_never_ends_is_504_at_the_deadline():
 
     scope = http_scope("POST", "/size", [(b"x-request-timeout-s", b"0.05")])
     sent = await Connection(Site()).run(scope, [b"x"], finish_body=False)
+    assert sent[0]["status"] == 504
+
+
+async def test_body_that_never_ends_is_408_in_its_own_time():
+    connection = Connection(Site(body_timeout_s=0.05))
+    sent = await connection.run(http_scope("POST", "/size"), [b"x"], finish_body=False)
+    assert sent[0]["status"] == 408
+
+
+async def test_work_may_take_longer_than_a_body():
+    connection = Connection(Site(body_timeout_s=0.05, request_timeout_s=0.2))
+    sent = await connection.run(http_scope("POST", "/slow"), [b"x"])
     assert sent[0]["status"] == 504
 
 

@@ -1,11 +1,16 @@
 """Settings: flags, environment variables, and one clear line for what cannot be."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from service.settings import BadSetting, Settings, read_settings
+from process import ROOT
+from service import settings_page
+from service.settings import SECRETS, BadSetting, Settings, read_settings
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +29,9 @@ def test_defaults_are_those_of_the_design():
     )
 
 
-def test_every_setting_is_a_flag_and_a_variable(monkeypatch: pytest.MonkeyPatch):
+def test_every_setting_is_a_flag_and_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    for name in ("keys", "admin"):
+        (tmp_path / name).write_text("one\n")
     values = {
         "host": "localhost",
         "port": "9000",
@@ -33,20 +40,32 @@ def test_every_setting_is_a_flag_and_a_variable(monkeypatch: pytest.MonkeyPatch)
         "reload_interval_s": "0.5",
         "drain_delay_s": "4.0",
         "request_timeout_s": "7.0",
+        "stuck_run_s": "3.0",
+        "stuck_worker_s": "5.5",
+        "header_timeout_s": "5.0",
+        "body_timeout_s": "6.0",
+        "reader_timeout_s": "8.0",
+        "keep_alive_timeout_s": "9.0",
+        "max_connections": "12",
+        "max_header_bytes": "2048",
         "max_body_bytes": "1000",
+        "max_held_bytes": "5000",
         "max_images": "10",
         "max_image_pixels": "2000",
         "max_count": "11",
         "queue_rows": "30",
         "log_level": "debug",
+        "api_keys_file": str(tmp_path / "keys"),
+        "admin_key_file": str(tmp_path / "admin"),
         "allow_no_key": "True",
     }
-    assert values.keys() == Settings.model_fields.keys()
+    assert values.keys() == Settings.model_fields.keys() - SECRETS
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value != "True"]
     from_flags = read_settings([*flags, "--allow-no-key"])
     for name, value in values.items():
         monkeypatch.setenv(f"LATENT_{name.upper()}", value)
-    assert {name: str(value) for name, value in from_flags.model_dump().items()} == values
+    shown = from_flags.model_dump(exclude=set(SECRETS))
+    assert {name: str(value) for name, value in shown.items()} == values
     assert read_settings([]) == from_flags
 
 
@@ -83,6 +102,8 @@ def test_every_setting_explains_itself():
         (["--prot", "1"], r"unrecognized arguments: --prot 1"),
         (["--port"], r"argument --port: expected one argument"),
         (["--queue-rows", "100"], r"queue_rows: must hold one whole request, .*"),
+        (["--max-held-bytes", "1000"], r"max_held_bytes: must hold one whole body, .*"),
+        (["--stuck-worker-s", "5"], r"stuck_worker_s: must leave stuck_run_s and 2 s more, .*"),
     ],
 )
 def test_bad_setting_is_one_line_that_names_it(arguments: list[str], message: str):
@@ -101,3 +122,87 @@ def test_beyond_loopback_needs_a_key_or_an_explicit_word(host: str):
     with pytest.raises(BadSetting, match=r"host: .* allow_no_key"):
         read_settings(["--host", host])
     assert read_settings(["--host", host, "--allow-no-key"]).host == host
+
+
+def test_keys_take_the_place_of_the_explicit_word(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LATENT_API_KEYS", "one")
+    assert read_settings(["--host", "0.0.0.0"]).host == "0.0.0.0"
+
+
+def test_an_admin_key_alone_does_not(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LATENT_ADMIN_KEY", "one")
+    with pytest.raises(BadSetting, match="without API keys"):
+        read_settings(["--host", "0.0.0.0"])
+
+
+def revealed(settings: Settings) -> list[str]:
+    return [key.get_secret_value() for key in settings.api_keys]
+
+
+def test_keys_come_from_a_variable_or_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("LATENT_API_KEYS", "one,two, three")
+    assert revealed(read_settings([])) == ["one", "two", "three"]
+    monkeypatch.delenv("LATENT_API_KEYS")
+    (tmp_path / "keys").write_text("four\n\nfive\r\n")
+    assert revealed(read_settings(["--api-keys-file", str(tmp_path / "keys")])) == ["four", "five"]
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "the file cannot be read as ASCII text"), (b"", "holds no key"), (b"\n \n", "holds no key")],
+)
+def test_a_file_without_keys_opens_nothing(tmp_path: Path, name: str, content: bytes | None, message: str):
+    if content is not None:
+        (tmp_path / "keys").write_bytes(content)
+    with pytest.raises(BadSetting, match=message):
+        read_settings([f"--{name.replace('_', '-')}-file", str(tmp_path / "keys")])
+
+
+def test_keys_given_twice_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "keys").write_text("one")
+    monkeypatch.setenv("LATENT_API_KEYS", "two")
+    with pytest.raises(BadSetting, match="given twice"):
+        read_settings(["--api-keys-file", str(tmp_path / "keys")])
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("key", [",", "secr\u00e9t", "secret\x7f", " , "])
+def test_a_key_that_cannot_be_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, key: str):
+    monkeypatch.setenv(f"LATENT_{name.upper()}", key)
+    with pytest.raises(BadSetting) as error:
+        read_settings([])
+    assert str(error.value) == (
+        f"LATENT_{name.upper()}: a key is made of visible ASCII characters other than the comma"
+    )
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("form", [["--{}=secret"], ["--{}", "secret"]])
+def test_a_key_on_the_command_line_is_refused(name: str, form: list[str]):
+    with pytest.raises(BadSetting, match="can read a command line") as error:
+        read_settings([word.format(name.replace("_", "-")) for word in form])
+    assert "secret" not in str(error.value)
+
+
+def test_keys_are_never_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setenv("LATENT_API_KEYS", "first-secret,second-secret")
+    monkeypatch.setenv("LATENT_ADMIN_KEY", "third-secret")
+    settings = read_settings([])
+    with pytest.raises(SystemExit):
+        read_settings(["--help"])
+    for shown in (repr(settings), str(settings), settings.model_dump_json(), capsys.readouterr().out):
+        assert "secret" not in shown.replace("SecretStr", "")
+
+
+def test_the_page_of_settings_is_what_the_code_says():
+    command = [sys.executable, "-m", "service.settings_page"]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert made == (ROOT / "docs" / "settings.md").read_text()
+
+
+def test_every_number_on_the_page_has_its_unit_and_its_bounds():
+    for name, field in Settings.model_fields.items():
+        if field.annotation in (int, float) and name != "port":
+            assert settings_page.unit(name), name
+            assert field.metadata, name

@@ -20,6 +20,7 @@ from training.data import Dataset, fashion_mnist
 from training.package import Trained
 from training.parser import parser
 from training.plots import panels, png
+from training.precision import fastest
 from training.recipes import RECIPES
 from training.report import missing, report
 from training.report.family import FAMILY, Member, Target
@@ -205,7 +206,7 @@ def test_what_was_run_names_data_settings_seeds_and_updates(place_of_runs: Path)
         "fashion-vae",
         "vae",
         "fashion-mnist, 512 + 256 images",
-        "updates 2, batch size 16, width 8",
+        f"updates 2, batch size 16, precision {fastest('cpu')}, width 8",
         "0, 1",
         "2",
     )
@@ -410,4 +411,5 @@ def test_plots_of_an_earlier_report_go_and_other_files_stay(tmp_path: Path):
 
 def test_settings_are_those_that_are_not_the_defaults(place_of_runs: Path):
     runs: list[Trained] = read_runs(QUIET)[0]
-    assert settings(runs[-1].record) == "updates 2, batch size 16, latent dim 2, width 8"
+    chosen = f"updates 2, batch size 16, precision {fastest('cpu')}, latent dim 2, width 8"
+    assert settings(runs[-1].record) == chosen

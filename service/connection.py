@@ -1,0 +1,191 @@
+"""One connection: uvicorn's protocol, with an end to what a client may take its time for.
+
+    acceptor -> Connection -> JoinedWrites -> socket
+                    |-> application;  server -> Connection.look, from time to time
+
+What comes before there is a request is refused here, in the shape that all refusals have. No request has a
+timer of its own: the server looks at all connections together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import secrets
+import time
+from typing import Any, Literal, cast
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from service import telemetry
+from service.balance import Share
+from service.errors import (
+    BadRequest,
+    BodyTooLarge,
+    HeadersTooLarge,
+    RequestTimeout,
+    ServiceError,
+    problem_response,
+)
+from service.settings import Settings
+from service.transport import JoinedWrites
+
+State = dict[str, Any]
+
+Phase = Literal["idle", "head", "body", "work", "ended"]
+"""What comes next: nothing, the head of a request, its body, our answer to it, or the end."""
+
+READ_BYTES = 1 << 16
+"""A client that reads has to read as much in the time it has for it."""
+
+LINGER_S = 2.0
+"""Time to read on behind a refusal: a connection closed on unread bytes may take the refusal with it."""
+
+logger = logging.getLogger(__name__)
+
+
+class Connection(HttpToolsProtocol):
+    """Speaks HTTP/1.1 with one client; `share` counts it until its end."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: State,
+        share: Share,
+        settings: Settings,
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._share = share
+        self._longest_s: dict[Phase, float] = {
+            "idle": settings.keep_alive_timeout_s,
+            "head": settings.header_timeout_s,
+            "body": math.inf,  # the exchange sees to it, which can still answer
+            "work": math.inf,
+            "ended": LINGER_S,
+        }
+        self._reader_timeout_s = settings.reader_timeout_s
+        self._max_head_bytes = settings.max_header_bytes
+        self._max_message_bytes = settings.max_header_bytes + 2 * settings.max_body_bytes
+        self._refused = False
+        self._message: object = None
+        self._message_bytes = 0
+        self._seen: tuple[Phase, object] = ("head", None)
+        self._since_s = self._read_s = time.monotonic()
+        self._read_bytes = 0
+
+    @property
+    def _wire(self) -> JoinedWrites:
+        return cast(JoinedWrites, self.transport)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection up."""
+        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of the connection."""
+        self._share.closed()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, within bounds; what follows a refusal is read for nothing.
+
+        The parser has no bounds: without these an endless head, or what trails an endless body, would fill
+        the memory.
+        """
+        if self._refused:
+            return
+        super().data_received(data)
+        if self.scope is not self._message:
+            self._message, self._message_bytes = self.scope, 0
+        self._message_bytes += len(data)
+        if self._message_bytes > self._max_head_bytes and not self._refused:
+            self._check_size()
+
+    def _check_size(self) -> None:
+        if self._awaits_head() or self._head_bytes() > self._max_head_bytes:
+            self._refuse(HeadersTooLarge(f"The head of a request may have {self._max_head_bytes} bytes."))
+        elif self._message_bytes > self._max_message_bytes:
+            self._refuse(BodyTooLarge())
+
+    def _awaits_head(self) -> bool:
+        return self.cycle is None or self.cycle.scope is not self.scope
+
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words
+        """Refuse what is not HTTP."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or (cycle.more_body and not cycle.response_started):
+            self._refuse(BadRequest("This is not an HTTP/1.1 request."))
+        else:  # it follows a request that was whole, and whose answer goes out first
+            cycle.keep_alive = False
+
+    def _refuse(self, error: ServiceError) -> None:
+        """Answer in the application's place, and close the connection once the client had time to read."""
+        self._refused = True
+        request_id = secrets.token_hex(8)
+        logger.info("%s refused on arrival: %d %s", request_id, error.status, error.code)
+        telemetry.count_request("unknown", "other", error.status, 0)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.flow.resume_reading()
+        self.transport.write(_written(error, request_id))
+        self.transport.write_eof()
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes of answers that the client has not taken yet."""
+        return self._wire.waiting_bytes
+
+    def look(self, now_s: float) -> None:
+        """End the connection if its client has let it wait for too long."""
+        if self._reads_too_slowly(now_s):
+            self._wire.discard()
+            return
+        phase = self._note_phase(now_s)
+        if now_s - self._since_s < self._longest_s[phase] or self.transport.is_closing():
+            return
+        if phase == "head" and self.scope is not None:
+            self._refuse(RequestTimeout())
+        self.transport.close()
+
+    def waits_since_s(self, now_s: float) -> float:
+        """Return since when it is its client's turn to say something; never, if an answer is its due."""
+        return math.inf if self._note_phase(now_s) == "work" else self._since_s
+
+    def end(self) -> None:
+        """Make room for another connection."""
+        self._wire.discard()
+
+    def _note_phase(self, now_s: float) -> Phase:
+        phase = self._phase()
+        if (phase, self.cycle) != self._seen:
+            self._seen, self._since_s = (phase, self.cycle), now_s
+        return phase
+
+    def _phase(self) -> Phase:
+        if self._refused:
+            return "ended"
+        if self.cycle is not None and not self.cycle.response_complete:
+            return "body" if self.cycle.more_body else "work"
+        return "head" if self._awaits_head() else "idle"
+
+    def _reads_too_slowly(self, now_s: float) -> bool:
+        taken_bytes = self._wire.taken_bytes
+        if not self._wire.waiting_bytes or taken_bytes >= self._read_bytes + READ_BYTES:
+            self._read_bytes, self._read_s = taken_bytes, now_s
+        return now_s - self._read_s >= self._reader_timeout_s
+
+
+def _written(error: ServiceError, request_id: str) -> bytes:
+    """Return a refusal as it is sent."""
+    response = problem_response(error, request_id)
+    headers = [*response.raw_headers, (b"x-request-id", request_id.encode()), (b"connection", b"close")]
+    lines = [name + b": " + value + b"\r\n" for name, value in headers]
+    return b"".join([STATUS_LINE[error.status], *lines, b"\r\n", bytes(response.body)])
