@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import robustness
+import service  # noqa: F401 - before any test imports ONNX Runtime, whose telemetry it turns off
 from process import ServiceProcess
 
 StartService = Callable[..., ServiceProcess]

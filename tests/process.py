@@ -1,6 +1,7 @@
 """A real `python -m service` process, for tests that talk to it over HTTP.
 
-Whatever a test does with it, it must not connect anywhere, start a program or unpickle: its end checks that.
+Whatever a test does with it, it must not connect anywhere, start a program, unpickle or leave anything in the
+home folder: its end checks that.
 """
 
 import os
@@ -53,7 +54,10 @@ class ServiceProcess:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LATENT_")}
         self._log = log
         self._audit = log.with_suffix(".audit")
-        environment |= {"AUDIT_LOG": str(self._audit), "PYTHONPATH": str(AUDIT)}
+        self._home = log.with_suffix(".home")
+        self._home.mkdir()
+        environment.pop("XDG_CACHE_HOME", None)
+        environment |= {"AUDIT_LOG": str(self._audit), "PYTHONPATH": str(AUDIT), "HOME": str(self._home)}
         if audit_files:
             environment["AUDIT_FILES"] = "yes"
         self._workers = workers
@@ -80,6 +84,7 @@ class ServiceProcess:
             self.process.kill()
             raise
         assert self._audited("forbidden") == []
+        assert list(self._home.rglob("*")) == []
 
     def _serves(self) -> bool:
         assert self.process.poll() is None, self.log()

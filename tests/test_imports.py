@@ -1,6 +1,7 @@
 """Who may import whom: service/ nothing of training/ or torch; of training/ only package.py service/."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SERVICE = sorted((ROOT / "service").rglob("*.py"))
 TRAINING = sorted((ROOT / "training").rglob("*.py"))
+
+CLEAN = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+}
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys, service
@@ -28,6 +35,18 @@ def imported(file: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
             yield (node.module or "").partition(".")[0]
+
+
+@pytest.mark.parametrize("package", ["service.engine", "training.export"])
+def test_onnx_runtime_keeps_no_telemetry(package: str, tmp_path: Path):
+    """It would open a database in the home folder and send it away."""
+    subprocess.run(
+        [sys.executable, "-c", f"import {package}"],
+        cwd=ROOT,
+        env={**CLEAN, "HOME": str(tmp_path)},
+        check=True,
+    )
+    assert list(tmp_path.rglob("*onnxruntime*")) == []
 
 
 def test_service_runs_without_torch_and_without_training():
