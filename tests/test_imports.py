@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ CLEAN = {
     for name, value in os.environ.items()
     if name not in ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
 }
+
+NOT_ITS_OWN = {"latent-service", "pip", "setuptools"}
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys, service
@@ -56,6 +59,17 @@ def test_service_runs_without_torch_and_without_training():
     packages = set(ended.stdout.split())
     assert {"service", "onnxruntime", "fastapi", "PIL"} <= packages
     assert not packages & {"torch", "torchvision", "onnx", "sklearn", "training"}
+
+
+def test_packages_that_the_service_imports_are_those_of_the_list():
+    """Whatever is imported can do what the service can: a new one is a decision, to be made by a person."""
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    owners = packages_distributions()
+    found = {owner for name in ended.stdout.split() for owner in owners.get(name, ())} - NOT_ITS_OWN
+    listed = (ROOT / "tests" / "packages.txt").read_text().splitlines()
+    assert sorted(found, key=str.lower) == listed
 
 
 @pytest.mark.parametrize("file", SERVICE, ids=lambda file: str(file.relative_to(ROOT)))
