@@ -94,10 +94,11 @@ def test_a_killed_run_ends_where_the_unbroken_one_does(
     tmp_path: Path, start: Start, asked: tuple[str, int], measured: Measured
 ):
     recipe, kills = asked
-    unbroken = KilledRun(recipe, tmp_path / "unbroken", start)
-    started = time.monotonic()
-    assert unbroken.go_on()
-    longest_s = time.monotonic() - started
+    longest_s = 0.0
+    for name in ("first", "unbroken"):  # the first one waits until everything is imported
+        started = time.monotonic()
+        assert KilledRun(recipe, tmp_path / name, start).go_on()
+        longest_s = time.monotonic() - started
     expected = weights(tmp_path / "unbroken")
     dice = random.Random(0)
     counted = timed = runs = 0
