@@ -16,7 +16,6 @@ import torch
 from conftest import Measured
 from disks import read_only, small_disk
 from process import ROOT
-from robustness import forms
 from service import checkpoint
 from subset import FASHION
 from trainers import train, trainer_of
@@ -89,11 +88,17 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     }
 
 
-@forms("asked", short=("linear", 6), full=("likelihood-vae", 200))
+@pytest.mark.parametrize(
+    ("recipe", "kills"),
+    [
+        pytest.param("linear", 6, id="short"),
+        pytest.param("linear", 150, id="full, linear", marks=pytest.mark.chaos),
+        pytest.param("likelihood-vae", 50, id="full, likelihood-vae", marks=pytest.mark.chaos),
+    ],
+)
 def test_a_killed_run_ends_where_the_unbroken_one_does(
-    tmp_path: Path, start: Start, asked: tuple[str, int], measured: Measured
+    tmp_path: Path, start: Start, recipe: str, kills: int, measured: Measured
 ):
-    recipe, kills = asked
     longest_s = 0.0
     for name in ("first", "unbroken"):  # the first one waits until everything is imported
         started = time.monotonic()
@@ -120,7 +125,7 @@ def test_a_killed_run_ends_where_the_unbroken_one_does(
         shutil.rmtree(run.folder)
     measured(
         12,
-        f"killed at {counted} steps of its saves and at {timed} random moments: the state whole each time, "
+        f"{recipe}: killed at {counted} steps of its saves and at {timed} random moments: the state whole each time, "
         f"the weights of all {runs} runs those of the unbroken one, bit for bit",
     )
 
