@@ -125,8 +125,8 @@ def test_a_killed_run_ends_where_the_unbroken_one_does(
         shutil.rmtree(run.folder)
     measured(
         12,
-        f"{recipe}: killed at {counted} steps of its saves and at {timed} random moments: the state whole each time, "
-        f"the weights of all {runs} runs those of the unbroken one, bit for bit",
+        f"{recipe}: killed at {counted} steps of its saves and at {timed} random moments: the state whole "
+        f"each time, the weights of all {runs} runs those of the unbroken one, bit for bit",
     )
 
 
