@@ -20,7 +20,7 @@ CONFIG = ROOT / "tests" / "schemathesis.toml"
 LIMIT_S = 1800
 
 
-@forms("examples", short=2, full=200)
+@forms("examples", short=2, full=50)
 def test_schemathesis_finds_no_server_error_and_nothing_undocumented(
     tmp_path: Path, start_service: StartService, examples: int, measured: Measured
 ):

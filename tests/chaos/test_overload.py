@@ -133,9 +133,9 @@ async def test_overload_costs_nobody_but_those_refused(
     refused_s, live_s = (float(np.quantile(times, 0.99)) for times in (load.refused_s, load.live_s))
     measured(
         14,
-        f"{workers} worker(s): {goodput:.0%} of the peak of {peak:.0f}/s at {TIMES} times as many "
-        f"for {seconds:.0f} s; {load.tally.sent:,} sent = {load.tally.ok:,} answered + "
-        f"{load.tally.refused:,} refused; p99 of refusals {refused_s * 1e3:.0f} ms, of /health/live "
+        f"{workers} worker(s): {reached.per_s:.1f}/s, at the peak {peak:.1f}/s (per second of processor time "
+        f"{reached.per_cpu_s:.1f} and {before.per_cpu_s:.1f}); {load.tally.sent:,} sent = "
+        f"{load.tally.ok:,} answered + {load.tally.refused:,} refused; p99 of refusals {refused_s * 1e3:.0f} ms, of /health/live "
         f"{live_s * 1e3:.0f} ms",
     )
     assert load.tally.failed == []
