@@ -131,11 +131,12 @@ async def test_overload_costs_nobody_but_those_refused(
     # Where other work on the machine comes and goes, what the service makes of its processor time counts.
     goodput = max(reached.per_s / peak, reached.per_cpu_s / before.per_cpu_s)
     refused_s, live_s = (float(np.quantile(times, 0.99)) for times in (load.refused_s, load.live_s))
+    tally = load.tally
     measured(
         14,
         f"{workers} worker(s): {reached.per_s:.1f}/s, at the peak {peak:.1f}/s (per second of processor time "
-        f"{reached.per_cpu_s:.1f} and {before.per_cpu_s:.1f}); {load.tally.sent:,} sent = "
-        f"{load.tally.ok:,} answered + {load.tally.refused:,} refused; p99 of refusals {refused_s * 1e3:.0f} ms, of /health/live "
+        f"{reached.per_cpu_s:.1f} and {before.per_cpu_s:.1f}); {tally.sent:,} sent = {tally.ok:,} answered + "
+        f"{tally.refused:,} refused; p99 of refusals {refused_s * 1e3:.0f} ms, of /health/live "
         f"{live_s * 1e3:.0f} ms",
     )
     assert load.tally.failed == []
