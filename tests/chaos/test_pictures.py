@@ -20,7 +20,7 @@ from tiny import write_tiny
 LIMIT_S = 0.1
 LIVE_LIMIT_S = 0.05
 MOST_GROWN_MIB = 64
-TRIES = 3
+TRIES = 8
 REFUSALS = {413: "body-too-large", 415: "unsupported-media-type", 422: "invalid-field"}
 
 
