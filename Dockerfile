@@ -1,11 +1,13 @@
 # The service and its checkpoints, nothing else: no torch, no compiler, no shell needed at run time.
 FROM python:3.11-slim AS build
 WORKDIR /build
-COPY pyproject.toml constraints.txt README.md ./
+COPY pyproject.toml constraints.txt README.md sbom.py ./
 COPY service service
 RUN python -m venv /opt/latent \
  && /opt/latent/bin/python -m pip install --no-cache-dir --no-compile --constraint constraints.txt . \
- && /opt/latent/bin/python -m pip uninstall --yes pip setuptools
+ && /opt/latent/bin/python -m pip uninstall --yes pip setuptools \
+ && python -m pip install --no-cache-dir --constraint constraints.txt cyclonedx-python-lib \
+ && python sbom.py /opt/latent/lib/python3.11/site-packages > /opt/latent/sbom.cdx.json
 
 FROM python:3.11-slim
 COPY --from=build /opt/latent /opt/latent

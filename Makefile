@@ -4,13 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test lint train bench clean
+.PHONY: serve test chaos lint audit train bench clean
 
 serve: $(VENV)/.serve  ## serve the checkpoints on http://127.0.0.1:8000
 	@$(BIN)/python -m service
 
-test: $(VENV)/.test  ## run all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.test  ## run all tests, two at a time
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+chaos: $(VENV)/.test  ## run the full forms of docs/robustness.md's tests, and print its table
+	$(BIN)/python -m pytest -m chaos
+	@$(BIN)/python tests/robustness.py
+
+audit: $(VENV)/.test  ## look up known vulnerabilities of every pinned package; needs the internet
+	@bash .ci/audit $(BIN)/pip-audit
 
 lint: $(VENV)/.test  ## style and types
 	$(BIN)/ruff check .

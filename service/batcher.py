@@ -63,6 +63,7 @@ class Batcher:
         self._small: OrderedDict[Job, None] = OrderedDict()
         self._large: OrderedDict[Job, None] = OrderedDict()
         self._waiting_rows = 0
+        self._shown_rows = 0
         self._awake = False
         self._runs_in_threads = 0
         self._pieces_running = 0
@@ -114,8 +115,12 @@ class Batcher:
 
     def _count_waiting(self, rows: int) -> None:
         self._waiting_rows += rows
-        if self._runs_in_threads:  # else they are in a run before anybody could look
-            self._metrics.queue_rows.set(self._waiting_rows)
+        if self._runs_in_threads or self._shown_rows:  # else they are in a run before anybody could look
+            self._show_waiting()
+
+    def _show_waiting(self) -> None:
+        self._shown_rows = self._waiting_rows
+        self._metrics.queue_rows.set(self._waiting_rows)
 
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
         """Schedule a run, after the requests that arrived in this tick of the loop have queued up too."""
@@ -168,7 +173,7 @@ class Batcher:
             self._runs_in_threads -= 1
 
         self._runs_in_threads += 1
-        self._metrics.queue_rows.set(self._waiting_rows)
+        self._show_waiting()
         watched = self._overseer.watch(self._expected_s(parts))
         loop.run_in_executor(executor, run, self._engine, parts, watched).add_done_callback(end)
 

@@ -35,6 +35,8 @@ MANIFEST = "checkpoint.json"
 MANIFEST_HASH = "checkpoint.sha256"
 PREVIEW = "preview.png"
 MAX_MANIFEST_BYTES = 1 << 20
+MAX_GOLDEN_BYTES = 1 << 28
+"""What a golden sample may hold once it is inflated: a small archive can be made to fill the memory."""
 
 
 class CheckpointError(Exception):
@@ -167,9 +169,17 @@ def _read_file(folder: Path, name: str, limit: int) -> bytes:
 def _read_arrays(name: str, raw: bytes) -> dict[str, NDArray[np.generic]]:
     try:
         with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
+            inflated_bytes = sum(member.file_size for member in archive.zip.infolist())
+            arrays = (
+                {key: archive[key] for key in archive.files} if inflated_bytes <= MAX_GOLDEN_BYTES else {}
+            )
     except Exception:  # noqa: BLE001 - NumPy and zipfile raise a dozen kinds for a broken archive
         raise CheckpointError(f"{name} is not an archive of plain arrays") from None
+    if inflated_bytes > MAX_GOLDEN_BYTES:
+        raise CheckpointError(f"{name} holds more than {MAX_GOLDEN_BYTES} bytes")
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):  # NumPy hands other files out raw
+        raise CheckpointError(f"{name} is not an archive of plain arrays")
+    return arrays
 
 
 def _write_synced(path: Path, data: bytes) -> None:

@@ -26,7 +26,7 @@ from service.manifest import ImageSpec
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PROFILES = 8
-MAX_SEGMENTS = 1 << 16
+MAX_SEGMENTS = 1 << 14
 MAX_SCANS = 100
 BAND_PIXELS = 1 << 20
 PNG_DEPTH_AT = 24

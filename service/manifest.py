@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,63}$"
 FILE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
+MAX_FILE_BYTES = 2**31 - 1
+"""ONNX has no larger graphs, and files are read whole."""
+
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 FileName = Annotated[str, Field(pattern=FILE_PATTERN)]
 Operation = Literal["encode", "decode", "generate", "translate"]
@@ -203,7 +206,7 @@ class FileRecord(_Part):
     """What a file of the checkpoint must be."""
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    bytes: Annotated[int, Field(ge=0)]
+    bytes: Annotated[int, Field(ge=0, le=MAX_FILE_BYTES)]
 
 
 class Manifest(_Part):

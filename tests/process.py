@@ -1,4 +1,8 @@
-"""A real `python -m service` process, for tests that talk to it over HTTP."""
+"""A real `python -m service` process, for tests that talk to it over HTTP.
+
+Whatever a test does with it, it must not connect anywhere, start a program, unpickle or leave anything in the
+home folder: its end checks that.
+"""
 
 import os
 import re
@@ -14,6 +18,7 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).parent.parent
+AUDIT = ROOT / "tests" / "audit"
 START_LIMIT_S = 20.0
 STOP_LIMIT_S = 20.0
 
@@ -37,8 +42,13 @@ def is_alive(pid: int) -> bool:
 class ServiceProcess:
     """Starts the service on a free port, waits until all of its workers serve, and stops it in the end."""
 
-    def __init__(self, checkpoints: Path, log: Path, workers: int = 1, **settings: Any) -> None:
-        """Start with these settings; `log` receives what it prints."""
+    def __init__(
+        self, checkpoints: Path, log: Path, workers: int = 1, *, audit_files: bool = False, **settings: Any
+    ) -> None:
+        """Start with these settings; `log` receives what it prints.
+
+        With `audit_files` it also notes every file that Python opens and every folder it lists.
+        """
         settings = {"port": 0, "drain_delay_s": 0.2, "reload_interval_s": 0.1, **settings}
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
         command = [
@@ -51,6 +61,13 @@ class ServiceProcess:
         ]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LATENT_")}
         self._log = log
+        self._audit = log.with_suffix(".audit")
+        self._home = log.with_suffix(".home")
+        self._home.mkdir()
+        environment.pop("XDG_CACHE_HOME", None)
+        environment |= {"AUDIT_LOG": str(self._audit), "PYTHONPATH": str(AUDIT), "HOME": str(self._home)}
+        if audit_files:
+            environment["AUDIT_FILES"] = "yes"
         self._workers = workers
         with log.open("wb") as file:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
@@ -74,6 +91,8 @@ class ServiceProcess:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
+        assert self._audited("forbidden") == []
+        assert list(self._home.rglob("*")) == []
 
     def _serves(self) -> bool:
         assert self.process.poll() is None, self.log()
@@ -92,14 +111,29 @@ class ServiceProcess:
         """Return everything it has printed so far."""
         return self._log.read_text()
 
+    def files(self) -> list[Path]:
+        """Return what was opened or listed so far, with `audit_files`."""
+        return [Path(path) for path in self._audited("file")]
+
+    def tasks(self, pid: int) -> int:
+        """Return how many tasks the event loop of one of its processes has."""
+        told = len(self._audited(f"tasks {pid}"))
+        os.kill(pid, signal.SIGUSR2)
+        wait_until(lambda: len(self._audited(f"tasks {pid}")) > told, "it tells")
+        return int(self._audited(f"tasks {pid}")[-1])
+
+    def _audited(self, kind: str) -> list[str]:
+        lines = self._audit.read_text().splitlines()
+        return [line.removeprefix(f"{kind} ") for line in lines if line.startswith(f"{kind} ")]
+
     def workers(self) -> list[int]:
         """Return the process ids of those that have begun to serve, first one first."""
         lines = re.findall(r"(\d+) service.repository (?:serving|no checkpoints)", self.log())
         return list(dict.fromkeys(map(int, lines)))
 
     def client(self, **options: Any) -> httpx.Client:
-        """Return a client for it."""
-        return httpx.Client(base_url=self.url, timeout=20, **options)
+        """Return a client for it, quickly: there are no certificates to read for plain HTTP."""
+        return httpx.Client(base_url=self.url, timeout=20, verify=False, **options)
 
     def get(self, path: str) -> httpx.Response:
         """Ask once, on a connection of its own, which any of the workers may take."""

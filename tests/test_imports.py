@@ -1,9 +1,11 @@
 """Who may import whom: service/ nothing of training/ or torch; of training/ only package.py service/."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SERVICE = sorted((ROOT / "service").rglob("*.py"))
 TRAINING = sorted((ROOT / "training").rglob("*.py"))
+
+CLEAN = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+}
+
+NOT_ITS_OWN = {"latent-service", "pip", "setuptools", "sniffio"}
+"""Imported where they happen to be installed: sniffio is by anyio."""
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys, service
@@ -30,6 +41,18 @@ def imported(file: Path) -> Iterator[str]:
             yield (node.module or "").partition(".")[0]
 
 
+@pytest.mark.parametrize("package", ["service.engine", "training.export"])
+def test_onnx_runtime_keeps_no_telemetry(package: str, tmp_path: Path):
+    """It would open a database in the home folder and send it away."""
+    subprocess.run(
+        [sys.executable, "-c", f"import {package}"],
+        cwd=ROOT,
+        env={**CLEAN, "HOME": str(tmp_path)},
+        check=True,
+    )
+    assert list(tmp_path.rglob("*onnxruntime*")) == []
+
+
 def test_service_runs_without_torch_and_without_training():
     ended = subprocess.run(
         [sys.executable, "-c", IMPORT_ALL], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
@@ -37,6 +60,17 @@ def test_service_runs_without_torch_and_without_training():
     packages = set(ended.stdout.split())
     assert {"service", "onnxruntime", "fastapi", "PIL"} <= packages
     assert not packages & {"torch", "torchvision", "onnx", "sklearn", "training"}
+
+
+def test_packages_that_the_service_imports_are_those_of_the_list():
+    """Whatever is imported can do what the service can: a new one is a decision, to be made by a person."""
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    owners = packages_distributions()
+    found = {owner for name in ended.stdout.split() for owner in owners.get(name, ())} - NOT_ITS_OWN
+    listed = (ROOT / "tests" / "packages.txt").read_text().splitlines()
+    assert sorted(found, key=str.lower) == listed
 
 
 @pytest.mark.parametrize("file", SERVICE, ids=lambda file: str(file.relative_to(ROOT)))

@@ -130,7 +130,13 @@ def _add_run_options(one: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 
 
 def _add_threads(one: argparse._ActionsContainer) -> None:
-    one.add_argument("--threads", type=int, default=2, metavar="N", help="processor threads (default: 2)")
+    one.add_argument(
+        "--threads",
+        type=int,
+        default=torch.get_num_threads(),
+        metavar="N",
+        help="processor threads (default: OMP_NUM_THREADS, else one per core)",
+    )
 
 
 def _add_checkpoint_options(one: argparse.ArgumentParser) -> argparse._ArgumentGroup:

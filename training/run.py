@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,10 @@ class Run:
                 f"{self.folder} holds a run that stopped after update {earlier.update} of {earlier.total}: "
                 "add --resume to go on with it, or remove the folder"
             )
+        if earlier is None and (self.folder / "state.pt").is_file():  # killed within its first save
+            raise RunError(
+                f"{self.folder} holds a run that was killed: add --resume to go on with it, or remove it"
+            )
         self.sheets.mkdir(parents=True, exist_ok=True)
         for old in [self.folder / "state.pt", self.folder / "progress.json", *self.sheets.glob("*.png")]:
             old.unlink(missing_ok=True)
@@ -122,10 +127,19 @@ class Run:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old or the new content."""
+    """Write a file so that a reader sees the old or the new content.
+
+    Raises:
+        RunError: it cannot be written; the old content stays, and nothing half written takes up the disk.
+    """
     building = path.with_name(f"{path.name}.new")
-    with building.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    building.replace(path)
+    try:
+        with building.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        building.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            building.unlink(missing_ok=True)
+        raise RunError(f"{path} cannot be written ({error.strerror}); what was saved before stays") from None

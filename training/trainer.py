@@ -86,7 +86,8 @@ class Trainer:
 
         Raises:
             Interrupted: after a signal, with the state saved.
-            RunError: a loss stopped being a number; the last good state stays on disk.
+            RunError: a loss or a weight stopped being a number, or the state cannot be written; the last good
+                state stays on disk.
         """
         started = saved = time.monotonic()
         before = self.seconds
@@ -106,7 +107,14 @@ class Trainer:
         self._sheet("final")
 
     def save(self) -> None:
-        """Write the state."""
+        """Write the state.
+
+        Raises:
+            RunError: a weight is no number any more, or the disk is full or read-only; the old state stays.
+        """
+        for name, network in self.recipe.networks.items():
+            if not all(value.isfinite().all() for value in network.state_dict().values()):
+                raise self._stopped(f"a weight of the {name}")
         parts: dict[str, Any] = {
             kind: {name: part.state_dict() for name, part in getattr(self.recipe, kind).items()}
             for kind in ("networks", "averaged", "optimizers")
@@ -147,13 +155,16 @@ class Trainer:
         for name, loss in losses.items():
             value = loss.item()
             if not math.isfinite(value):
-                raise RunError(
-                    f"loss {name} stopped being a number at update {self.update}; the last good state is in "
-                    f"{self.run.folder}. A smaller --learning-rate usually helps"
-                )
+                raise self._stopped(f"loss {name}")
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._sums["updates"] = self._sums.get("updates", 0) + 1
         self._progress.tick(self.update, self.total, self.epoch, self._means())
+
+    def _stopped(self, what: str) -> RunError:
+        return RunError(
+            f"{what} stopped being a number at update {self.update}; the last good state is in "
+            f"{self.run.folder}. A smaller --learning-rate usually helps"
+        )
 
     def _means(self) -> dict[str, float]:
         return {

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -107,6 +108,31 @@ def test_the_process_is_nobody_in_particular_and_can_write_nothing(running: str)
         text=True,
     )
     assert "Read-only file system" in tried.stderr
+
+
+def test_the_bill_of_materials_is_what_is_installed(running: str):
+    inside = (
+        "import importlib.metadata as m; print(*sorted(f'{d.name}=={d.version}' for d in m.distributions()))"
+    )
+    installed = ask("exec", running, "/opt/latent/bin/python", "-c", inside).split()
+    read = "print(open('/opt/latent/sbom.cdx.json').read())"
+    bill = json.loads(ask("exec", running, "/opt/latent/bin/python", "-c", read))
+    assert bill["bomFormat"] == "CycloneDX"
+    assert sorted(f"{one['name']}=={one['version']}" for one in bill["components"]) == installed
+    assert any(one.startswith("onnxruntime==") for one in installed)
+
+
+def test_memory_is_limited_and_a_killed_service_comes_back(running: str):
+    limit = ask("inspect", "--format", "{{.HostConfig.Memory}}", running)
+    assert int(limit) == 2 << 30
+    started = ask("inspect", "--format", "{{.State.StartedAt}}", running)
+    os.kill(int(ask("inspect", "--format", "{{.State.Pid}}", running)), signal.SIGKILL)  # as the kernel does
+    deadline = time.monotonic() + 30
+    while ask("inspect", "--format", "{{.State.StartedAt}}", running) == started:
+        assert time.monotonic() < deadline, "it is not started again"
+        time.sleep(0.1)
+    wait_until_ready()
+    assert httpx.post(f"{URL}/generate", json={"seed": 7}).status_code == 200
 
 
 def test_the_health_check_passes(running: str):

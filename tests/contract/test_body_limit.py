@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import Measured
 from process import ServiceProcess
 from tiny import write_tiny
 from wire import Wire
@@ -154,12 +155,13 @@ def test_endless_trailers_are_refused(wire: Wire, forever: bytes, status: int, c
     assert wire.is_closed()
 
 
-def test_what_never_ends_takes_no_memory(service: ServiceProcess):
+def test_what_never_ends_takes_no_memory(service: ServiceProcess, measured: Measured):
     def resident_kb() -> int:
         status = Path(f"/proc/{service.workers()[0]}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0])
 
     before = resident_kb()
+    sent = 0
     for start in (
         GET + b"X: ",
         b"POST /decode HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nA: ",
@@ -168,4 +170,9 @@ def test_what_never_ends_takes_no_memory(service: ServiceProcess):
             wire.send(start)
             for _ in range(500):  # 32 MB
                 wire.send(PIECE)
-    assert resident_kb() - before < 16_000
+                sent += len(PIECE)
+    more = resident_kb() - before
+    assert more < 16_000
+    measured(
+        6, f"exact at limit -1, +0 and +1; {sent >> 20} MiB without an end refused for {more >> 10} MiB more"
+    )

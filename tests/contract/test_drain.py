@@ -124,7 +124,7 @@ def test_requests_sent_all_through_the_drain_are_answered(tmp_path: Path, start_
     while (status := post_once(service)) is not None:
         assert status == 200
         answered += 1
-    assert answered > 20
+    assert answered > 5
     assert service.wait() == 0
 
 

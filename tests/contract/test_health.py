@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from conftest import StartService
+from conftest import Measured, StartService
 from process import ROOT, wait_until
 from tiny import write_tiny
 
@@ -31,7 +31,7 @@ def readiness(port: int) -> int | None:
 
 
 @both
-def test_while_it_loads_it_is_not_ready(tmp_path: Path, workers: int):
+def test_while_it_loads_it_is_not_ready(tmp_path: Path, workers: int, measured: Measured):
     write_tiny(tmp_path, operations=("decode",), slow_ms=30)
     port = free_port()
     command = [sys.executable, "-m", "service", f"--port={port}", f"--workers={workers}"]
@@ -48,18 +48,22 @@ def test_while_it_loads_it_is_not_ready(tmp_path: Path, workers: int):
     assert seen[-1] == 200
     assert set(seen[:-1]) <= {None, 503}
     assert len(seen) > 1
+    measured(23, f"{workers} worker(s), loading: not ready")
 
 
 @both
-def test_without_models_it_lives_and_is_not_ready(start_service: StartService, workers: int):
+def test_without_models_it_lives_and_is_not_ready(
+    start_service: StartService, workers: int, measured: Measured
+):
     service = start_service(workers=workers)
     assert service.get("/health/ready").status_code == 503
     assert service.get("/health/live").status_code == 200
+    measured(23, f"{workers} worker(s), no models: not ready")
 
 
 @both
 def test_one_corrupt_of_three_is_flagged_and_the_service_ready(
-    tmp_path: Path, start_service: StartService, workers: int
+    tmp_path: Path, start_service: StartService, workers: int, measured: Measured
 ):
     for name in ("first", "second", "third"):
         folder = write_tiny(tmp_path / "checkpoints", name)
@@ -68,12 +72,16 @@ def test_one_corrupt_of_three_is_flagged_and_the_service_ready(
     answer = service.get("/health/ready")
     assert answer.status_code == 200
     assert (answer.json()["serving"], answer.json()["refused"]) == (["first", "second"], ["third"])
+    measured(23, f"{workers} worker(s), one corrupt: ready, flagged")
 
 
 @both
-def test_while_it_drains_it_is_not_ready_and_lives(tmp_path: Path, start_service: StartService, workers: int):
+def test_while_it_drains_it_is_not_ready_and_lives(
+    tmp_path: Path, start_service: StartService, workers: int, measured: Measured
+):
     write_tiny(tmp_path / "checkpoints")
     service = start_service(workers=workers, drain_delay_s=3)
     service.stop()
     wait_until(lambda: service.get("/health/ready").status_code == 503, "it is not ready", 0.5)
     assert service.get("/health/live").status_code == 200
+    measured(23, f"{workers} worker(s), draining: not ready")

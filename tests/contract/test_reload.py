@@ -4,6 +4,8 @@ import asyncio
 import base64
 import io
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -11,21 +13,33 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import StartService
+from conftest import Measured, StartService
 from process import ServiceProcess, wait_until
+from robustness import forms
 from tiny import write_tiny
 
 DECODE = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
-SWAPS = 20
+CLIENTS = 4
+PAUSE_S = 0.08
+"""With it the clients send 50 requests per second together."""
+
+BAD_EVERY = 5
+"""Every so many versions one is bad."""
 
 
 def colour_of(version: int) -> float:
-    return version / 64
+    return version / 255
 
 
 def write_version(tmp_path: Path, version: int) -> Path:
     options = {"operations": ("decode",), "default_for": ("decode",), "colour": colour_of(version)}
     return write_tiny(tmp_path / "checkpoints", "tiny", version, **options)
+
+
+def write_bad_version(tmp_path: Path, version: int) -> None:
+    folder = write_version(tmp_path / "elsewhere", version)
+    (folder / "decode.onnx").write_bytes(b"broken")
+    shutil.move(folder, tmp_path / "checkpoints" / "tiny" / str(version))
 
 
 class Load:
@@ -53,7 +67,7 @@ class Load:
             self.versions.add(version)
             if painted(answer.json()["images"][0]) != round(colour_of(version) * 255):
                 self.wrong += 1
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(PAUSE_S)
 
 
 def painted(image: str) -> int:
@@ -65,33 +79,49 @@ def painted(image: str) -> int:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+@forms("swaps", short=10, full=100)
 async def test_each_answer_has_the_colour_of_its_version(
-    tmp_path: Path, start_service: StartService, workers: int
+    tmp_path: Path, start_service: StartService, workers: int, swaps: int, measured: Measured
 ):
     write_version(tmp_path, 1)
-    service = start_service(workers=workers, reload_interval_s=0.05)
+    service = start_service(workers=workers, reload_interval_s=0.1)
     load = Load(service)
-    running = asyncio.create_task(load.run(4))
-    for version in range(1, SWAPS + 2):
-        async with asyncio.timeout(10):
-            while version not in load.versions and not load.failures:
-                await asyncio.sleep(0.005)
-        if version <= SWAPS:
-            await asyncio.to_thread(write_version, tmp_path, version + 1)
+    running = asyncio.create_task(load.run(CLIENTS))
+    started, version, good = time.monotonic(), 1, {1}
+    await seen(load, lambda: bool(load.versions))
+    while len(good) <= swaps:
+        version += 1
+        if version % BAD_EVERY == 0:
+            await asyncio.to_thread(write_bad_version, tmp_path, version)
+            await seen(load, lambda version=version: f"refused tiny/{version}: " in service.log())
+        else:
+            await asyncio.to_thread(write_version, tmp_path, version)
+            await seen(load, lambda version=version: version in load.versions)
+            good.add(version)
     load.going = False
     await running
+    seconds = time.monotonic() - started
+    measured(
+        11,
+        f"{workers} worker(s): {swaps} swaps and {version - len(good)} bad versions in {seconds:.0f} s at "
+        f"{load.sent / seconds:.0f} requests/s: {len(load.failures)} of {load.sent:,} failed, "
+        f"{load.wrong} of another colour",
+    )
     assert load.failures == []
     assert load.wrong == 0
-    assert load.versions == set(range(1, SWAPS + 2))
-    assert load.sent > 2 * SWAPS
+    assert load.versions == good
+
+
+async def seen(load: Load, condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition() and not load.failures:
+            await asyncio.sleep(0.005)
 
 
 def test_bad_version_leaves_the_old_one_and_says_why(tmp_path: Path, start_service: StartService):
     write_version(tmp_path, 1)
     service = start_service()
-    folder = write_version(tmp_path / "elsewhere", 2)
-    (folder / "decode.onnx").write_bytes(b"broken")
-    shutil.move(folder, tmp_path / "checkpoints" / "tiny" / "2")
+    write_bad_version(tmp_path, 2)
 
     def model() -> dict[str, object]:
         return service.get("/models/tiny").json()

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import StartService
+from conftest import Measured, StartService
 from problems import check_problem
 from process import ServiceProcess, is_alive, wait_until
 from tiny import write_tiny
@@ -75,7 +75,7 @@ def test_an_endless_run_is_504_at_its_callers_deadline(tmp_path: Path, start_ser
 
 @both
 def test_a_node_that_never_returns_costs_one_worker_and_nobody_else_an_answer(
-    tmp_path: Path, start_service: StartService, workers: int
+    tmp_path: Path, start_service: StartService, workers: int, measured: Measured
 ):
     write_endless(tmp_path, endless="node", slow_ms=IN_A_THREAD_MS)
     service = start_service(workers=workers, drain_delay_s=30, **LIMITS)
@@ -87,9 +87,13 @@ def test_a_node_that_never_returns_costs_one_worker_and_nobody_else_an_answer(
     assert answer is not None
     check_problem(answer, 504, "deadline-exceeded")
     assert readiness <= {frozenset({200, 503})}
+    if readiness:
+        measured(23, "1 worker(s), engine dead: not ready")
     wait_until(lambda: len(service.workers()) == workers + 1, "it is replaced", SERVING_AGAIN_S)
     assert serves(service)
-    assert time.monotonic() - started_s < SERVING_AGAIN_S
+    took_s = time.monotonic() - started_s
+    assert took_s < SERVING_AGAIN_S
+    measured(16, f"{workers} worker(s), an endless run: 504, all serve again after {took_s:.1f} s")
     assert "a run does not end" in service.log()
     assert "no sign of life" not in service.log()
 
@@ -108,14 +112,18 @@ def ready_until(service: ServiceProcess, stuck: "Future[httpx.Response | None]")
 
 
 @both
-def test_an_event_loop_that_hangs_costs_one_worker(tmp_path: Path, start_service: StartService, workers: int):
+def test_an_event_loop_that_hangs_costs_one_worker(
+    tmp_path: Path, start_service: StartService, workers: int, measured: Measured
+):
     write_endless(tmp_path, endless="node")
     service = start_service(workers=workers, **LIMITS)
     started_s = time.monotonic()
     assert post(service, ENDLESS) is None
     wait_until(lambda: len(service.workers()) == workers + 1, "it is replaced", SERVING_AGAIN_S)
     assert serves(service)
-    assert time.monotonic() - started_s < SERVING_AGAIN_S
+    took_s = time.monotonic() - started_s
+    assert took_s < SERVING_AGAIN_S
+    measured(16, f"{workers} worker(s), a loop that hangs: all serve again after {took_s:.1f} s")
     assert "shows no sign of life; it is killed" in service.log()
 
 
@@ -166,13 +174,15 @@ def test_a_single_killed_worker_is_replaced_and_callers_wait_for_the_next(
 @pytest.mark.chaos
 @both
 def test_killing_workers_for_a_minute_loses_only_what_they_held(
-    tmp_path: Path, start_service: StartService, workers: int
+    tmp_path: Path, start_service: StartService, workers: int, measured: Measured
 ):
-    kill_workers(tmp_path, start_service, workers, seconds=60)
+    measured(16, kill_workers(tmp_path, start_service, workers, seconds=60))
 
 
-def test_killing_a_few_workers_loses_only_what_they_held(tmp_path: Path, start_service: StartService):
-    kill_workers(tmp_path, start_service, workers=2, seconds=2)
+def test_killing_a_few_workers_loses_only_what_they_held(
+    tmp_path: Path, start_service: StartService, measured: Measured
+):
+    measured(16, kill_workers(tmp_path, start_service, workers=2, seconds=2))
 
 
 def alive(service: ServiceProcess) -> list[int]:
@@ -216,7 +226,8 @@ class Load:
                 self.wrong.append(answer.text)
 
 
-def kill_workers(tmp_path: Path, start_service: StartService, workers: int, seconds: float) -> None:
+def kill_workers(tmp_path: Path, start_service: StartService, workers: int, seconds: float) -> str:
+    """Kill workers at random under load, and return what it came to."""
     write_endless(tmp_path, slow_ms=5)
     service = start_service(workers=workers)
     order, kills = random.Random(0), 0
@@ -232,3 +243,4 @@ def kill_workers(tmp_path: Path, start_service: StartService, workers: int, seco
     assert load.lost <= kills * CALLERS
     assert load.ok > kills
     assert serves(service)
+    return f"{workers} worker(s), {kills} killed: {load.ok:,} answered, {load.lost} of those they held lost"

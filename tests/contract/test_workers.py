@@ -5,9 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -15,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import StartService
+from halted import only
 from process import ROOT, ServiceProcess, is_alive, wait_until
 from tiny import write_tiny
 
@@ -26,20 +25,6 @@ def service(tmp_path: Path, start_service: StartService) -> ServiceProcess:
     write_tiny(tmp_path / "checkpoints", default_for=("decode", "generate"), classes=("x", "y"))
     (write_tiny(tmp_path / "checkpoints", "bad") / "decode.onnx").write_bytes(b"")
     return start_service(workers=2)
-
-
-@contextmanager
-def only(service: ServiceProcess, worker: int) -> Iterator[httpx.Client]:
-    """Let one worker answer everything, by halting the others."""
-    others = [pid for pid in service.workers() if pid != worker and is_alive(pid)]
-    for pid in others:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        with service.client() as client:
-            yield client
-    finally:
-        for pid in others:
-            os.kill(pid, signal.SIGCONT)
 
 
 def total(metrics: str, name: str, **labels: str) -> float:

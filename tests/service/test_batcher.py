@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from prometheus_client import REGISTRY
 
 from service.batcher import Batcher
 from service.engine import Engine
@@ -264,6 +265,20 @@ async def test_cancelled_requests_are_forgotten_while_a_run_goes_on(threads: Thr
     assert len(bench.batcher._small) == len(bench.batcher._large) == 0
     assert not running.done()
     await running
+
+
+async def test_rows_are_shown_as_waiting_no_longer_than_they_wait(threads: Threads):
+    """A small request comes in the very turn of the loop in which a large one's last piece comes back."""
+    bench = Bench(threads, slow_ms=20)
+    bench.batcher._run_time = RunTime(1e-5, 32, 1e-4)
+    large = bench.run(latents(33))
+    await until(lambda: len(bench.engine.runs) == 2)
+    ready, deadline = asyncio.get_running_loop()._ready, time.monotonic() + 5  # type: ignore[attr-defined]
+    while len(ready) < min(2, threads.pieces):
+        assert time.monotonic() < deadline
+    await asyncio.gather(large, bench.run(latents(1)))
+    assert bench.batcher.waiting_rows == 0
+    assert REGISTRY.get_sample_value("latent_queue_rows", {"model": "bench", "graph": "decode"}) == 0
 
 
 async def test_cancelled_caller_of_a_bad_row_harms_nobody(threads: Threads):

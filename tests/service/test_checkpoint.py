@@ -1,31 +1,21 @@
 """Checkpoint: whole and as its manifest says, or refused."""
 
-import json
+import io
 import os
-import pickle
 import random
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from hostile import GOLDEN, rename_graph, reseal, write_disguised
 from service import checkpoint
 from service.checkpoint import CheckpointError
-from tiny import describe_tiny, to_npz, write_tiny
-
-
-def reseal(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change a written manifest and make its hash fit again: a lie that only its content gives away."""
-    path = folder / checkpoint.MANIFEST
-    document = json.loads(path.read_bytes())
-    change(document)
-    raw = json.dumps(document).encode()
-    path.write_bytes(raw)
-    (folder / checkpoint.MANIFEST_HASH).write_text(checkpoint.sha256(raw))
+from tiny import describe_tiny, write_tiny
 
 
 def test_what_is_written_is_read(tmp_path: Path):
@@ -122,14 +112,6 @@ def test_checkpoint_in_a_folder_of_another_name_is_refused(tmp_path: Path, name:
         checkpoint.read(tmp_path / name)
 
 
-def rename_file(name: str) -> Callable[[dict[str, Any]], None]:
-    def change(manifest: dict[str, Any]) -> None:
-        manifest["files"][name] = manifest["files"].pop("decode.onnx")
-        manifest["operations"]["decode"]["graph"] = name
-
-    return change
-
-
 def set_in(*path: str | int) -> Callable[[dict[str, Any]], None]:
     *keys, last, value = path
 
@@ -142,10 +124,10 @@ def set_in(*path: str | int) -> Callable[[dict[str, Any]], None]:
 
 
 LIES: dict[str, Callable[[dict[str, Any]], None]] = {
-    "path out of the folder": rename_file("../../../etc/passwd"),
-    "absolute path": rename_file("/etc/passwd"),
-    "hidden file": rename_file(".decode.onnx"),
-    "file that is not there": rename_file("gone.onnx"),
+    "path out of the folder": rename_graph("../../../etc/passwd"),
+    "absolute path": rename_graph("/etc/passwd"),
+    "hidden file": rename_graph(".decode.onnx"),
+    "file that is not there": rename_graph("gone.onnx"),
     "other schema": set_in("schema", 2),
     "version as text": set_in("version", "1"),
     "unknown field": set_in("pickle", True),
@@ -163,6 +145,7 @@ LIES: dict[str, Callable[[dict[str, Any]], None]] = {
     "graph without outputs": set_in("operations", "decode", "outputs", []),
     "batch of zero": set_in("operations", "decode", "preferred_batch", 0),
     "file larger than it is": set_in("files", "decode.onnx", "bytes", 10**18),
+    "file larger than any graph": set_in("files", "decode.onnx", "bytes", 2**31),
     "file beyond counting": set_in("files", "decode.onnx", "bytes", 10**30),
     "file smaller than it is": set_in("files", "decode.onnx", "bytes", 3),
     "file with another hash": set_in("files", "decode.onnx", "sha256", "0" * 64),
@@ -189,29 +172,27 @@ def test_manifest_that_is_no_manifest_is_refused(tmp_path: Path, raw: bytes):
         checkpoint.read(folder)
 
 
-class Canary:
-    """Creates a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (self.path,)
-
-
-@pytest.mark.parametrize("disguise", ["pickle", "npy", "npz"])
+@pytest.mark.parametrize("disguise", GOLDEN)
 def test_pickle_in_the_golden_sample_is_refused_and_not_run(tmp_path: Path, disguise: str):
     canary = tmp_path / "sung"
-    description, files = describe_tiny()
-    if disguise == "pickle":
-        files["golden.npz"] = pickle.dumps(Canary(canary))
-    else:
-        objects = np.array([Canary(canary)], dtype=object)
-        files["golden.npz"] = to_npz({"decode.in.latents": objects})
-    folder = checkpoint.write(tmp_path, description, files)
+    folder = write_disguised(tmp_path, "tiny", GOLDEN[disguise], canary)
     with pytest.raises(CheckpointError, match="archive of plain arrays"):
         checkpoint.read(folder)
     assert not canary.exists()
+
+
+def test_golden_sample_that_inflates_to_fill_the_memory_is_refused(tmp_path: Path):
+    description, files = describe_tiny()
+    bomb = io.BytesIO()
+    with (
+        zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("decode.in.latents.npy", "w") as member,
+    ):
+        for _ in range(checkpoint.MAX_GOLDEN_BYTES // (1 << 20) + 1):
+            member.write(bytes(1 << 20))
+    folder = checkpoint.write(tmp_path, description, files | {"golden.npz": bomb.getvalue()})
+    with pytest.raises(CheckpointError, match=f"holds more than {checkpoint.MAX_GOLDEN_BYTES} bytes"):
+        checkpoint.read(folder)
 
 
 def test_writer_refuses_a_manifest_that_breaks_the_schema(tmp_path: Path):

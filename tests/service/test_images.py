@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 
 from service import images
 from service.manifest import ImageSpec
-from tests.pictures import PNG, chunk, file, photo, png, sixteen_bit
+from tests.pictures import PNG, UPRIGHT_TO_STORED, chunk, file, photo, png, sixteen_bit, turned
 from training.folders import fit
 
 BYTES = (0.0, 255.0)
@@ -97,27 +97,12 @@ def test_the_ends_of_the_range_are_black_and_white():
 
 # --- the image zoo ---
 
-UPRIGHT_TO_STORED = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-
 
 @pytest.mark.parametrize("orientation", UPRIGHT_TO_STORED)
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
 def test_every_exif_orientation_gives_the_same_picture(orientation, kind):
-    upright = photo(60, 40)
-    stored = upright if orientation == 1 else upright.transpose(UPRIGHT_TO_STORED[orientation])
-    exif = Image.Exif()
-    exif[0x0112] = orientation
     options = {"PNG": {}, "WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}[kind]
-    difference = np.abs(decode(file(stored, kind, exif=exif, **options)) - decode(file(upright)))
+    difference = np.abs(decode(turned(orientation, kind, **options)) - decode(file(photo(60, 40))))
     assert difference.max() <= (3 if kind == "JPEG" else 0)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from subset import FASHION
-from training import generation
+from training import evaluate, generation
 from training.data import Dataset, fashion_mnist
 
 
@@ -16,20 +16,32 @@ def fashion() -> Dataset:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def few_paths() -> Iterator[None]:
-    """Judge ways between latents by 100 of them: with 256 test images 2,000 would say no more."""
+def few_samples() -> Iterator[None]:
+    """Judge by fewer draws and ways between latents: with 256 test images more would say no more."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generation, "PATHS", 100)
+        patch.setattr(evaluate, "SAMPLES", 1000)
         yield
 
 
+@pytest.fixture(scope="session")
+def judges(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the judges of all tests are kept, since each takes a while to train."""
+    return tmp_path_factory.mktemp("judges")
+
+
 @pytest.fixture(autouse=True)
-def two_threads() -> None:
-    torch.set_num_threads(2)
+def same_threads() -> Iterator[None]:
+    """Undo what a command sets."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder: runs/ and checkpoints/ are made in it."""
+def workplace(tmp_path: Path, judges: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder without runs and checkpoints: they are made in it."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "judges").symlink_to(judges)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -1,36 +1,14 @@
-import io
 from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 
+from trainers import trainer_of
 from training.config import Config
 from training.data import Dataset
-from training.domains import domain_pair
-from training.experiment import build, feed_of
-from training.progress import Progress
 from training.recipes import RECIPES
-from training.run import Run, RunError, RunRecord
+from training.run import RunError
 from training.trainer import Trainer, follow
-
-CPU = torch.device("cpu")
-
-
-def trainer_of(name: str, fashion: Dataset, folder: Path, **settings: object) -> Trainer:
-    """A trainer whose passes over the data end in the middle of its run."""
-    kind = RECIPES[name]
-    config = kind.config_type.model_validate({"batch_size": 48, "updates": 6, **settings})
-    data = domain_pair(fashion, "bags-boots") if kind.translates else fashion.hold_out(400)
-    record = RunRecord(
-        name="r", recipe=name, data="fashion-mnist", path=None, size=None, channels=None, pair=None,
-        data_sha256="", config={},
-    )  # fmt: skip
-    recipe = build(record.recipe, config, data, CPU)
-    run = Run(folder)
-    run.start(record) if not (folder / "run.json").exists() else None
-    progress = Progress(Console(file=io.StringIO()), config.batch_size)
-    return Trainer(recipe, config, feed_of(data, config, recipe), run, lambda _: None, progress)
 
 
 def weights(trainer: Trainer) -> list[torch.Tensor]:
@@ -74,6 +52,17 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_state(
     bad.recipe.networks["encoder"].layers[0].weight.data.fill_(float("nan"))
     with pytest.raises(RunError, match="stopped being a number at update 2"):
         bad.train()
+    assert (tmp_path / "state.pt").read_bytes() == saved
+
+
+def test_weights_that_are_no_numbers_are_not_saved_over_the_last_good_state(fashion: Dataset, tmp_path: Path):
+    trainer = trainer_of("vae", fashion, tmp_path)
+    trainer._one_update()
+    trainer.save()
+    saved = (tmp_path / "state.pt").read_bytes()
+    trainer.recipe.networks["decoder"].layers[0].weight.data[0] = float("inf")
+    with pytest.raises(RunError, match="a weight of the decoder stopped being a number at update 1"):
+        trainer.save()
     assert (tmp_path / "state.pt").read_bytes() == saved
 
 
