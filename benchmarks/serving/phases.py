@@ -18,6 +18,9 @@ PER_SECOND = 500
 """Samples of the profiler."""
 STACKS = FOLDER / "stacks.txt"
 
+WAITING = ("(concurrent/futures/thread.py)", "(threading.py)")
+"""Where threads are that wait for work; not every wait looks idle to the profiler."""
+
 PHASES = {
     "the network (ONNX Runtime)": ("onnxruntime/",),
     "drawing latents": ("service/sampling.py",),
@@ -37,10 +40,19 @@ PHASES = {
         "service/telemetry.py",
         "prometheus_client/",
     ),
+    "HTTP, event loop, system": (
+        "uvicorn/",
+        "starlette/",
+        "fastapi/",
+        "service/connection.py",
+        "service/connections.py",
+        "service/transport.py",
+        "service/acceptor.py",
+        "service/server.py",
+    ),
     "routes": ("service/",),
-    "HTTP, event loop, system": ("uvicorn/", "starlette/", "fastapi/"),
 }
-"""By the file of the innermost frame that belongs to one; every stack ends in uvicorn's loop."""
+"""By the file of the innermost frame that belongs to one; every stack ends in the worker's loop."""
 
 
 def findings(seconds: float) -> Findings:
@@ -65,7 +77,7 @@ def _shares(route: str, seconds: float) -> Counter[str]:
         command = [
             *(str(Path(sys.executable).with_name("py-spy")), "record", "--format", "raw", "--nolineno"),
             *("--rate", str(PER_SECOND), "--duration", str(round(seconds)), "--output", str(STACKS)),
-            *("--pid", str(server.pid)),
+            *("--pid", str(_worker(server.pid))),
         ]
         profiler = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
         load.closed_loop(server.url, f"/{route}", asked, CONNECTIONS, seconds + 1)
@@ -73,9 +85,15 @@ def _shares(route: str, seconds: float) -> Counter[str]:
     counted: Counter[str] = Counter()
     for line in STACKS.read_text().splitlines():
         stack, _, samples = line.rpartition(" ")
-        if "(concurrent/futures/thread.py" not in stack.rpartition(";")[2]:  # a thread that waits for work
+        if not stack.endswith(WAITING):
             counted[_phase(stack)] += int(samples)
     return Counter({phase: count / counted.total() for phase, count in counted.items()})
+
+
+def _worker(supervisor: int) -> int:
+    """Return the process that serves, the only child."""
+    (worker,) = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    return int(worker)
 
 
 def _phase(stack: str) -> str:
