@@ -5,20 +5,39 @@ server -> create_app -> middleware -> shortcut -> routes
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from service.comparison import Comparer
 from service.drain import Drain
+from service.drift import Drift, Windows
 from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError, problem_response
 from service.exchange import Watch
 from service.keys import Keys
 from service.middleware import Limit, Observe
 from service.orders import Orders
 from service.repository import Repository
-from service.routes import admin, docs, encode, generate, health, interpolate, models, playground, translate
+from service.routes import (
+    admin,
+    compare,
+    docs,
+    drift,
+    encode,
+    generate,
+    health,
+    interpolate,
+    latent_map,
+    models,
+    neighbours,
+    playground,
+    translate,
+)
 from service.settings import Settings
 from service.shortcut import Shortcut
 from service.state import request_id
@@ -33,8 +52,11 @@ chooses the form of the answer. Refusals are `application/problem+json` (RFC 945
 """
 
 
-def create_app(settings: Settings, orders: Orders | None = None) -> FastAPI:
-    """Return the application; its models are loaded when it starts. `orders` are those all workers follow."""
+def create_app(settings: Settings, orders: Orders | None = None, windows: Windows | None = None) -> FastAPI:
+    """Return the application; its models are loaded when it starts.
+
+    `orders` are those all workers follow, `windows` what they share of live latents.
+    """
     app = FastAPI(
         title="latent-service",
         summary="An HTTP API over the latent space of your images.",
@@ -52,7 +74,11 @@ def create_app(settings: Settings, orders: Orders | None = None) -> FastAPI:
     app.state.keys = Keys(settings)
     app.state.watch = Watch(settings.max_held_bytes)
     app.state.repository = Repository(settings, orders)
-    parts = (encode, generate, interpolate, translate, models, health, admin, docs, playground)
+    app.state.comparer = Comparer()
+    app.state.windows = windows or Windows(Path(os.devnull), 0, 0)
+    app.state.drift = Drift(app.state.windows, app.state.comparer)
+    latent_space = (encode, generate, interpolate, neighbours, compare)
+    parts = (*latent_space, translate, models, latent_map, drift, health, admin, docs, playground)
     routers = [part.router for part in parts]
     for router in routers:
         app.include_router(router)
@@ -67,10 +93,14 @@ def create_app(settings: Settings, orders: Orders | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.repository.start()
+    every_s = app.state.settings.drift_interval_s
+    watching = asyncio.create_task(app.state.drift.keep_watching(app.state.repository, every_s))
     try:
         yield
     finally:
+        watching.cancel()
         await app.state.repository.stop()
+        app.state.comparer.stop()
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

@@ -6,6 +6,7 @@ A checkpoint is one folder, `<root>/<name>/<version>/`:
     checkpoint.sha256   the SHA-256 of checkpoint.json
     *.onnx              one graph per served operation, weights inside
     golden.npz          one input and its outputs per operation, to check a load by
+    reference.npz       training images with their latents, where there is an encoder (reference.py)
     weights.safetensors, README.md, preview.png ...   for people and for training
 
 `checkpoint.sha256` covers the manifest and the manifest covers every other file, so a folder is whole
@@ -29,7 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue, ValidationError
 
+from service import reference
 from service.manifest import Manifest
+from service.reference import Reference
 
 MANIFEST = "checkpoint.json"
 MANIFEST_HASH = "checkpoint.sha256"
@@ -54,6 +57,7 @@ class Checkpoint:
     golden: dict[str, NDArray[np.generic]]
     preview: bytes | None
     """A PNG that shows what the checkpoint does, for people."""
+    reference: Reference | None
 
 
 def sha256(data: bytes) -> str:
@@ -100,7 +104,7 @@ def read(folder: Path) -> Checkpoint:
         CheckpointError: any file is missing, changed, or of another size than the manifest says.
     """
     manifest = read_manifest(folder)
-    needed = {graph.graph for graph in manifest.graphs().values()} | {manifest.golden.file, PREVIEW}
+    needed = manifest.needed_files() | {PREVIEW}
     kept: dict[str, bytes] = {}
     for name, record in manifest.files.items():
         raw = _read_file(folder, name, limit=record.bytes)
@@ -110,7 +114,7 @@ def read(folder: Path) -> Checkpoint:
             kept[name] = raw
     graphs = {key: kept[graph.graph] for key, graph in manifest.graphs().items()}
     golden = _read_arrays(manifest.golden.file, kept[manifest.golden.file])
-    return Checkpoint(folder, manifest, graphs, golden, kept.get(PREVIEW))
+    return Checkpoint(folder, manifest, graphs, golden, kept.get(PREVIEW), _read_reference(manifest, kept))
 
 
 def next_version(root: Path, name: str) -> int:
@@ -180,6 +184,17 @@ def _read_arrays(name: str, raw: bytes) -> dict[str, NDArray[np.generic]]:
     if not all(isinstance(array, np.ndarray) for array in arrays.values()):  # NumPy hands other files out raw
         raise CheckpointError(f"{name} is not an archive of plain arrays")
     return arrays
+
+
+def _read_reference(manifest: Manifest, kept: Mapping[str, bytes]) -> Reference | None:
+    record = manifest.reference
+    if record is None or manifest.latent is None:
+        return None
+    try:
+        arrays = _read_arrays(record.file, kept[record.file])
+        return reference.read(arrays, record.classes, manifest.latent.size)
+    except ValueError as error:
+        raise CheckpointError(f"{record.file}: {error}") from None
 
 
 def _write_synced(path: Path, data: bytes) -> None:

@@ -202,6 +202,14 @@ class GoldenRecord(_Part):
     tolerance: float = 1e-3
 
 
+class ReferenceRecord(_Part):
+    """The file that says what the checkpoint was trained on (service/reference.py)."""
+
+    file: FileName = "reference.npz"
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Of its images, in the order of their indices."""
+
+
 class FileRecord(_Part):
     """What a file of the checkpoint must be."""
 
@@ -231,6 +239,7 @@ class Manifest(_Part):
     metrics: dict[str, JsonValue]
     parity: dict[str, float]
     golden: GoldenRecord
+    reference: ReferenceRecord | None = None
     files: dict[FileName, FileRecord]
 
     @model_validator(mode="after")
@@ -249,7 +258,9 @@ class Manifest(_Part):
             str.casefold, self.classes or (self.null_label,)
         ):
             raise ValueError("null_label: needs classes, none of which has its name")
-        for needed in [graph.graph for graph in self.graphs().values()] + [self.golden.file]:
+        if self.reference and "encode" not in offered:
+            raise ValueError("reference: needs encode")
+        for needed in self.needed_files():
             if needed not in self.files:
                 raise ValueError(f"files lacks {needed}")
         return self
@@ -280,6 +291,11 @@ class Manifest(_Part):
         if self.classes is None or self.null_label is None:
             return self.classes
         return *self.classes, self.null_label
+
+    def needed_files(self) -> set[str]:
+        """Return the names of the files that a service reads, besides the preview."""
+        reference = {self.reference.file} if self.reference else set()
+        return {graph.graph for graph in self.graphs().values()} | {self.golden.file} | reference
 
     def offers(self) -> tuple[Operation, ...]:
         """Return the operations offered, in the contract's order."""

@@ -22,6 +22,7 @@ from service.engine import Arrays, Engine
 from service.jobs import Inputs
 from service.manifest import Graph, Manifest, TensorSpec
 from service.overseer import FAR_TOO_LONG, Overseer
+from service.reference import Reference
 from service.run_time import RunTime
 from service.telemetry import GraphMetrics
 from service.threads import Threads
@@ -38,10 +39,15 @@ class Model:
     """A checkpoint that can be run."""
 
     def __init__(
-        self, manifest: Manifest, batchers: Mapping[str, Batcher], preview: bytes | None = None
+        self,
+        manifest: Manifest,
+        batchers: Mapping[str, Batcher],
+        preview: bytes | None = None,
+        reference: Reference | None = None,
     ) -> None:
         self.manifest = manifest
         self.preview = preview
+        self.reference = reference
         self._batchers = batchers
 
     async def run(self, graph: str, inputs: Inputs, deadline_s: float) -> dict[str, NDArray[Any]]:
@@ -80,7 +86,7 @@ def load(folder: Path, queue_rows: int, threads: Threads, overseer: Overseer) ->
             overseer=overseer,
             metrics=GraphMetrics(manifest.name, key),
         )
-    return Model(manifest, batchers, found.preview)
+    return Model(manifest, batchers, found.preview, found.reference)
 
 
 class _Golden:

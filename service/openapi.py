@@ -92,11 +92,12 @@ def post(
     *,
     pictures: type[schemas.Options] | None = None,
     latents: type[schemas.Options] | None = None,
+    offered: Sequence[str] = answers.OF_PICTURES,
 ) -> Json:
     """Describe a POST route.
 
     `body` is what JSON holds. With `pictures` or `latents` the other forms are read too, and that is the
-    schema of what they say in the query.
+    schema of what they say in the query. `offered` are the media types of the answer.
     """
     content: Json = {bodies.JSON: {"schema": _ref(body), "example": example}}
     if pictures:
@@ -107,7 +108,6 @@ def post(
     if latents:
         content[bodies.NPY] = _file(bodies.NPY, examples.LATENTS)
     options = pictures or latents
-    offered = answers.OF_LATENTS if answer is responses.EncodeResponse else answers.OF_PICTURES
     return {
         "parameters": [*(_option(name, field) for name, field in _properties(options).items()), TIMEOUT],
         "requestBody": {"required": True, "content": content, **_explanation(options, example)},
@@ -231,12 +231,18 @@ def _components() -> Json:
         schemas.TranslateRequest,
         schemas.GenerateRequest,
         schemas.InterpolateRequest,
+        schemas.NeighboursRequest,
+        schemas.CompareRequest,
         responses.EncodeResponse,
         responses.DecodeResponse,
         responses.ReconstructResponse,
         responses.TranslateResponse,
         responses.GenerateResponse,
         responses.InterpolateResponse,
+        responses.NeighboursResponse,
+        responses.CompareResponse,
+        responses.MapResponse,
+        responses.DriftResponse,
         responses.ModelsResponse,
         responses.ModelResponse,
         responses.LiveResponse,

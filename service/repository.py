@@ -24,7 +24,7 @@ from service.overseer import Overseer
 from service.settings import Settings
 from service.threads import Threads
 
-Offer = Literal["encode", "decode", "generate", "translate", "reconstruct", "interpolate"]
+Offer = Literal["encode", "decode", "generate", "translate", "reconstruct", "interpolate", "neighbours"]
 
 NEEDS: dict[Offer, tuple[Operation, ...]] = {
     "encode": ("encode",),
@@ -33,11 +33,15 @@ NEEDS: dict[Offer, tuple[Operation, ...]] = {
     "translate": ("translate",),
     "reconstruct": ("encode", "decode"),
     "interpolate": ("generate",),
+    "neighbours": ("encode",),
 }
 """The operations a checkpoint must have for an offer; the first one's default claim counts."""
 
 INSTEAD: dict[Offer, Operation] = {"interpolate": "decode"}
 """An operation that will do in the place of all that an offer needs."""
+
+OF_REFERENCE: frozenset[Offer] = frozenset({"neighbours"})
+"""What needs a reference file too."""
 
 LOOK_EVERY_S = 0.05
 """Time from one look whether all workers have followed an order to the next."""
@@ -191,6 +195,10 @@ class Repository:
         claimants = [name for name in names if operation in serving[name].manifest.default_for]
         return serving[(claimants or names)[0]]
 
+    def models(self) -> list[Model]:
+        """Return the models that serve, by name."""
+        return list(self._serving().values())
+
     def listing(self) -> list[ModelStatus]:
         """Return every checkpoint that was found, by name."""
         return [self._status(name, entry) for name, entry in sorted(self._entries.items())]
@@ -267,10 +275,14 @@ def _offers(model: Model, offers: Offer, to: str | None) -> bool:
     manifest = model.manifest
     if not set(NEEDS[offers]) <= set(manifest.offers()) and INSTEAD.get(offers) not in manifest.offers():
         return False
+    if offers in OF_REFERENCE and model.reference is None:
+        return False
     return to is None or to in (manifest.operations.translate or {})
 
 
 def _lacking(manifest: Manifest, offers: Offer, to: str | None) -> str:
     if to is not None and manifest.operations.translate:
         return f"{manifest.name} translates to {', '.join(manifest.operations.translate)} only."
+    if offers in OF_REFERENCE and "encode" in manifest.offers():
+        return f"{manifest.name} has no reference file, so it does not offer {offers}."
     return f"{manifest.name} does not offer {offers}; it offers {', '.join(manifest.offers())}."

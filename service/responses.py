@@ -23,12 +23,20 @@ Latents = Annotated[list[list[float]], Field(description="One flat row per image
 Shape = Annotated[list[int], Field(description="The shape of one latent.")]
 
 
+Points = Annotated[list[list[float]], Field(description="x and y, one pair each.")]
+
+
 class EncodeResponse(_Answer):
     """The latents of the pictures."""
 
     latents: Latents
     shape: Shape
     seeds: list[int] | None = Field(None, description="With sample: the seed each latent was drawn with.")
+    typicality: list[float] | None = Field(
+        None,
+        description="If asked for: the probability that a picture like the training data's is as unusual as "
+        "this one; of those one in twenty is below 0.05.",
+    )
 
 
 class DecodeResponse(_Answer):
@@ -72,6 +80,71 @@ class InterpolateResponse(_Answer):
     latents: Latents
     shape: Shape
     labels: list[str] | None = Field(None, description="The class of each image, if the model has classes.")
+
+
+class Neighbour(BaseModel):
+    """A training image."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    index: int = Field(description="Its place on the model's map.")
+    label: str = Field(description="Its class.")
+    distance: float = Field(description="Euclidean, in latent space.")
+    image: str = Field(description="A base64 PNG of it, shrunk if it is large.")
+
+
+class NeighboursResponse(_Answer):
+    """The training images nearest to each picture, nearest first."""
+
+    neighbours: list[list[Neighbour]]
+    points: Points = Field(description="Where each picture lies on the model's map.")
+
+
+class CompareResponse(_Answer):
+    """How far apart the sets are, and the probability (`_p`) that chance alone brings them as far."""
+
+    space: str = Field(description="What is compared.")
+    n: list[int] = Field(description="Pictures in each set.")
+    kl: float = Field(description="Kullback-Leibler divergence of a from b, in nats.")
+    kl_p: float
+    js: float = Field(description="Jensen-Shannon divergence in nats: 0 if equal, at most log 2.")
+    js_p: float
+    wasserstein: float = Field(description="Sliced Wasserstein-1 distance, in units of the latent.")
+    wasserstein_p: float
+    mmd: float = Field(description="Squared maximum mean discrepancy, around 0 if equal; no unit.")
+    mmd_p: float
+    mmd_power: float = Field(
+        description="How often two sets as large would be told apart by it, were the difference as it seems."
+    )
+
+
+class DriftResponse(_Answer):
+    """How far live pictures are from the training images, as in /compare; null until there are enough."""
+
+    images: int = Field(description="Newest latents that all workers have seen.")
+    window: int = Field(description="How many are kept at most.")
+    kl: float | None
+    kl_p: float | None
+    js: float | None
+    js_p: float | None
+    wasserstein: float | None
+    wasserstein_p: float | None
+    mmd: float | None
+    mmd_p: float | None
+    mmd_power: float | None
+
+
+class MapResponse(_Answer):
+    """Training images on a plane of latent space."""
+
+    points: Points
+    labels: list[int] = Field(description="Of each point, an index into classes.")
+    classes: list[str]
+    centre: list[float] = Field(description="The latent at (0, 0): latent = centre + x axes[0] + y axes[1].")
+    axes: list[list[float]]
+    width: int = Field(description="Pixels of a thumbnail.")
+    height: int
+    columns: int = Field(description="Thumbnails in a row of the sheet, in the order of the points.")
 
 
 class TranslateResponse(_Answer):
@@ -118,6 +191,9 @@ class ModelInfo(BaseModel):
     null_label: str | None = Field(None, description="The label of images of whatever class.")
     domains: list[str] | None = None
     translations: dict[str, str] | None = Field(None, description="Source domain by target domain.")
+    reference_classes: list[str] | None = Field(
+        None, description="Classes of the training images it came with, for its map and neighbours."
+    )
     metrics: dict[str, JsonValue] | None = None
 
 

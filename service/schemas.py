@@ -60,6 +60,13 @@ Images = Annotated[
 ]
 
 
+PictureSet = Annotated[list[str], Field(min_length=2, fail_fast=True)]
+Latents = Annotated[
+    list[Annotated[list[float], Field(min_length=1, fail_fast=True)]],
+    Field(min_length=1, description="One flat row of numbers per image.", fail_fast=True),
+]
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
@@ -93,6 +100,9 @@ class EncodeOptions(Options):
     seed: Annotated[Seed | None, NotNull()] = Field(
         None, description="Image i is drawn with seed + i; left out, one is drawn and returned."
     )
+    typicality: bool = Field(
+        False, description="Also say how usual each picture is among those the model was made for."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> EncodeOptions:
@@ -112,10 +122,7 @@ class DecodeOptions(Options):
 class DecodeRequest(DecodeOptions):
     """Latents to make pictures of."""
 
-    latents: Annotated[
-        list[Annotated[list[float], Field(min_length=1, fail_fast=True)]],
-        Field(min_length=1, description="One flat row of numbers per image.", fail_fast=True),
-    ]
+    latents: Latents
 
 
 class ReconstructOptions(Options):
@@ -179,8 +186,16 @@ class GenerateRequest(Options):
         return len(self.labels) if self.labels is not None else self.count or 1
 
 
+class Direction(_Body):
+    """What leads from the mean latent of one class to that of another."""
+
+    source: Label = Field(alias="from", description="A class of the training data, by name or index.")
+    to: Label = Field(description="Another class.")
+    strength: float = Field(1.0, ge=-10, le=10, description="How far: 1 is from one mean to the other.")
+
+
 class Stop(_Body):
-    """One place in latent space: a seed, a picture, or a latent; exactly one of them."""
+    """One place in latent space: a seed, a picture, a latent, or the mean of a class; exactly one of them."""
 
     seed: Annotated[Seed | None, NotNull()] = Field(None, description="The latent drawn from this seed.")
     image: Annotated[str | None, NotNull()] = Field(
@@ -189,14 +204,41 @@ class Stop(_Body):
     latent: Annotated[Annotated[list[float], Field(min_length=1, fail_fast=True)] | None, NotNull()] = Field(
         None, description="This latent, a flat row of numbers."
     )
+    mean: Annotated[Label | None, NotNull()] = Field(
+        None, description="The mean latent of this class of the training data, by name or index."
+    )
+    add: list[Direction] = Field([], max_length=16, description="Directions to go from there.")
     label: Annotated[Label | None, NotNull()] = Field(
         None, description="Class of the pictures nearest to this stop, for a model that draws by class."
     )
 
     @model_validator(mode="after")
     def _check(self) -> Stop:
-        if sum(one is not None for one in (self.seed, self.image, self.latent)) != 1:
-            raise PydanticCustomError("stop", "A stop has exactly one of seed, image and latent")
+        if sum(one is not None for one in (self.seed, self.image, self.latent, self.mean)) != 1:
+            raise PydanticCustomError("stop", "A stop has exactly one of seed, image, latent and mean")
+        return self
+
+
+class CompareRequest(Options):
+    """Two sets of pictures, or one to hold against what the model was trained on."""
+
+    a: PictureSet = Field(description="Pictures of any size, as in `images` elsewhere.")
+    b: Annotated[PictureSet | None, NotNull()] = Field(
+        None, description="The others; left out, training images of the model."
+    )
+
+
+class NeighboursRequest(Options):
+    """Pictures or latents to find training images near to; exactly one of the two."""
+
+    images: Annotated[Images | None, NotNull()] = None
+    latents: Annotated[Latents | None, NotNull()] = None
+    count: int = Field(5, ge=1, le=100, description="How many neighbours of each.")
+
+    @model_validator(mode="after")
+    def _check(self) -> NeighboursRequest:
+        if (self.images is None) == (self.latents is None):
+            raise PydanticCustomError("images", "Give images or latents, exactly one of them")
         return self
 
 

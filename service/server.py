@@ -31,6 +31,7 @@ from service.balance import Share
 from service.connection import Connection
 from service.connections import Connections
 from service.drain import Drain
+from service.drift import Windows
 from service.orders import Orders
 from service.pulse import Pulse
 from service.repository import Repository
@@ -63,6 +64,8 @@ class Ties(NamedTuple):
     """Says that its event loop turns."""
     orders: Orders
     """What all workers are asked to serve."""
+    windows: Windows
+    """What they have encoded of late."""
     parent: int
     """A pipe whose end says that the supervisor is gone."""
 
@@ -71,7 +74,7 @@ def serve(settings: Settings, listener: socket.socket, ties: Ties, *, announce: 
     """Serve on `listener` until told to stop; `announce` prints where, and what, once it does."""
     memory.limit_pools()
     telemetry.configure_logs(settings.log_level)
-    app = create_app(settings, ties.orders)
+    app = create_app(settings, ties.orders, ties.windows)
     config = uvicorn.Config(
         app,
         loop="uvloop",

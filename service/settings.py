@@ -122,6 +122,15 @@ class Settings(BaseSettings):
     queue_rows: int = Field(
         4096, ge=1, description="Rows that may wait for one graph before requests get 429."
     )
+    drift_rows: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Newest latents per model that /models/{name}/drift compares; 0 keeps none.",
+    )
+    drift_interval_s: float = Field(
+        60.0, gt=0, le=86_400, description="Seconds between looks at the drift for /metrics."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line that is written."
     )

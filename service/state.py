@@ -11,7 +11,9 @@ from typing import cast
 
 from starlette.requests import Request
 
+from service.comparison import Comparer
 from service.drain import Drain
+from service.drift import Drift, Windows
 from service.keys import Keys
 from service.repository import Repository
 from service.settings import Settings
@@ -35,6 +37,21 @@ def repository(request: Request) -> Repository:
 def drain(request: Request) -> Drain:
     """Return the switch that says whether the process is on its way out."""
     return cast(Drain, request.app.state.drain)
+
+
+def comparer(request: Request) -> Comparer:
+    """Return what compares sets of latents."""
+    return cast(Comparer, request.app.state.comparer)
+
+
+def windows(request: Request) -> Windows:
+    """Return what is kept of live latents."""
+    return cast(Windows, request.app.state.windows)
+
+
+def drift(request: Request) -> Drift:
+    """Return what compares live latents with those of training."""
+    return cast(Drift, request.app.state.drift)
 
 
 def request_id(request: Request) -> str:

@@ -25,11 +25,12 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from service import memory, telemetry
 from service.balance import Balance
+from service.drift import Windows
 from service.orders import OrderBook
 from service.pulse import Pulses
 from service.server import Ties, serve
 from service.settings import Settings
-from service.workers import METRICS_FOLDER
+from service.workers import DRIFT, METRICS_FOLDER, ORDERS
 
 LOOK_EVERY_S = 0.5
 """Time from one look for signs of life to the next."""
@@ -49,14 +50,15 @@ class Supervisor:
     """Starts workers, passes signals on to them and replaces those that die."""
 
     def __init__(self, settings: Settings, listener: socket.socket, folder: Path) -> None:
-        """Supervise workers on `listener`, whose orders are kept in `folder`."""
+        """Supervise workers on `listener`; what they share lies in the folders of `folder`."""
         self._settings = settings
         self._listener = listener
         self._workers: dict[ForkProcess, int] = {}
         """With their numbers, from 0 on."""
         self._balance = Balance(settings.workers)
         self._pulses = Pulses(settings.workers, math.ceil(settings.stuck_worker_s / LOOK_EVERY_S))
-        self._orders = OrderBook(folder, settings.workers)
+        self._orders = OrderBook(folder / ORDERS, settings.workers)
+        self._drift = folder / DRIFT
         self._looked_s = time.monotonic()
         self._stopping = False
         self._exit_code = 0
@@ -108,7 +110,11 @@ class Supervisor:
 
     def _ties(self, number: int) -> Ties:
         return Ties(
-            self._balance.share(number), self._pulses.pulse(number), self._orders.orders(number), self._alive
+            self._balance.share(number),
+            self._pulses.pulse(number),
+            self._orders.orders(number),
+            Windows(self._drift, number, self._settings.drift_rows),
+            self._alive,
         )
 
     def _look(self) -> None:

@@ -50,6 +50,12 @@ MODELS = Gauge(
 )
 
 
+_OF_DRIFT = {"labelnames": ["model"], "multiprocess_mode": "mostrecent"}
+DRIFT_MMD = Gauge("latent_drift_mmd", "Squared MMD of live latents from training ones.", **_OF_DRIFT)  # type: ignore[arg-type]
+DRIFT_P = Gauge("latent_drift_p", "How often chance alone would bring as much drift.", **_OF_DRIFT)  # type: ignore[arg-type]
+DRIFT_IMAGES = Gauge("latent_drift_images", "Live latents that were compared.", **_OF_DRIFT)  # type: ignore[arg-type]
+
+
 class GraphMetrics:
     """The metrics of one graph, looked up once, since a look-up costs more than a count."""
 
@@ -78,6 +84,13 @@ def count_request(route: str, method: str, status: int, seconds: float) -> None:
     """Count one answer; `route` is the route's pattern, never a caller's path, and so is `method` known."""
     _request_counter(route, method, status).inc()
     _request_clock(route).observe(seconds)
+
+
+def note_drift(model: str, mmd: float, p_value: float, images: int) -> None:
+    """Show how far live latents are from those of the training images."""
+    DRIFT_MMD.labels(model).set(mmd)
+    DRIFT_P.labels(model).set(p_value)
+    DRIFT_IMAGES.labels(model).set(images)
 
 
 def metrics_response() -> tuple[bytes, str]:

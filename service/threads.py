@@ -31,7 +31,7 @@ class Threads:
         self.pieces = cores()
         """Pieces of large requests that may run at once: one per core of this process."""
         self.small = ThreadPoolExecutor(1, "inference")
-        self.large = ThreadPoolExecutor(self.pieces, "pieces", _be_patient)
+        self.large = ThreadPoolExecutor(self.pieces, "pieces", be_patient)
         self._small_run_s = -math.inf
         self._tidying: asyncio.TimerHandle | None = None
 
@@ -65,7 +65,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _be_patient() -> None:
+def be_patient() -> None:
     """Let other threads go first, where a thread has a priority of its own (Linux)."""
     if hasattr(os, "sched_getaffinity"):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PATIENCE)

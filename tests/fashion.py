@@ -21,7 +21,15 @@ CLASSES = (
 
 def write_fashion(root: Path) -> None:
     """Write them, and noisy-clean, which translates one way only."""
-    write_tiny(root, "fashion-vae", size=28, latent=(16,), logvar=True, default_for=("encode", "decode"))
+    write_tiny(
+        root,
+        "fashion-vae",
+        size=28,
+        latent=(16,),
+        logvar=True,
+        default_for=("encode", "decode"),
+        reference=CLASSES,
+    )
     write_tiny(
         root,
         "fashion-cgan",

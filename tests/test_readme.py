@@ -53,7 +53,7 @@ def test_every_command_is_run_by_a_test():
     known = {*RUN_ELSEWHERE, *(command.strip() for command in CURLS)}
     training = [command for command in COMMANDS if "python -m training" in command]
     assert [command for command in COMMANDS if command.strip() not in known and command not in training] == []
-    assert len(CURLS) == 6
+    assert len(CURLS) == 7
     assert len(training) == 5
 
 
@@ -77,7 +77,7 @@ def train(words: str, here: Path, *options: str) -> str:
 
 def test_the_figures_are_printed_again_by_the_command(here: Path):
     printed = dict(figures(json.loads(train("evaluate", here))))
-    stored = dict(figures(checkpoint.read_manifest(ROOT / "checkpoints" / "fashion-ae-2d" / "2").metrics))
+    stored = dict(figures(checkpoint.read_manifest(ROOT / "checkpoints" / "fashion-ae-2d" / "3").metrics))
     assert {name: printed[name] for name in stored} == pytest.approx(stored, rel=1e-3)
 
 

@@ -52,6 +52,7 @@ def describe_tiny(
     colour: float | None = None,
     slow_ms: float = 0,
     endless: Literal["loop", "node"] | None = None,
+    reference: Sequence[str] | None = None,
     seed: int = 0,
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Return the manifest without `files`, and the files; change either to write a checkpoint that lies.
@@ -60,6 +61,7 @@ def describe_tiny(
     encode (of the mean colour) and translate alone. `colour` makes every decoded, generated and translated
     pixel that value. `slow_ms` makes every run of every graph take about that long, whatever the batch.
     `endless` is a loop, which can be left between two rounds, or a single node, which cannot be left.
+    `reference` adds training images of these classes (`reference_arrays`).
     """
     labels = len(classes or ()) + bool(null_label)
     build = _Builder(channels, size, latent, value_range, labels, colour, slow_ms, endless, seed)
@@ -89,6 +91,8 @@ def describe_tiny(
         }
     files["golden.npz"] = to_npz(golden)
     files["preview.png"] = png.write(np.zeros((2, 2), np.uint8))
+    if reference:
+        files["reference.npz"] = to_npz(reference_arrays(int(np.prod(latent)), len(reference)))
 
     offered: dict[str, Any] = {key: graph for key, graph in graphs.items() if "." not in key}
     if domains:
@@ -131,8 +135,26 @@ def describe_tiny(
         "metrics": {},
         "parity": {},
         "golden": {"file": "golden.npz", "tolerance": 1e-3},
+        "reference": {"classes": list(reference)} if reference else None,
     }
     return description, files
+
+
+def reference_arrays(size: int, classes: int, rows: int = 60) -> Arrays:
+    """Return the arrays of a reference.npz: latents from N(0, I), each class moved by its number."""
+    rng = np.random.default_rng(7)
+    labels = np.arange(rows) % classes
+    return {
+        "latents": (rng.normal(size=(rows, size)) + labels[:, None]).astype(np.float32),
+        "labels": labels,
+        "thumbnails": rng.integers(0, 256, (rows, 8, 8), dtype=np.uint8),
+        "centre": np.full(size, 0.5, np.float32),
+        "axes": np.eye(2, size, dtype=np.float32),
+        "mean": np.zeros(size, np.float32),
+        "whitening": np.eye(size, dtype=np.float32),
+        "distances": np.arange(1, 100, dtype=np.float32),
+        "errors": np.linspace(0.01, 0.99, 99, dtype=np.float32),
+    }
 
 
 def run_onnx(graph: bytes, inputs: Mapping[str, NDArray[Any]]) -> Arrays:

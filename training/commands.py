@@ -17,7 +17,7 @@ from training.data import DataError, Dataset
 from training.domains import DomainPair
 from training.experiment import build, config_of, dataset_of, feed_of, load_data
 from training.export import ExportError
-from training.package import Trained, package
+from training.package import Trained, add_reference, package
 from training.parser import parser, read_config
 from training.progress import Progress
 from training.recipes import RECIPES
@@ -119,6 +119,17 @@ def evaluate_folder(options: argparse.Namespace, console: Console) -> int:
     data = data_of(folder, _say(console))
     metrics = measure(folder, restored(folder, data), data, console)
     print(json.dumps(metrics, indent=2))  # noqa: T201 - this is the command's output
+    return 0
+
+
+def reference_checkpoint(options: argparse.Namespace, console: Console) -> int:
+    """Write a checkpoint once more, with reference.npz."""
+    folder = _folder(str(options.checkpoint))
+    data = data_of(folder, _say(console))
+    if isinstance(data, DomainPair):
+        raise ValueError(f"{folder} translates and has no latent space")
+    target = add_reference(folder, restored(folder, data), data)
+    console.print(f"packaged {target}; `make serve` answers with it", highlight=False)
     return 0
 
 
@@ -247,6 +258,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "tune": tune_recipe,
     "evaluate": evaluate_folder,
     "package": package_run,
+    "reference": reference_checkpoint,
     "study": run_study,
     "report": write_report,
 }

@@ -33,6 +33,7 @@ from training.experiment import dataset_of
 from training.export import ExportedGraph, export
 from training.inference import batched
 from training.recipes.recipe import Recipe
+from training.reference import reference
 from training.run import RunProgress, RunRecord
 from training.sheets import COLUMNS, SHEET_IMAGES, grid, png_file, sheet
 
@@ -80,9 +81,38 @@ def package(trained: Trained, root: Path, default_for: Sequence[str]) -> Path:
     files["run.json"] = trained.record.model_dump_json(indent=2).encode()
     files["preview.png"] = png_file(preview(trained))
     description = _description(trained, graphs, names, default_for)
+    if "encode" in graphs and not isinstance(trained.data, DomainPair):
+        files["reference.npz"] = _reference_file(recipe, trained.data)
+        description["reference"] = {"classes": list(trained.data.classes)}
     description["version"] = checkpoint.next_version(root, trained.record.name)
     files["README.md"] = model_card(description).encode()
     return checkpoint.write(root, description, files)
+
+
+def add_reference(folder: Path, recipe: Recipe, data: Dataset) -> Path:
+    """Write the checkpoint in `folder` once more, as its next version, with reference.npz; return its folder.
+
+    Raises:
+        CheckpointError: it is not whole, or does not encode.
+        OSError: the disk is full or read-only; nothing is left behind.
+    """
+    manifest = checkpoint.read(folder).manifest
+    if "encode" not in manifest.offers():
+        raise checkpoint.CheckpointError(
+            f"{manifest.name} does not encode, so a reference is of no use to it"
+        )
+    root = folder.parents[1]
+    files = {name: (folder / name).read_bytes() for name in manifest.files}
+    files["reference.npz"] = _reference_file(recipe, data)
+    description = manifest.model_dump(mode="json", by_alias=True, exclude={"files"})
+    description["reference"] = {"classes": list(data.classes)}
+    description["version"] = checkpoint.next_version(root, manifest.name)
+    files["README.md"] = model_card(description).encode()
+    return checkpoint.write(root, description, files)
+
+
+def _reference_file(recipe: Recipe, data: Dataset) -> bytes:
+    return _archive(reference(recipe.operations(), recipe.value_range, data))
 
 
 def preview(trained: Trained) -> Image.Image:
@@ -155,6 +185,10 @@ def golden(graphs: dict[str, ExportedGraph]) -> bytes:
     for key, graph in graphs.items():
         for way, part in zip(("in", "out"), graph.golden, strict=True):
             arrays |= {f"{key}.{way}.{name}": value for name, value in part.items()}
+    return _archive(arrays)
+
+
+def _archive(arrays: dict[str, NDArray[Any]]) -> bytes:
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     return file.getvalue()

@@ -61,6 +61,12 @@ def parser() -> argparse.ArgumentParser:
         _add_threads(one)
         if command == "package":
             _add_checkpoint_options(one)
+    text = "write a checkpoint's next version, with the images that maps, neighbours and comparisons need"
+    one = commands.add_parser("reference", help=text, description=text)
+    one.add_argument(
+        "checkpoint", type=Path, help="the path of a version's folder, such as checkpoints/mine/1"
+    )
+    _add_threads(one)
     text = "put a claim of the course to numbers"
     one = commands.add_parser("study", help=text, description=text)
     one.add_argument("study", choices=STUDIES)

@@ -2,13 +2,15 @@
 
 import { get, Problem, setKey } from "./api.js";
 import * as address from "./address.js";
+import { compare } from "./compare.js";
 import { el, notice } from "./dom.js";
 import { generate } from "./generate.js";
 import { latents } from "./latents.js";
+import { map } from "./map.js";
 import { models } from "./models.js";
 import { translate } from "./translate.js";
 
-const PANELS = { latents, generate, translate, models };
+const PANELS = { latents, map, generate, translate, compare, models };
 const place = document.querySelector("#panel");
 let leave = () => {};
 let shown = "";
@@ -24,8 +26,10 @@ async function show() {
   leave = () => {};
   for (const link of document.querySelectorAll("nav a")) {
     const here = link.hash === `#${panel}`;
-    if (here) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (here) {
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "nearest" });
+    } else link.removeAttribute("aria-current");
   }
   document.title = `${panel[0].toUpperCase()}${panel.slice(1)} · latent-service playground`;
   shown = panel;

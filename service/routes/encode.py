@@ -23,10 +23,11 @@ from service import (
     unit,
 )
 from service.answers import Pictures
-from service.errors import InferenceFailed, InvalidField
+from service.errors import InferenceFailed, InvalidField, OperationNotOffered
 from service.manifest import ImageSpec, Manifest
+from service.model import Model
 from service.routes.plain import router as plain_router
-from service.state import deadline_s, repository, settings
+from service.state import deadline_s, repository, settings, windows
 
 router = plain_router("latent space")
 
@@ -39,6 +40,7 @@ router = plain_router("latent space")
         responses.EncodeResponse,
         {"images": [examples.boot_base64()]},
         pictures=schemas.EncodeOptions,
+        offered=answers.OF_LATENTS,
     ),
 )
 async def encode(request: Request) -> Response:
@@ -49,14 +51,32 @@ async def encode(request: Request) -> Response:
     kind = answers.media_type(request, answers.OF_LATENTS)
     options, upload = await bodies.read_pictures(request, schemas.EncodeOptions, schemas.EncodeRequest)
     model = repository(request).get(options.model, "encode")
+    if options.typicality and model.reference is None:
+        raise OperationNotOffered(f"{model.manifest.name} has no reference file, so no typicality.")
     pictures = await upload.tensor(model.manifest.image, settings(request).max_image_pixels)
     outputs = await model.run("encode", {"images": pictures}, deadline_s(request))
+    windows(request).add(model, outputs["latents"])
     codes, drawn = outputs["latents"], {}
     if options.sample:
         drawn["seeds"] = seeds.spread(options.seed, len(codes))
         codes = _draw(outputs, drawn["seeds"], model.manifest)
     members = {"latents": latents.flat(codes), "shape": list(codes.shape[1:]), **drawn}
+    if options.typicality and model.reference:
+        errors = await _errors(request, model, pictures, outputs["latents"])
+        members["typicality"] = model.reference.typicality(latents.flat(outputs["latents"]), errors)
     return await answers.write(request, kind, model.manifest, members)
+
+
+async def _errors(
+    request: Request, model: Model, pictures: NDArray[np.float32], codes: NDArray[np.float32]
+) -> NDArray[np.float32] | None:
+    """Return the mean squared error of each picture decoded again; None where the model does not decode."""
+    if "decode" not in model.manifest.offers():
+        return None
+    decoded = await model.run("decode", {"latents": codes}, deadline_s(request))
+    spec = model.manifest.image
+    errors = similarity.mse(unit.scale(pictures, spec), unit.scale(decoded["images"], spec))
+    return errors.astype(np.float32)
 
 
 def _draw(outputs: dict[str, NDArray[Any]], drawn: list[int], model: Manifest) -> NDArray[np.float32]:

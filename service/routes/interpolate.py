@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service import answers, bodies, interpolation, labels, latents, openapi, responses, sampling, uploads
 from service.answers import Pictures
-from service.errors import InvalidField, OperationNotOffered
+from service.errors import InvalidField, Location, OperationNotOffered
 from service.manifest import Manifest, Operation
 from service.model import Model
 from service.repository import Offer
@@ -34,14 +34,16 @@ async def interpolate(request: Request) -> Response:
     """Return pictures on the way from the first stop to the last, past those between.
 
     Where a model draws by class, each picture is of the class of the stop it is nearest to. A picture can be
-    a stop only for a model that encodes, a seed only for one that generates.
+    a stop only for a model that encodes, a seed only for one that generates, the mean of a class only for one
+    that came with images of its training data. What a stop adds leads from the mean of one class to that of
+    another, such as from "Sneaker" to "Ankle boot", times its strength.
     """
     kind = answers.media_type(request, answers.OF_PICTURES)
     body = await bodies.read_json(request, InterpolateRequest)
     if body.steps > settings(request).max_count:
         raise InvalidField.at(("body", "steps"), f"at most {settings(request).max_count} in one request")
-    has_pictures = any(stop.image is not None for stop in body.stops)
-    offers: Offer = "reconstruct" if has_pictures and body.model is None else "interpolate"
+    encodes = any(stop.image is not None or stop.mean is not None or stop.add for stop in body.stops)
+    offers: Offer = "reconstruct" if encodes and body.model is None else "interpolate"
     model = repository(request).get(body.model, offers)
     latent = latents.spec(model.manifest)
     stops = await _stops(request, model, body.stops)
@@ -59,7 +61,7 @@ async def interpolate(request: Request) -> Response:
 
 
 async def _stops(request: Request, model: Model, stops: list[Stop]) -> NDArray[np.float32]:
-    """Return the latent of each stop as a row, (S, D).
+    """Return the latent of each stop as a row, (S, D), moved along its directions.
 
     Raises:
         OperationNotOffered: the model cannot encode a picture, or draw from a seed.
@@ -84,7 +86,26 @@ async def _stops(request: Request, model: Model, stops: list[Stop]) -> NDArray[n
         pictures = await upload.tensor(manifest.image, settings(request).max_image_pixels)
         outputs = await model.run("encode", {"images": pictures}, deadline_s(request))
         rows[pictured] = latents.flat(outputs["latents"])
+    for i, stop in enumerate(stops):
+        place: Location = ("body", "stops", i)
+        if stop.mean is not None:
+            rows[i] = _mean(model, stop.mean, (*place, "mean"))
+        for k, way in enumerate(stop.add):
+            there = _mean(model, way.to, (*place, "add", k, "to"))
+            rows[i] += way.strength * (there - _mean(model, way.source, (*place, "add", k, "from")))
     return rows
+
+
+def _mean(model: Model, label: str | int, place: Location) -> NDArray[np.float32]:
+    """Return the mean latent of a class of the training data, (D,).
+
+    Raises:
+        OperationNotOffered: the model has no reference file.
+        InvalidField: there is no such class.
+    """
+    if model.reference is None:
+        raise OperationNotOffered(f"{model.manifest.name} has no reference file, so no class has a mean.")
+    return model.reference.class_mean(labels.index(label, model.reference.classes, place))
 
 
 def _check_offers(manifest: Manifest, operation: Operation, reason: str) -> None:

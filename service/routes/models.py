@@ -102,5 +102,6 @@ def _manifest_info(manifest: Manifest) -> dict[str, Any]:
         "null_label": manifest.null_label,
         "domains": list(manifest.domains) if manifest.domains else None,
         "translations": {to: one.source for to, one in translations.items()} if translations else None,
+        "reference_classes": list(manifest.reference.classes) if manifest.reference else None,
         "metrics": manifest.metrics,
     }

@@ -15,7 +15,7 @@ def fashion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
     """A service with tiny models in the shape of the shipped ones."""
     root = tmp_path_factory.mktemp("fashion")
     write_fashion(root / "checkpoints")
-    with ServiceProcess(root / "checkpoints", root / "service.log") as process:
+    with ServiceProcess(root / "checkpoints", root / "service.log", drift_rows=50) as process:
         yield process
 
 

@@ -46,6 +46,6 @@ def test_a_route_can_be_tried_out_with_no_internet(visit: Visit, operation: str,
 
 
 def test_all_routes_are_shown(visit: Visit) -> None:
-    expect(visit.page.locator(".opblock")).to_have_count(14, timeout=LIMIT_MS)
+    expect(visit.page.locator(".opblock")).to_have_count(19, timeout=LIMIT_MS)
     assert visit.foreign == []
     assert visit.errors == []

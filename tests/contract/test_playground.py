@@ -18,7 +18,7 @@ from visits import Visit
 
 WIDE, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
 Scheme = Literal["light", "dark"]
-PANELS = ("latents", "generate", "translate", "models")
+PANELS = ("latents", "map", "generate", "translate", "compare", "models")
 SERIOUS = {"serious", "critical"}
 
 
@@ -233,3 +233,99 @@ def test_with_keys_the_page_asks_for_one_and_shows_pictures(browser: Browser, tm
         page.wait_for_function("one => one.naturalWidth", arg=image.element_handle())
         assert visit.errors == []
         page.close()
+
+
+def test_a_place_of_the_map_becomes_a_picture_and_two_become_a_walk(visit: Visit) -> None:
+    page = show(visit, "map")
+    plane = page.locator("canvas.plane")
+    expect(plane).to_have_attribute("data-ready", "fashion-vae")
+    pictures = page.get_by_label("Pictures", exact=True).get_by_role("img")
+    expect(pictures).to_have_count(1)
+    first = source(pictures.first)
+    plane.click(position={"x": 200, "y": 120})
+    second = source(pictures.first, not_this=first)
+    plane.click(position={"x": 90, "y": 200})
+    expect(pictures).to_have_count(9)
+    assert source(pictures.first) == second
+    plane.click(position={"x": 90, "y": 220})
+    expect(pictures).to_have_count(1)
+    link = page.url
+    assert "a=" in link
+    shown = source(pictures.first)
+    page.goto("about:blank")
+    page.goto(link)
+    expect(page.get_by_alt_text("The picture of this place")).to_have_attribute("src", shown)
+
+
+def test_the_map_shows_the_image_under_the_pointer_by_mouse_and_by_keys(visit: Visit) -> None:
+    page = show(visit, "map")
+    plane = page.locator("canvas.plane")
+    expect(plane).to_have_attribute("data-ready", "fashion-vae")
+    box = plane.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator(".under")).to_contain_text("training image")
+    page.mouse.wheel(0, -400)
+    plane.focus()
+    for key in ("ArrowLeft", "ArrowUp", "+", "-", "Enter", "ArrowLeft", "Enter"):
+        plane.press(key)
+    expect(page.get_by_label("Pictures", exact=True).get_by_role("img")).to_have_count(9)
+    page.get_by_role("button", name="Bag", exact=True).click()
+    expect(page.get_by_role("button", name="Bag", exact=True)).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_picture_finds_its_place_and_its_neighbours(visit: Visit) -> None:
+    page = show(visit, "map")
+    page.get_by_label("Sample image 17", exact=True).click()
+    near = page.get_by_label("Nearest training images").get_by_role("img")
+    expect(near).to_have_count(6)
+    assert near.first.get_attribute("alt") == "Bag"
+
+
+def test_the_map_is_drawn_anew_sixty_times_a_second(visit: Visit) -> None:
+    page = show(visit, "map")
+    expect(page.locator("canvas.plane")).to_have_attribute("data-ready", "fashion-vae")
+    box = page.locator("canvas.plane").bounding_box()
+    assert box
+    page.evaluate(
+        """() => {
+            window.spent = [];
+            const ask = window.requestAnimationFrame.bind(window);
+            window.requestAnimationFrame = (work) => ask((now) => {
+                const started = performance.now();
+                work(now);
+                window.spent.push(performance.now() - started);
+            });
+        }"""
+    )
+    page.mouse.move(box["x"] + 100, box["y"] + 100)
+    page.mouse.down()
+    for step in range(40):
+        page.mouse.move(box["x"] + 100 + 4 * step, box["y"] + 100 + 2 * step)
+    page.mouse.up()
+    spent = sorted(page.evaluate("window.spent"))
+    assert len(spent) > 10
+    assert spent[len(spent) // 2] < 1000 / 60  # the work of a frame; what else the machine does is not ours
+
+
+def test_sets_are_compared_with_the_training_images_and_with_each_other(visit: Visit, tmp_path: Path) -> None:
+    page = show(visit, "compare")
+    expect(page.get_by_text("Give a first set")).to_be_visible()
+    page.get_by_role("region", name="Set A").get_by_role("button", name="The samples").click()
+    expect(page.locator(".verdict")).to_contain_text("No difference is seen")
+    files = []
+    for number in range(20):
+        level = 255 - 3 * number
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(np.full((28, 28), level, np.uint8)).save(path)
+        files.append(path)
+    page.get_by_label("Files of Set B").set_input_files(files)
+    expect(page.locator(".verdict")).to_contain_text("Yes, the two sets differ")
+    expect(page.locator("tbody tr")).to_have_count(4)
+
+
+def test_files_that_are_no_pictures_are_told_in_words(visit: Visit, tmp_path: Path) -> None:
+    page = show(visit, "compare")
+    (tmp_path / "notes.txt").write_text("no picture")
+    page.get_by_label("Files of Set A").set_input_files(tmp_path / "notes.txt")
+    expect(page.locator("#toast")).to_contain_text("no PNG, JPEG or WebP")

@@ -17,7 +17,7 @@ CLASSES = ("T-shirt/top", "Bag", "Ankle boot")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """vae encodes and decodes, cgan draws classes, bags-boots translates; the others lack something."""
     root = tmp_path_factory.mktemp("checkpoints")
-    write_tiny(root, "vae", logvar=True, default_for=("encode", "decode"))
+    write_tiny(root, "vae", logvar=True, default_for=("encode", "decode"), reference=CLASSES)
     write_tiny(root, "cgan", operations=("generate",), classes=CLASSES, default_for=("generate",))
     write_tiny(root, "cgan-any", operations=("generate",), classes=CLASSES, null_label="any")
     write_tiny(root, "colour", operations=("encode", "decode"), channels=3, size=16, latent=(2, 3))

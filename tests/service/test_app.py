@@ -11,9 +11,12 @@ from problems import check_problem
 from service.app import create_app
 from service.settings import Settings
 
-POSTS = ["/encode", "/decode", "/reconstruct", "/generate", "/interpolate", "/translate"]
+LATENT_SPACE = ["/encode", "/decode", "/reconstruct", "/generate", "/interpolate", "/neighbours", "/compare"]
+POSTS = [*LATENT_SPACE, "/translate"]
 ADMIN = ["/admin/models/{name}/load", "/admin/models/{name}/unload"]
-GETS = ["/models", "/models/{name}", "/models/{name}/preview", "/health/live", "/health/ready", "/metrics"]
+MODELS = ["/models", "/models/{name}", "/models/{name}/preview"]
+MAPS = ["/models/{name}/map", "/models/{name}/map/thumbnails", "/models/{name}/drift"]
+GETS = [*MODELS, *MAPS, "/health/live", "/health/ready", "/metrics"]
 
 
 def test_the_documented_surface_is_what_the_contract_says(client: Client) -> None:

@@ -1,0 +1,58 @@
+"""Whether two sets of pictures differ, or one from what a model was trained on: /compare."""
+
+from __future__ import annotations
+
+import numpy as np
+from fastapi import Request, Response
+from numpy.typing import NDArray
+
+from service import answers, bodies, comparison, examples, latents, openapi, responses, uploads
+from service.errors import InvalidField, OperationNotOffered
+from service.model import Model
+from service.routes.plain import router as plain_router
+from service.schemas import CompareRequest
+from service.state import comparer, deadline_s, repository, settings
+
+router = plain_router("latent space")
+
+
+@router.post(
+    "/compare",
+    summary="Tell two sets of pictures apart",
+    openapi_extra=openapi.post(
+        CompareRequest,
+        responses.CompareResponse,
+        {"a": [examples.boot_base64()] * 2},
+        offered=(answers.JSON,),
+    ),
+)
+async def compare(request: Request) -> Response:
+    """Return four divergences between the latents of two sets of pictures, or of one and the training data.
+
+    Each comes with the probability of as much by chance, from 1,000 permutations. `mmd_power` is how often
+    two sets as large would be told apart at p < 0.05, were the difference as large as it seems here.
+    """
+    kind = answers.media_type(request, (answers.JSON,))
+    body = await bodies.read_json(request, CompareRequest)
+    model = repository(request).get(body.model, "encode")
+    first = await _codes(request, model, body.a, "a")
+    if body.b is not None:
+        second = await _codes(request, model, body.b, "b")
+    elif model.reference is not None:
+        second = comparison.sample(model.reference)
+    else:
+        raise OperationNotOffered(f"{model.manifest.name} has no reference file to compare with; give b.")
+    found = await comparer(request).run(first, second)
+    space = f"latent means of {model.manifest.name}"
+    members = {"space": space, "n": [len(first), len(second)], **found}
+    return await answers.write(request, kind, model.manifest, members)
+
+
+async def _codes(request: Request, model: Model, pictures: list[str], field: str) -> NDArray[np.float32]:
+    limits = settings(request)
+    if len(pictures) > limits.max_images:
+        raise InvalidField.at(("body", field), f"at most {limits.max_images} in one request")
+    upload = uploads.from_text(pictures, [("body", field, i) for i in range(len(pictures))])
+    tensor = await upload.tensor(model.manifest.image, limits.max_image_pixels)
+    outputs = await model.run("encode", {"images": tensor}, deadline_s(request))
+    return latents.flat(outputs["latents"])

@@ -1,0 +1,77 @@
+"""Which training images lie nearest: /neighbours."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Any
+
+import numpy as np
+from fastapi import Request, Response
+from numpy.typing import NDArray
+
+from service import answers, bodies, examples, images, latents, openapi, responses, uploads
+from service.errors import InvalidField
+from service.model import Model
+from service.reference import Reference
+from service.routes.plain import router as plain_router
+from service.schemas import NeighboursRequest
+from service.state import deadline_s, repository, settings
+
+router = plain_router("latent space")
+
+
+@router.post(
+    "/neighbours",
+    summary="Find training images like a picture",
+    openapi_extra=openapi.post(
+        NeighboursRequest,
+        responses.NeighboursResponse,
+        {"images": [examples.boot_base64()], "count": 3},
+        offered=(answers.JSON,),
+    ),
+)
+async def neighbours(request: Request) -> Response:
+    """Return the training images whose latents are nearest to each picture's, out of some thousands.
+
+    `points` says where each picture lies on the map of `GET /models/{name}/map`.
+    """
+    kind = answers.media_type(request, (answers.JSON,))
+    body = await bodies.read_json(request, NeighboursRequest)
+    model = repository(request).get(body.model, "neighbours")
+    if model.reference is None:
+        raise AssertionError("only models with a reference offer neighbours")
+    codes = await _codes(request, model, body)
+    found = await asyncio.to_thread(_found, model.reference, codes, body.count)
+    members = {"neighbours": found, "points": model.reference.positions(codes)}
+    return await answers.write(request, kind, model.manifest, members)
+
+
+async def _codes(request: Request, model: Model, body: NeighboursRequest) -> NDArray[np.float32]:
+    """Return the latents to look around, (N, D)."""
+    limits = settings(request)
+    field = "latents" if body.images is None else "images"
+    if len(body.images or body.latents or ()) > limits.max_images:
+        raise InvalidField.at(("body", field), f"at most {limits.max_images} in one request")
+    if body.images is None:
+        return latents.flat(latents.tensor(body.latents or (), latents.spec(model.manifest)))
+    upload = uploads.from_text(body.images)
+    tensor = await upload.tensor(model.manifest.image, limits.max_image_pixels)
+    outputs = await model.run("encode", {"images": tensor}, deadline_s(request))
+    return latents.flat(outputs["latents"])
+
+
+def _found(reference: Reference, codes: NDArray[np.float32], count: int) -> list[list[dict[str, Any]]]:
+    indices, distances = reference.nearest(codes, count)
+    return [
+        [
+            {
+                "index": index,
+                "label": reference.classes[reference.labels[index]],
+                "distance": distance,
+                "image": base64.b64encode(images.encode(reference.thumbnails[index], "png")).decode(),
+            }
+            for index, distance in zip(row.tolist(), far.tolist(), strict=True)
+        ]
+        for row, far in zip(indices, distances, strict=True)
+    ]
