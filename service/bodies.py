@@ -60,7 +60,7 @@ async def read_pictures(
     if kind == JSON:
         _refuse_query(request)
         parsed = parse_json(body, await _read(request))
-        _check_count(len(parsed.images), limit, "images")
+        check_count(len(parsed.images), limit, "images")
         return cast(Chosen, parsed), uploads.from_text(parsed.images)
     query = request.query_params.multi_items()
     if kind == FORM:
@@ -72,7 +72,7 @@ async def read_pictures(
     raw = await _read_some(request)
     if kind == NPY:
         pixels = cast(NDArray[np.uint8], npy.read(raw, np.uint8, dimensions=(3, 4)))
-        _check_count(len(pixels), limit, "images")
+        check_count(len(pixels), limit, "images")
         return chosen, Upload(pixels)
     return chosen, Upload([raw])
 
@@ -88,11 +88,11 @@ async def read_latents(request: Request) -> tuple[DecodeOptions, Rows]:
     if kind == JSON:
         _refuse_query(request)
         body = parse_json(DecodeRequest, await _read(request))
-        _check_count(len(body.latents), limit, "latents")
+        check_count(len(body.latents), limit, "latents")
         return body, body.latents
     options = parse_options(DecodeOptions, request.query_params.multi_items(), "query")
     rows = cast(NDArray[np.float32], npy.read(await _read_some(request), np.float32, dimensions=(2,)))
-    _check_count(len(rows), limit, "latents")
+    check_count(len(rows), limit, "latents")
     return options, rows
 
 
@@ -143,6 +143,11 @@ async def _read_some(request: Request) -> bytes:
     return raw
 
 
-def _check_count(count: int, limit: int, field: str) -> None:
+def check_count(count: int, limit: int, field: str) -> None:
+    """Hold the number of things in a field of the body to a limit.
+
+    Raises:
+        InvalidField: there are more.
+    """
     if count > limit:
         raise InvalidField.at(("body", field), f"at most {limit} in one request")

@@ -30,6 +30,7 @@ from service.errors import (
     ServiceError,
     problem_response,
 )
+from service.exchange import LINGER_S
 from service.settings import Settings
 from service.transport import JoinedWrites
 
@@ -40,9 +41,6 @@ Phase = Literal["idle", "head", "body", "work", "ended"]
 
 READ_BYTES = 1 << 16
 """A client that reads has to read as much in the time it has for it."""
-
-LINGER_S = 2.0
-"""Time to read on behind a refusal: a connection closed on unread bytes may take the refusal with it."""
 
 logger = logging.getLogger(__name__)
 

@@ -60,7 +60,7 @@ class Windows:
             self._own[key] = self._open(key, model.reference.latents.shape[1])
             self._next[key] = int(self._own[key][:, 0].argmax() + 1)
         own = self._own[key]
-        newest = latents[-self.rows :].reshape(-1, self._own[key].shape[1] - 1)
+        newest = latents[-self.rows :].reshape(-1, own.shape[1] - 1)
         places = (self._next[key] + np.arange(len(newest))) % self.rows
         own[places, 1:] = newest
         own[places, 0] = time.monotonic()

@@ -19,6 +19,7 @@ from service import checkpoint
 from service.batcher import Batcher
 from service.checkpoint import CheckpointError
 from service.engine import Arrays, Engine
+from service.errors import OperationNotOffered
 from service.jobs import Inputs
 from service.manifest import Graph, Manifest, TensorSpec
 from service.overseer import FAR_TOO_LONG, Overseer
@@ -49,6 +50,16 @@ class Model:
         self.preview = preview
         self.reference = reference
         self._batchers = batchers
+
+    def need_reference(self, lacking: str) -> Reference:
+        """Return the reference; without one, `lacking` ends the sentence that says so.
+
+        Raises:
+            OperationNotOffered: the checkpoint came without.
+        """
+        if self.reference is None:
+            raise OperationNotOffered(f"{self.manifest.name} has no reference file{lacking}.")
+        return self.reference
 
     async def run(self, graph: str, inputs: Inputs, deadline_s: float) -> dict[str, NDArray[Any]]:
         """Run one graph on N rows, together with whatever else is waiting for it.

@@ -2,7 +2,7 @@
 
 import { Latest, post } from "./api.js";
 import * as address from "./address.js";
-import { choice, el, field, notice, toast } from "./dom.js";
+import { choice, dropZone, el, field, notice, toast } from "./dom.js";
 import { base64, samples } from "./picture.js";
 
 const MOST = 128;
@@ -22,6 +22,7 @@ export function compare(place, models, values) {
   const preferred = able.find((one) => one.default_for.includes("encode")) ?? able[0];
   let model = able.find((one) => one.name === values.model) ?? preferred;
   const sets = { a: [], b: [] };
+  const leaves = [];
   const comparing = new Latest();
   const answer = el("div", { role: "status" });
 
@@ -74,17 +75,10 @@ export function compare(place, models, values) {
     const folder = el("input", { type: "file", webkitdirectory: true, class: "sr", tabIndex: -1, "aria-hidden": "true",
       onchange: () => take([...folder.files]) });
     const drop = el("label", { class: "drop" }, files, el("strong", {}, "Drop a folder or pictures"), el("span", {}, "or press to choose files"));
-    drop.addEventListener("dragover", (event) => {
-      event.preventDefault();
-      drop.classList.add("over");
-    });
-    drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-    drop.addEventListener("drop", async (event) => {
-      event.preventDefault();
-      drop.classList.remove("over");
-      const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+    leaves.push(dropZone(drop, async (dropped) => {
+      const entries = [...dropped.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
       take((await Promise.all(entries.map(filesOf))).flat());
-    });
+    }));
     return el("section", { "aria-label": title },
       el("h2", {}, title), drop, count, strip, folder,
       el("div", { class: "row" },
@@ -94,9 +88,6 @@ export function compare(place, models, values) {
   }
 
   const known = () => (model.reference_classes ? "Left empty: training images of the model." : "This model came without training images: give both sets.");
-  const guard = (event) => event.preventDefault();
-  addEventListener("dragover", guard);
-  addEventListener("drop", guard);
   place.append(
     el("h1", {}, "Do two sets differ?"),
     el("p", { class: "lead" }, "Two folders of pictures, or one beside what the model was trained on: four divergences between their latents, and how much of it is chance."),
@@ -111,10 +102,7 @@ export function compare(place, models, values) {
         answer)),
   );
   run();
-  return () => {
-    removeEventListener("dragover", guard);
-    removeEventListener("drop", guard);
-  };
+  return () => leaves.forEach((leave) => leave());
 }
 
 const texts = (blobs) => Promise.all(blobs.map(base64));

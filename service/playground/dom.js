@@ -13,6 +13,27 @@ export function el(tag, properties = {}, ...children) {
   return element;
 }
 
+// Let `zone` take what is dropped on it; what misses it must not replace the page. Returns what ends that.
+export function dropZone(zone, ondrop) {
+  zone.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    zone.classList.add("over");
+  });
+  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+  zone.addEventListener("drop", (event) => {
+    event.preventDefault();
+    zone.classList.remove("over");
+    ondrop(event.dataTransfer);
+  });
+  const guard = (event) => event.preventDefault();
+  addEventListener("dragover", guard);
+  addEventListener("drop", guard);
+  return () => {
+    removeEventListener("dragover", guard);
+    removeEventListener("drop", guard);
+  };
+}
+
 let toastTimer = 0;
 
 // Say something for a moment, to the eye and to a screen reader.

@@ -1,6 +1,6 @@
 // One picture from a person: dropped, pasted, chosen, drawn, or one of the samples.
 
-import { el, toast } from "./dom.js";
+import { dropZone, el, toast } from "./dom.js";
 import { pad } from "./pad.js";
 import { samples } from "./picture.js";
 
@@ -22,24 +22,12 @@ export function picker(onpick, { pen = false } = {}) {
     else toast("That is not a picture");
   };
   file.addEventListener("change", () => file.files.length && take(file.files[0]));
-  drop.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    drop.classList.add("over");
-  });
-  drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-  drop.addEventListener("drop", (event) => {
-    event.preventDefault();
-    drop.classList.remove("over");
-    take(event.dataTransfer.files[0]);
-  });
+  const endDrops = dropZone(drop, (dropped) => take(dropped.files[0]));
   const pasted = (event) => {
     const found = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
     if (found) take(found);
   };
   addEventListener("paste", pasted);
-  const guard = (event) => event.preventDefault();
-  addEventListener("dragover", guard);
-  addEventListener("drop", guard);
 
   samples().then((blobs) => {
     strip.append(
@@ -55,8 +43,7 @@ export function picker(onpick, { pen = false } = {}) {
   const element = el("div", { class: "picker" }, drop, strip, drawing);
   const leave = () => {
     removeEventListener("paste", pasted);
-    removeEventListener("dragover", guard);
-    removeEventListener("drop", guard);
+    endDrops();
   };
   return { element, leave };
 }

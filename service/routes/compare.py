@@ -6,12 +6,11 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, comparison, examples, latents, openapi, responses, uploads
-from service.errors import InvalidField, OperationNotOffered
+from service import answers, bodies, comparison, encoding, examples, openapi, responses, uploads
 from service.model import Model
 from service.routes.plain import router as plain_router
 from service.schemas import CompareRequest
-from service.state import comparer, deadline_s, repository, settings
+from service.state import comparer, repository, settings
 
 router = plain_router("latent space")
 
@@ -38,10 +37,8 @@ async def compare(request: Request) -> Response:
     first = await _codes(request, model, body.a, "a")
     if body.b is not None:
         second = await _codes(request, model, body.b, "b")
-    elif model.reference is not None:
-        second = comparison.sample(model.reference)
     else:
-        raise OperationNotOffered(f"{model.manifest.name} has no reference file to compare with; give b.")
+        second = comparison.sample(model.need_reference(" to compare with; give b"))
     found = await comparer(request).run(first, second)
     space = f"latent means of {model.manifest.name}"
     members = {"space": space, "n": [len(first), len(second)], **found}
@@ -49,10 +46,6 @@ async def compare(request: Request) -> Response:
 
 
 async def _codes(request: Request, model: Model, pictures: list[str], field: str) -> NDArray[np.float32]:
-    limits = settings(request)
-    if len(pictures) > limits.max_images:
-        raise InvalidField.at(("body", field), f"at most {limits.max_images} in one request")
+    bodies.check_count(len(pictures), settings(request).max_images, field)
     upload = uploads.from_text(pictures, [("body", field, i) for i in range(len(pictures))])
-    tensor = await upload.tensor(model.manifest.image, limits.max_image_pixels)
-    outputs = await model.run("encode", {"images": tensor}, deadline_s(request))
-    return latents.flat(outputs["latents"])
+    return await encoding.latents_of(request, model, upload)

@@ -23,7 +23,7 @@ from service import (
     unit,
 )
 from service.answers import Pictures
-from service.errors import InferenceFailed, InvalidField, OperationNotOffered
+from service.errors import InferenceFailed, InvalidField
 from service.manifest import ImageSpec, Manifest
 from service.model import Model
 from service.routes.plain import router as plain_router
@@ -51,8 +51,7 @@ async def encode(request: Request) -> Response:
     kind = answers.media_type(request, answers.OF_LATENTS)
     options, upload = await bodies.read_pictures(request, schemas.EncodeOptions, schemas.EncodeRequest)
     model = repository(request).get(options.model, "encode")
-    if options.typicality and model.reference is None:
-        raise OperationNotOffered(f"{model.manifest.name} has no reference file, so no typicality.")
+    reference = model.need_reference(", so no typicality") if options.typicality else None
     pictures = await upload.tensor(model.manifest.image, settings(request).max_image_pixels)
     outputs = await model.run("encode", {"images": pictures}, deadline_s(request))
     windows(request).add(model, outputs["latents"])
@@ -61,9 +60,9 @@ async def encode(request: Request) -> Response:
         drawn["seeds"] = seeds.spread(options.seed, len(codes))
         codes = _draw(outputs, drawn["seeds"], model.manifest)
     members = {"latents": latents.flat(codes), "shape": list(codes.shape[1:]), **drawn}
-    if options.typicality and model.reference:
+    if reference:
         errors = await _errors(request, model, pictures, outputs["latents"])
-        members["typicality"] = model.reference.typicality(latents.flat(outputs["latents"]), errors)
+        members["typicality"] = reference.typicality(latents.flat(outputs["latents"]), errors)
     return await answers.write(request, kind, model.manifest, members)
 
 

@@ -37,7 +37,8 @@ async def generate(request: Request) -> Response:
     """
     kind = answers.media_type(request, answers.OF_PICTURES)
     body = await bodies.read_json(request, GenerateRequest)
-    _check_size(body, settings(request).max_count)
+    field = "count" if body.labels is None else "labels"
+    bodies.check_count(body.size, settings(request).max_count, field)
     model = repository(request).get(body.model, "generate")
     latent = latents.spec(model.manifest)
     drawn = seeds.spread(body.seed, body.size)
@@ -54,12 +55,6 @@ async def generate(request: Request) -> Response:
     outputs = await model.run("generate", inputs, deadline_s(request))
     pictures = Pictures(outputs["images"], model.manifest.image)
     return await answers.write(request, kind, model.manifest, {"images": pictures, **members})
-
-
-def _check_size(body: GenerateRequest, max_count: int) -> None:
-    if body.size > max_count:
-        field = "count" if body.labels is None else "labels"
-        raise InvalidField.at(("body", field), f"at most {max_count} in one request")
 
 
 def _class_indices(body: GenerateRequest, model: Manifest, drawn: list[int]) -> NDArray[np.int64] | None:

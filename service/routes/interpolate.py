@@ -8,7 +8,18 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, interpolation, labels, latents, openapi, responses, sampling, uploads
+from service import (
+    answers,
+    bodies,
+    encoding,
+    interpolation,
+    labels,
+    latents,
+    openapi,
+    responses,
+    sampling,
+    uploads,
+)
 from service.answers import Pictures
 from service.errors import InvalidField, Location, OperationNotOffered
 from service.manifest import Manifest, Operation
@@ -40,8 +51,7 @@ async def interpolate(request: Request) -> Response:
     """
     kind = answers.media_type(request, answers.OF_PICTURES)
     body = await bodies.read_json(request, InterpolateRequest)
-    if body.steps > settings(request).max_count:
-        raise InvalidField.at(("body", "steps"), f"at most {settings(request).max_count} in one request")
+    bodies.check_count(body.steps, settings(request).max_count, "steps")
     encodes = any(stop.image is not None or stop.mean is not None or stop.add for stop in body.stops)
     offers: Offer = "reconstruct" if encodes and body.model is None else "interpolate"
     model = repository(request).get(body.model, offers)
@@ -83,9 +93,7 @@ async def _stops(request: Request, model: Model, stops: list[Stop]) -> NDArray[n
         _check_offers(manifest, "encode", "has no encoder, so a picture cannot be a stop")
         places = [("body", "stops", i, "image") for i in pictured]
         upload = uploads.from_text([stops[i].image or "" for i in pictured], places)
-        pictures = await upload.tensor(manifest.image, settings(request).max_image_pixels)
-        outputs = await model.run("encode", {"images": pictures}, deadline_s(request))
-        rows[pictured] = latents.flat(outputs["latents"])
+        rows[pictured] = await encoding.latents_of(request, model, upload)
     for i, stop in enumerate(stops):
         place: Location = ("body", "stops", i)
         if stop.mean is not None:
@@ -103,9 +111,8 @@ def _mean(model: Model, label: str | int, place: Location) -> NDArray[np.float32
         OperationNotOffered: the model has no reference file.
         InvalidField: there is no such class.
     """
-    if model.reference is None:
-        raise OperationNotOffered(f"{model.manifest.name} has no reference file, so no class has a mean.")
-    return model.reference.class_mean(labels.index(label, model.reference.classes, place))
+    reference = model.need_reference(", so no class has a mean")
+    return reference.class_mean(labels.index(label, reference.classes, place))
 
 
 def _check_offers(manifest: Manifest, operation: Operation, reason: str) -> None:

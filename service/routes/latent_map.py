@@ -72,9 +72,7 @@ def _mapped(request: Request) -> tuple[Model, Reference]:
         OperationNotOffered: it has no reference.
     """
     model = repository(request).get(request.path_params["name"], "neighbours")
-    if model.reference is None:
-        raise AssertionError("only models with a reference offer neighbours")
-    return model, model.reference
+    return model, model.need_reference(", so it has no map")
 
 
 def _sheet(reference: Reference) -> bytes:

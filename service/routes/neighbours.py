@@ -10,13 +10,12 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, examples, images, latents, openapi, responses, uploads
-from service.errors import InvalidField
+from service import answers, bodies, encoding, examples, images, latents, openapi, responses, uploads
 from service.model import Model
 from service.reference import Reference
 from service.routes.plain import router as plain_router
 from service.schemas import NeighboursRequest
-from service.state import deadline_s, repository, settings
+from service.state import repository, settings
 
 router = plain_router("latent space")
 
@@ -39,26 +38,20 @@ async def neighbours(request: Request) -> Response:
     kind = answers.media_type(request, (answers.JSON,))
     body = await bodies.read_json(request, NeighboursRequest)
     model = repository(request).get(body.model, "neighbours")
-    if model.reference is None:
-        raise AssertionError("only models with a reference offer neighbours")
+    reference = model.need_reference(", so it does not offer neighbours")
     codes = await _codes(request, model, body)
-    found = await asyncio.to_thread(_found, model.reference, codes, body.count)
-    members = {"neighbours": found, "points": model.reference.positions(codes)}
+    found = await asyncio.to_thread(_found, reference, codes, body.count)
+    members = {"neighbours": found, "points": reference.positions(codes)}
     return await answers.write(request, kind, model.manifest, members)
 
 
 async def _codes(request: Request, model: Model, body: NeighboursRequest) -> NDArray[np.float32]:
     """Return the latents to look around, (N, D)."""
-    limits = settings(request)
     field = "latents" if body.images is None else "images"
-    if len(body.images or body.latents or ()) > limits.max_images:
-        raise InvalidField.at(("body", field), f"at most {limits.max_images} in one request")
+    bodies.check_count(len(body.images or body.latents or ()), settings(request).max_images, field)
     if body.images is None:
         return latents.flat(latents.tensor(body.latents or (), latents.spec(model.manifest)))
-    upload = uploads.from_text(body.images)
-    tensor = await upload.tensor(model.manifest.image, limits.max_image_pixels)
-    outputs = await model.run("encode", {"images": tensor}, deadline_s(request))
-    return latents.flat(outputs["latents"])
+    return await encoding.latents_of(request, model, uploads.from_text(body.images))
 
 
 def _found(reference: Reference, codes: NDArray[np.float32], count: int) -> list[list[dict[str, Any]]]:
