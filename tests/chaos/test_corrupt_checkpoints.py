@@ -153,7 +153,9 @@ async def test_every_damaged_version_is_refused_in_time_and_the_old_one_answers(
             shutil.rmtree(placed)
     onlooker.going = False
     await looking
-    status = service.get("/models/tiny").json()
+    started = time.monotonic()
+    while (status := service.get("/models/tiny").json())["reason"] is None:  # by a worker yet to look
+        assert time.monotonic() - started < LIMIT_S + POLL_S
     assert (status["version"], status["state"]) == (1, "serving")
     assert status["reason"].startswith(f"version {refused + 1}: ")
     assert onlooker.tally.ok == onlooker.tally.sent > 0

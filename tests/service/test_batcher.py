@@ -187,11 +187,12 @@ async def test_single_row_does_not_wait_for_large_requests(threads: Threads, lar
 async def test_two_large_requests_share_the_engine(threads: Threads):
     bench = Bench(threads, slow_ms=2)
     done: list[int] = []
-    tasks = [bench.run(latents(rows)) for rows in (640, 320)]
-    for rows, task in zip((640, 320), tasks, strict=True):
+    sizes = (3200, 64)
+    tasks = [bench.run(latents(rows)) for rows in sizes]
+    for rows, task in zip(sizes, tasks, strict=True):
         task.add_done_callback(lambda _, rows=rows: done.append(rows))
     await asyncio.gather(*tasks)
-    assert done == [320, 640]
+    assert done == [64, 3200]
 
 
 async def test_request_beyond_the_capacity_is_refused_at_once(threads: Threads):
