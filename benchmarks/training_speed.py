@@ -187,7 +187,7 @@ def findings(scripts: Path, seconds: float) -> Findings:
     for case, peer in THEIRS.items():
         ours, theirs = (median(speeds[case, side]) for side in ("ours", "theirs"))
         verdict = "met" if ours >= TARGET * theirs else "missed"
-        rows.append((case, peer, round(theirs), round(ours), f"{ours / theirs:.2f}", verdict))
+        rows.append((case, peer, f"{theirs:.3g}", f"{ours:.3g}", f"{ours / theirs:.2f}", verdict))
     table = Table(
         title="The same networks, trained by the peer and by us",
         note=f"Images/s on {cores()} cores, medians of {REPEATS} runs of {seconds:g} s in turns. "

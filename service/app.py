@@ -14,14 +14,16 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from service import refusals
 from service.comparison import Comparer
 from service.drain import Drain
 from service.drift import Drift, Windows
-from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError, problem_response
+from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError
 from service.exchange import Watch
 from service.keys import Keys
 from service.middleware import Limit, Observe
 from service.orders import Orders
+from service.protocols.inference import routes as inference
 from service.repository import Repository
 from service.routes import (
     admin,
@@ -40,9 +42,7 @@ from service.routes import (
 )
 from service.settings import Settings
 from service.shortcut import Shortcut
-from service.state import request_id
-
-VERSION = "0.1.0"
+from service.version import VERSION
 
 DESCRIPTION = """
 Pictures in, latents out, and back: encode, decode, generate and translate with the served checkpoints.
@@ -78,7 +78,7 @@ def create_app(settings: Settings, orders: Orders | None = None, windows: Window
     app.state.windows = windows or Windows(Path(os.devnull), 0, 0)
     app.state.drift = Drift(app.state.windows, app.state.comparer)
     latent_space = (encode, generate, interpolate, neighbours, compare)
-    parts = (*latent_space, translate, models, latent_map, drift, health, admin, docs, playground)
+    parts = (*latent_space, translate, models, latent_map, drift, health, admin, docs, playground, inference)
     routers = [part.router for part in parts]
     for router in routers:
         app.include_router(router)
@@ -106,7 +106,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _answer_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, ServiceError):
         raise error
-    return problem_response(error, request_id(request))
+    return refusals.response(error, request.scope)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
@@ -114,4 +114,4 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException) or error.status_code not in (404, 405):
         raise error
     refusal = MethodNotAllowed(headers=error.headers) if error.status_code == 405 else NoSuchRoute()
-    return problem_response(refusal, request_id(request))
+    return refusals.response(refusal, request.scope)

@@ -44,7 +44,7 @@ async def read_json(request: Request, schema: type[Schema]) -> Schema:
     """
     _media_type(request, (JSON,))
     _refuse_query(request)
-    return parse_json(schema, await _read(request))
+    return parse_json(schema, await read(request))
 
 
 async def read_pictures(
@@ -59,12 +59,12 @@ async def read_pictures(
     limit = state.settings(request).max_images
     if kind == JSON:
         _refuse_query(request)
-        parsed = parse_json(body, await _read(request))
+        parsed = parse_json(body, await read(request))
         check_count(len(parsed.images), limit, "images")
         return cast(Chosen, parsed), uploads.from_text(parsed.images)
     query = request.query_params.multi_items()
     if kind == FORM:
-        form = multipart.read(await _read(request), request.headers["content-type"], limit)
+        form = multipart.read(await read(request), request.headers["content-type"], limit)
         if not form.pictures:
             raise InvalidField.at(("body", "images"), "the form needs at least one part named images")
         return parse_options(options, [*query, *form.options], "form"), Upload(form.pictures)
@@ -87,7 +87,7 @@ async def read_latents(request: Request) -> tuple[DecodeOptions, Rows]:
     limit = state.settings(request).max_count
     if kind == JSON:
         _refuse_query(request)
-        body = parse_json(DecodeRequest, await _read(request))
+        body = parse_json(DecodeRequest, await read(request))
         check_count(len(body.latents), limit, "latents")
         return body, body.latents
     options = parse_options(DecodeOptions, request.query_params.multi_items(), "query")
@@ -123,7 +123,7 @@ def _refuse_query(request: Request) -> None:
         raise InvalidField.at(("query",), "with a JSON body all options belong into the body")
 
 
-async def _read(request: Request) -> bytes:
+async def read(request: Request) -> bytes:
     """Return the whole body; most come in one piece, which Starlette's reader would copy."""
     pieces = []
     more = True
@@ -137,7 +137,7 @@ async def _read(request: Request) -> bytes:
 
 
 async def _read_some(request: Request) -> bytes:
-    raw = await _read(request)
+    raw = await read(request)
     if not raw:
         raise BadRequest("The body is empty.")
     return raw

@@ -38,8 +38,8 @@ MANIFEST = "checkpoint.json"
 MANIFEST_HASH = "checkpoint.sha256"
 PREVIEW = "preview.png"
 MAX_MANIFEST_BYTES = 1 << 20
-MAX_GOLDEN_BYTES = 1 << 28
-"""What a golden sample may hold once it is inflated: a small archive can be made to fill the memory."""
+MAX_ARRAYS_BYTES = 1 << 28
+"""What a file of arrays may hold once it is inflated: a small archive can be made to fill the memory."""
 
 
 class CheckpointError(Exception):
@@ -175,12 +175,12 @@ def _read_arrays(name: str, raw: bytes) -> dict[str, NDArray[np.generic]]:
         with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
             inflated_bytes = sum(member.file_size for member in archive.zip.infolist())
             arrays = (
-                {key: archive[key] for key in archive.files} if inflated_bytes <= MAX_GOLDEN_BYTES else {}
+                {key: archive[key] for key in archive.files} if inflated_bytes <= MAX_ARRAYS_BYTES else {}
             )
     except Exception:  # noqa: BLE001 - NumPy and zipfile raise a dozen kinds for a broken archive
         raise CheckpointError(f"{name} is not an archive of plain arrays") from None
-    if inflated_bytes > MAX_GOLDEN_BYTES:
-        raise CheckpointError(f"{name} holds more than {MAX_GOLDEN_BYTES} bytes")
+    if inflated_bytes > MAX_ARRAYS_BYTES:
+        raise CheckpointError(f"{name} holds more than {MAX_ARRAYS_BYTES} bytes")
     if not all(isinstance(array, np.ndarray) for array in arrays.values()):  # NumPy hands other files out raw
         raise CheckpointError(f"{name} is not an archive of plain arrays")
     return arrays

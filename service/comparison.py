@@ -1,6 +1,6 @@
 """How far apart two sets of images are, by their latents: the four divergences, one comparison at a time.
 
-routes/compare -> Comparer.run -> a thread -> divergences
+routes/compare -> Comparer.run -> a thread -> Samples -> divergences
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from service import divergences
 from service.errors import QueueFull
+from service.permutations import Samples
 from service.reference import Reference
 from service.threads import be_patient
 
@@ -68,10 +69,11 @@ def sample(reference: Reference) -> Floats:
 
 def compare(a: Floats, b: Floats) -> dict[str, float]:
     """Return the four divergences of two samples of latents, each with its p-value, and the power of MMD."""
-    detection = divergences.mmd(a, b, PERMUTATIONS)
+    samples = Samples(a, b, PERMUTATIONS)
+    detection = divergences.mmd(samples)
     found = {"mmd": detection.value, "mmd_p": detection.p_value, "mmd_power": detection.power}
     others = {"kl": divergences.kl, "js": divergences.js, "wasserstein": divergences.wasserstein}
     for name, estimate in others.items():
-        one = estimate(a, b, PERMUTATIONS)
+        one = estimate(samples)
         found |= {name: one.value, f"{name}_p": one.p_value}
     return found

@@ -4,10 +4,9 @@ Every test is by permutation: rows change sides at random, the statistic is comp
 
     p = (1 + #{permuted >= observed}) / (1 + permutations).
 
-What does not depend on the sides (distances, their order, projections) is computed once; the permutations
-then are columns of one matrix, and every statistic is arithmetic on whole matrices. For N rows in all, D
-numbers each and P permutations: O(N² (D + P)) time and O(N (N + P)) memory. training/divergences.py
-computes the same in torch; a test compares the two.
+The permutations are columns of one matrix (permutations.py), and every statistic is arithmetic on whole
+matrices. For N rows in all, D numbers each and P permutations: O(N² (D + P)) time and O(N (N + P)) memory.
+training/divergences.py computes the same in torch; a test compares the two.
 """
 
 from __future__ import annotations
@@ -16,13 +15,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from service.permutations import Floats, Samples, Sides
 from service.sampling import normal
-
-Floats = NDArray[np.float64]
-Sides = NDArray[np.uint8]
-"""(N, 1 + permutations): 1 where a row belongs to the first sample; the first column is as observed."""
 
 BANDWIDTHS = (0.5, 1.0, 2.0)
 """Of the Gaussian kernels, as multiples of the median distance between rows."""
@@ -36,8 +32,8 @@ TIE = 1e-6
 """Statistics this close, relative to the observed one, are equal: sums round, counts must not."""
 SIGNIFICANCE = 0.05
 """The p-value below which samples count as different, for the power."""
-PERMUTATION_STREAM, DIRECTION_STREAM, ORDER_STREAM = 4, 5, 6
-"""Of raw Philox, as in sampling.py, which has the streams before."""
+DIRECTION_STREAM = 5
+"""Of raw Philox, as in sampling.py and permutations.py."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +52,8 @@ class Detection(Estimate):
     """The probability of p < 0.05 for two samples as large, were the truth what was estimated."""
 
 
-def mmd(a: ArrayLike, b: ArrayLike, permutations: int = 1000, seed: int = 0) -> Detection:
-    """Estimate the squared maximum mean discrepancy of rows (n, D) and (m, D), without bias.
+def mmd(samples: Samples) -> Detection:
+    """Estimate the squared maximum mean discrepancy of rows (n, D) and (m, D) without bias.
 
     Gretton et al. 2012, equation 3, with the sum of Gaussian kernels exp(-|x - y|² / (2 sigma²)), sigma =
     {0.5, 1, 2} x the median distance between pooled rows. Negative about half the time where the
@@ -67,13 +63,11 @@ def mmd(a: ArrayLike, b: ArrayLike, permutations: int = 1000, seed: int = 0) -> 
     quantile of the permutations; its variance is 4 Var(h_a) / n + 4 Var(h_b) / m, with h_a(x) = mean k(x, a)
     - mean k(x, b) of a row x of a.
     """
-    rows, sides = _pool(a, b, permutations, seed)
-    squares = _squared_distances(rows)
-    median = _median(squares)
-    gram: Floats = np.sum([np.exp(-squares / (2 * factor**2 * median)) for factor in BANDWIDTHS], axis=0)
+    n, m = samples.sizes
+    halved = samples.squares / (2 * samples.median_square)
+    gram: Floats = np.sum([np.exp(-halved / factor**2) for factor in BANDWIDTHS], axis=0)
     np.fill_diagonal(gram, 0)
-    n, m = _sizes(sides)
-    first = sides.astype(np.float64)
+    first = samples.sides.astype(np.float64)
     within_a = np.einsum("ip,ip->p", first, gram @ first)
     all_of_a = gram.sum(axis=0) @ first
     within_b = gram.sum() - 2 * all_of_a + within_a
@@ -81,7 +75,7 @@ def mmd(a: ArrayLike, b: ArrayLike, permutations: int = 1000, seed: int = 0) -> 
     found = within_a / (n * (n - 1)) + within_b / (m * (m - 1)) - 2 * between / (n * m)
     estimate = _test(found)
     threshold = float(np.quantile(found, 1 - SIGNIFICANCE))
-    spread = _mmd_deviation(gram, sides[:, 0] == 1)
+    spread = _mmd_deviation(gram, samples.sides[:, 0] == 1)
     return Detection(estimate.value, estimate.p_value, _normal_tail(threshold - estimate.value, spread))
 
 
@@ -99,19 +93,18 @@ def _normal_tail(distance: float, deviation: float) -> float:
     return math.erfc(distance / (max(deviation, 1e-300) * math.sqrt(2))) / 2
 
 
-def wasserstein(a: ArrayLike, b: ArrayLike, permutations: int = 1000, seed: int = 0) -> Estimate:
+def wasserstein(samples: Samples) -> Estimate:
     """Estimate the Wasserstein-1 distance: exact for D = 1, else sliced, which is another, smaller number.
 
-    Sliced: the mean of the exact distance along `DIRECTIONS` random directions of `seed` (Bonneel et al.
+    Sliced: the mean of the exact distance along `DIRECTIONS` random directions of the seed (Bonneel et al.
     2015). Moving one sample by a vector v adds about |v| sqrt(2 / (pi D)) to it, not |v|.
     """
-    rows, sides = _pool(a, b, permutations, seed)
-    projections = rows @ _directions(rows.shape[1], seed)
-    distances = [_distances_on_the_line(projection, sides) for projection in projections.T]
+    projections = samples.rows @ _directions(samples.rows.shape[1], samples.seed)
+    distances = [_distances_on_the_line(projection, samples.sides) for projection in projections.T]
     return _test(np.mean(distances, axis=0))
 
 
-def kl(a: ArrayLike, b: ArrayLike, permutations: int = 1000, seed: int = 0) -> Estimate:
+def kl(samples: Samples) -> Estimate:
     """Estimate KL(a || b) in nats from distances to near neighbours (Wang, Kulkarni & Verdu 2009).
 
     D mean over a of log(distance to the l-th of b / distance to the k-th other of a) + psi(k) - psi(l) +
@@ -120,21 +113,18 @@ def kl(a: ArrayLike, b: ArrayLike, permutations: int = 1000, seed: int = 0) -> E
     Needs densities: rows that are equal break it. Consistent, but far too small where the truth is many nats,
     and finite (it grows as log n) where the truth is infinite.
     """
-    rows, sides = _pool(a, b, permutations, seed)
-    n, m = _sizes(sides)
+    (n, m), sides, order = samples.sizes, samples.sides, samples.neighbours
     k, other_k = _neighbour_counts(n, m)
-    squares = _squared_distances(rows)
-    order = _neighbours(squares)
-    floor = SMALLEST_DISTANCE**2 * _median(squares)
-    logarithms = np.log(np.maximum(np.take_along_axis(squares, order, axis=1), floor)) / 2
+    floor = SMALLEST_DISTANCE**2 * samples.median_square
+    logarithms = np.log(np.maximum(np.take_along_axis(samples.squares, order, axis=1), floor)) / 2
     own = np.take_along_axis(logarithms, _rank_of_kth(order, sides, (k, other_k), own=True), axis=1)
     other = np.take_along_axis(logarithms, _rank_of_kth(order, sides, (other_k, k), own=False), axis=1)
     ratios: Floats = ((other - own) * sides).sum(axis=0) / n
     offset = _digamma(np.array(k)) - _digamma(np.array(other_k)) + np.log(m / (n - 1))
-    return _test(rows.shape[1] * ratios + offset)
+    return _test(samples.rows.shape[1] * ratios + offset)
 
 
-def js(a: ArrayLike, b: ArrayLike, permutations: int = 1000, seed: int = 0) -> Estimate:
+def js(samples: Samples) -> Estimate:
     """Estimate the Jensen-Shannon divergence in nats from the sides that near neighbours are of.
 
     It is the information that a row of an even mixture gives about its side, and Ross (2014, PLoS ONE 9(2))
@@ -146,12 +136,10 @@ def js(a: ArrayLike, b: ArrayLike, permutations: int = 1000, seed: int = 0) -> E
     where the samples do not touch. Too small where densities change within the reach of k neighbours, which
     is far in many dimensions and small samples.
     """
-    rows, sides = _pool(a, b, permutations, seed)
-    n, m = _sizes(sides)
+    (n, m), sides = samples.sizes, samples.sides
     k, other_k = _neighbour_counts(n, m)
-    order = _neighbours(_squared_distances(rows))
-    ranks = _rank_of_kth(order, sides, (k, other_k), own=True)
-    gains_a, gains_b = _gains(k, (n - 1) / m, len(rows)), _gains(other_k, (m - 1) / n, len(rows))
+    ranks = _rank_of_kth(samples.neighbours, sides, (k, other_k), own=True)
+    gains_a, gains_b = _gains(k, (n - 1) / m, n + m), _gains(other_k, (m - 1) / n, n + m)
     of_a, of_b = gains_a[ranks] * sides, gains_b[ranks] * (1 - sides)
     return _test(of_a.sum(axis=0) / n / 2 + of_b.sum(axis=0) / m / 2)
 
@@ -170,65 +158,11 @@ def _neighbour_counts(n: int, m: int) -> tuple[int, int]:
     return round(k * n / smaller), round(k * m / smaller)
 
 
-def _pool(a: ArrayLike, b: ArrayLike, permutations: int, seed: int) -> tuple[Floats, Sides]:
-    """Return both samples as (N, D) float64 and the sides of their rows.
-
-    Raises:
-        ValueError: a sample has fewer than two rows, or rows are not of one length.
-    """
-    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
-        raise ValueError(f"two samples of rows of one length, not shapes {first.shape} and {second.shape}")
-    if min(len(first), len(second)) < 2:
-        raise ValueError(f"each sample needs two rows or more, not {len(first)} and {len(second)}")
-    rows = np.concatenate([first, second])
-    # |x|² + |y|² - 2xy loses digits far from the origin, so the rows move there; nothing else changes.
-    rows -= rows.mean(axis=0)
-    words = np.random.Philox(key=[seed, ORDER_STREAM]).random_raw(len(rows))
-    # Equal distances are told apart by the order of the rows, which therefore must know nothing of the sides.
-    order = np.argsort(words)
-    return rows[order], _sides(order < len(first), permutations, seed)
-
-
-def _sides(observed: NDArray[np.bool_], permutations: int, seed: int) -> Sides:
-    """Return the observed sides and, per permutation, as many ones in random places (ranks of raw Philox)."""
-    n, total = np.count_nonzero(observed), len(observed)
-    words = np.random.Philox(key=[seed, PERMUTATION_STREAM]).random_raw(permutations * total)
-    words = words.reshape(permutations, total)
-    chosen = words <= np.partition(words, n - 1, axis=1)[:, n - 1 : n]
-    return np.ascontiguousarray(np.concatenate([observed[None], chosen]).T).astype(np.uint8)
-
-
-def _sizes(sides: Sides) -> tuple[int, int]:
-    n = int(sides[:, 0].sum())
-    return n, len(sides) - n
-
-
 def _test(statistics: Floats) -> Estimate:
     """Return the observed statistic, the first, and how rare it is among them all."""
     observed, permuted = float(statistics[0]), statistics[1:]
     as_large = np.count_nonzero(permuted >= observed - TIE * abs(observed))
     return Estimate(observed, float((1 + as_large) / (1 + len(permuted))))
-
-
-def _squared_distances(rows: Floats) -> Floats:
-    """Return |x - y|² of all pairs, (N, N)."""
-    norms = (rows * rows).sum(axis=1)
-    squares: Floats = np.maximum(norms[:, None] + norms[None, :] - 2 * rows @ rows.T, 0)
-    np.fill_diagonal(squares, 0)
-    return squares
-
-
-def _median(squares: Floats) -> float:
-    """Return the median over pairs, or 1 where most rows are equal."""
-    return float(np.median(squares[np.triu_indices(len(squares), 1)])) or 1.0
-
-
-def _neighbours(squares: Floats) -> NDArray[np.int64]:
-    """Return the indices of all other rows from the nearest to the farthest, (N, N - 1)."""
-    away = squares.copy()
-    np.fill_diagonal(away, -1)
-    return away.argsort(axis=1)[:, 1:]
 
 
 def _rank_of_kth(
@@ -263,7 +197,8 @@ def _directions(dimensions: int, seed: int) -> Floats:
 
 def _distances_on_the_line(values: Floats, sides: Sides) -> Floats:
     """Return, per column of `sides`, the area between the two distribution functions of values (N,)."""
-    n, m = _sizes(sides)
+    n = int(sides[:, 0].sum())
+    m = len(sides) - n
     order = values.argsort()
     seen = sides[order[:-1]].cumsum(axis=0, dtype=np.float32)
     # n m (F_a - F_b) after the i-th value, with `seen` rows of the first sample among those i.

@@ -125,3 +125,5 @@ class Drift:
                     await self.measure(model)
                 except QueueFull:
                     logger.info("drift of %s is left for later", model.manifest.name)
+                except Exception:  # one model's trouble must not end the watch over all
+                    logger.exception("drift of %s cannot be measured", model.manifest.name)

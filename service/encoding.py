@@ -1,15 +1,20 @@
-"""From the pictures of a request to their latents, for the routes that go on from there.
+"""From the pictures of a request to their latents.
 
 routes/interpolate, neighbours, compare -> latents_of -> Upload.tensor -> Model.run
+routes/encode, protocols -> Model.run -> draw
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from service import latents
+from service import latents, sampling
+from service.errors import InferenceFailed, InvalidField
+from service.manifest import Manifest
 from service.model import Model
 from service.state import deadline_s, settings
 from service.uploads import Upload
@@ -25,3 +30,18 @@ async def latents_of(request: Request, model: Model, upload: Upload) -> NDArray[
     pictures = await upload.tensor(model.manifest.image, settings(request).max_image_pixels)
     outputs = await model.run("encode", {"images": pictures}, deadline_s(request))
     return latents.flat(outputs["latents"])
+
+
+def draw(outputs: dict[str, NDArray[Any]], seeds: list[int], model: Manifest) -> NDArray[np.float32]:
+    """Return a draw from each posterior that `encode` gave, (N, *latent.shape), one seed per picture.
+
+    Raises:
+        InvalidField: the model has none.
+        InferenceFailed: its width is beyond float32, though its logarithm was not.
+    """
+    if "logvar" not in outputs:
+        raise InvalidField.at(("body", "sample"), f"{model.name} gives one latent, not a distribution")
+    codes = sampling.posterior(seeds, outputs["latents"], outputs["logvar"])
+    if not np.isfinite(codes).all():
+        raise InferenceFailed
+    return codes

@@ -14,13 +14,13 @@ from contextlib import suppress
 
 from starlette.types import Message, Receive, Scope, Send
 
+from service import refusals
 from service.errors import (
     BodyTooLarge,
     DeadlineExceeded,
     QueueFull,
     RequestTimeout,
     ServiceError,
-    problem_response,
 )
 
 LOOK_EVERY_S = 0.02
@@ -147,7 +147,7 @@ class Exchange:
         """
         if self._started:
             raise error
-        response = problem_response(error, scope["state"]["request_id"])
+        response = refusals.response(error, scope)
         if self._read_all or scope["method"] in ("GET", "HEAD"):
             await response(scope, self._receive, self._send)
             return

@@ -102,6 +102,14 @@ def is_large(raw: bytes) -> bool:
     return False
 
 
+def is_known(raw: bytes) -> bool:
+    """Say whether bytes begin as a PNG, JPEG or WebP does."""
+    return raw.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (raw[:4], raw[8:12]) == (
+        b"RIFF",
+        b"WEBP",
+    )
+
+
 def from_array(array: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]:
     """Return pictures given as pixels fitted to the model, (N, C, H, W) float32 in `spec.range`.
 

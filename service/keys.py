@@ -18,7 +18,8 @@ from service.errors import Forbidden, Unauthorized
 from service.exchange import header
 from service.settings import Settings
 
-OPEN = frozenset({"/", "/playground", "/docs", "/openapi.json", "/health/live", "/health/ready"})
+PAGES = frozenset({"/", "/playground", "/docs", "/openapi.json"})
+OPEN = PAGES | {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"}
 OPEN_FOLDERS = ("/playground/", "/docs/")
 """What needs no key: whether the service is well, how it is used, the page that asks for a key."""
 

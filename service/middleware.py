@@ -19,9 +19,9 @@ import time
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import telemetry
+from service import refusals, telemetry
 from service.drain import Drain
-from service.errors import InvalidField, ServiceError, problem_response
+from service.errors import InvalidField, ServiceError
 from service.exchange import Exchange, Watch, header
 from service.keys import Keys
 from service.settings import Settings
@@ -71,7 +71,7 @@ class Observe:
             logger.exception("%s %s failed", scope["state"]["request_id"], scope["method"])
             if status:
                 raise
-            response = problem_response(ServiceError(), scope["state"]["request_id"])
+            response = refusals.response(ServiceError(), scope)
             await response(scope, receive, send_observed)
         finally:
             self._tell(scope, status, time.perf_counter() - started)

@@ -126,7 +126,7 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=100_000,
-        description="Newest latents per model that /models/{name}/drift compares; 0 keeps none.",
+        description="Newest latents kept per model, up to 500 of which are compared; 0 keeps none.",
     )
     drift_interval_s: float = Field(
         60.0, gt=0, le=86_400, description="Seconds between looks at the drift for /metrics."

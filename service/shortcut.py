@@ -15,7 +15,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import ServiceError, problem_response
+from service import refusals
+from service.errors import ServiceError
 from service.routes.plain import PlainRoute
 
 
@@ -42,5 +43,5 @@ class Shortcut:
         try:
             response = await route.endpoint(Request(scope, receive))
         except ServiceError as error:
-            response = problem_response(error, scope["state"]["request_id"])
+            response = refusals.response(error, scope)
         await response(scope, receive, send)

@@ -18,6 +18,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Summary,
     disable_created_metrics,
     generate_latest,
 )
@@ -49,6 +50,15 @@ MODELS = Gauge(
     multiprocess_mode="livemin",
 )
 
+INFERENCE_SECONDS = Summary(
+    "latent_inference_seconds", "Time to answer over /v2.", ["model", "operation", "outcome"]
+)
+INFERENCE_LAST_MS = Gauge(
+    "latent_inference_last_ms",
+    "When it was last asked over /v2, in milliseconds since 1970.",
+    ["model", "operation"],
+    multiprocess_mode="max",
+)
 
 _OF_DRIFT = {"labelnames": ["model"], "multiprocess_mode": "mostrecent"}
 DRIFT_MMD = Gauge("latent_drift_mmd", "Squared MMD of live latents from training ones.", **_OF_DRIFT)  # type: ignore[arg-type]
@@ -93,13 +103,38 @@ def note_drift(model: str, mmd: float, p_value: float, images: int) -> None:
     DRIFT_IMAGES.labels(model).set(images)
 
 
+def count_inference(model: str, operation: str, seconds: float, *, succeeded: bool) -> None:
+    """Count one answer over /v2."""
+    INFERENCE_SECONDS.labels(model, operation, "success" if succeeded else "fail").observe(seconds)
+    INFERENCE_LAST_MS.labels(model, operation).set(time.time() * 1e3)
+
+
 def metrics_response() -> tuple[bytes, str]:
     """Return the metrics of all workers in Prometheus's text format, and its content type."""
-    registry = REGISTRY
-    if METRICS_FOLDER in os.environ:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+    return generate_latest(_of_all_workers()), CONTENT_TYPE_LATEST
+
+
+class Sums:
+    """What all workers have counted up to now."""
+
+    def __init__(self) -> None:
+        self._values = {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for metric in _of_all_workers().collect()
+            for sample in metric.samples
+        }
+
+    def of(self, sample: str, **labels: str) -> float:
+        """Return one sample, such as `latent_batch_rows_count`; what was never counted is 0."""
+        return self._values.get((sample, frozenset(labels.items())), 0.0)
+
+
+def _of_all_workers() -> CollectorRegistry:
+    if METRICS_FOLDER not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
 
 
 class _LineFormatter(logging.Formatter):

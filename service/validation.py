@@ -7,7 +7,7 @@ What comes back names the fields and the rules, never the value that was sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -25,8 +25,8 @@ MAX_REPORTED = 8
 """Field errors in one answer; an answer stays small whatever was sent."""
 
 
-def parse_json(schema: type[Schema], raw: bytes) -> Schema:
-    """Return the body as `schema`.
+def parse_json(schema: type[Schema], raw: bytes, where: str = "body") -> Schema:
+    """Return the body as `schema`; `where` is what errors call it.
 
     Raises:
         BodyTooLarge: it holds more values than can be validated without holding up everybody else.
@@ -40,7 +40,19 @@ def parse_json(schema: type[Schema], raw: bytes) -> Schema:
     try:
         return schema.model_validate_json(raw)
     except ValidationError as error:
-        raise _refusal(error, "body", schema) from None
+        raise _refusal(error, where, schema) from None
+
+
+def parse_known(schema: type[Schema], values: Mapping[str, Any], where: str) -> Schema:
+    """Return those of `values` that `schema` knows, for protocols that ignore others.
+
+    Raises:
+        InvalidField: they break the schema; `where` says where they were.
+    """
+    try:
+        return schema.model_validate({name: values[name] for name in schema.model_fields if name in values})
+    except ValidationError as error:
+        raise _refusal(error, where, schema) from None
 
 
 def parse_options(schema: type[Schema], pairs: Iterable[tuple[str, str]], where: str) -> Schema:

@@ -12,19 +12,18 @@ from numpy.typing import NDArray
 from service import (
     answers,
     bodies,
+    encoding,
     examples,
     latents,
     openapi,
     responses,
-    sampling,
     schemas,
     seeds,
     similarity,
     unit,
 )
 from service.answers import Pictures
-from service.errors import InferenceFailed, InvalidField
-from service.manifest import ImageSpec, Manifest
+from service.manifest import ImageSpec
 from service.model import Model
 from service.routes.plain import router as plain_router
 from service.state import deadline_s, repository, settings, windows
@@ -58,7 +57,7 @@ async def encode(request: Request) -> Response:
     codes, drawn = outputs["latents"], {}
     if options.sample:
         drawn["seeds"] = seeds.spread(options.seed, len(codes))
-        codes = _draw(outputs, drawn["seeds"], model.manifest)
+        codes = encoding.draw(outputs, drawn["seeds"], model.manifest)
     members = {"latents": latents.flat(codes), "shape": list(codes.shape[1:]), **drawn}
     if reference:
         errors = await _errors(request, model, pictures, outputs["latents"])
@@ -76,21 +75,6 @@ async def _errors(
     spec = model.manifest.image
     errors = similarity.mse(unit.scale(pictures, spec), unit.scale(decoded["images"], spec))
     return errors.astype(np.float32)
-
-
-def _draw(outputs: dict[str, NDArray[Any]], drawn: list[int], model: Manifest) -> NDArray[np.float32]:
-    """Return a draw from each posterior.
-
-    Raises:
-        InvalidField: the model has none.
-        InferenceFailed: its width is beyond float32, though its logarithm was not.
-    """
-    if "logvar" not in outputs:
-        raise InvalidField.at(("body", "sample"), f"{model.name} gives one latent, not a distribution")
-    codes = sampling.posterior(drawn, outputs["latents"], outputs["logvar"])
-    if not np.isfinite(codes).all():
-        raise InferenceFailed
-    return codes
 
 
 @router.post(

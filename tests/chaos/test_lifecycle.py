@@ -1,7 +1,8 @@
-"""Whatever happens to the checkpoint folder, in whatever order: what serves is what a model of it says.
+"""Whatever happens to the checkpoint folder and is ordered, in any order: what serves is what a model says.
 
 The model: of each name the highest version that is whole serves; one that serves goes on from memory when it
-is damaged on the disk, and ends when its folder is removed.
+is damaged on the disk, and ends when its folder is removed. A name that was unloaded serves nothing, whatever
+becomes of its folder, until it is loaded.
 """
 
 import shutil
@@ -20,17 +21,21 @@ from service import checkpoint
 from tiny import describe_tiny
 
 NAMES = ("a", "b")
+KEY = "admin-secret"
 LATENTS = {"latents": [[0.0] * 4]}
 DESCRIPTION, FILES = describe_tiny(operations=("decode",))
 
 
 class Folder(RuleBasedStateMachine):
-    """Writes, damages, mends and removes versions, and asks every worker after each step."""
+    """Writes, damages, mends and removes versions, loads and unloads; asks every worker after each step."""
 
     root: Path
     workers: list[httpx.Client]
+    unloaded: set[str]
+    """Shared by all examples: an order outlives the folder of its name."""
     versions = 0
     removals = 0
+    orders = 0
 
     @initialize()
     def begin(self) -> None:
@@ -81,6 +86,27 @@ class Folder(RuleBasedStateMachine):
             self.known[name] = {}
             self.settle()
 
+    @rule(name=st.sampled_from(NAMES))
+    def load(self, name: str) -> None:
+        self.order(name, "load")
+        self.unloaded.discard(name)
+        self.settle()
+
+    @rule(name=st.sampled_from(NAMES))
+    def unload(self, name: str) -> None:
+        """Once the order is answered it holds in every worker."""
+        self.order(name, "unload")
+        if self.known[name]:
+            self.unloaded.add(name)
+            self.serving.pop(name, None)
+        self.check()
+
+    def order(self, name: str, verb: str) -> None:
+        """Order what only a name with versions can be ordered."""
+        type(self).orders += 1
+        answer = self.workers[0].post(f"/admin/models/{name}/{verb}", headers={"X-API-Key": KEY})
+        assert answer.status_code == (200 if self.known[name] else 404)
+
     @rule()
     def hide_and_show_the_root(self) -> None:
         """What is loaded serves on while the folder is away."""
@@ -100,7 +126,7 @@ class Folder(RuleBasedStateMachine):
             whole = [version for version, is_whole in versions.items() if is_whole]
             kept = [self.serving[name]] if self.serving.get(name) in versions else []
             best = max([*whole, *kept], default=None)
-            if best is None:
+            if best is None or name in self.unloaded:
                 self.serving.pop(name, None)
             else:
                 self.serving[name] = best
@@ -116,8 +142,11 @@ class Folder(RuleBasedStateMachine):
         for name, versions in self.known.items():
             if versions:
                 serving = self.serving.get(name)
-                complaint = not versions[max(versions)]
-                found[name] = ("serving" if serving else "refused", serving or max(versions), complaint)
+                if name in self.unloaded:
+                    found[name] = ("unloaded", max(versions), True)
+                else:
+                    complaint = not versions[max(versions)]
+                    found[name] = ("serving" if serving else "refused", serving or max(versions), complaint)
         return found
 
     def seen_by(self, worker: httpx.Client) -> dict[str, tuple[str, int, bool]]:
@@ -144,10 +173,20 @@ def what_happens_most(folder: Folder) -> None:
     folder.change_highest("a", mend=False)
     folder.hide_and_show_the_root()
     folder.change_highest("a", mend=True)
+    folder.unload("a")
+    folder.write("a", whole=True)
+    folder.hide_and_show_the_root()
     folder.write("b", whole=False)
+    folder.load("a")
+    folder.unload("b")
     folder.remove_highest("a")
     folder.remove_name("a")
     folder.change_highest("b", mend=True)
+    folder.load("b")
+    folder.unload("b")
+    folder.remove_name("b")
+    folder.write("b", whole=True)
+    folder.load("b")
     folder.remove_name("b")
 
 
@@ -168,10 +207,17 @@ def one_client_per_worker(service: ServiceProcess) -> dict[str, httpx.Client]:
 def test_what_serves_is_what_the_folder_holds(tmp_path: Path, workers: int, examples: int):
     root = tmp_path / "checkpoints"
     root.mkdir()
-    options: dict[str, Any] = {"reload_interval_s": 0.02, "workers": workers}
+    (tmp_path / "key").write_text(KEY)
+    options: dict[str, Any] = {
+        "reload_interval_s": 0.02,
+        "workers": workers,
+        "admin_key_file": tmp_path / "key",
+    }
     with ServiceProcess(root, tmp_path / "service.log", **options) as service:
         clients = one_client_per_worker(service)
-        machine = type("Folder", (Folder,), {"root": root, "workers": list(clients.values())})
+        machine = type(
+            "Folder", (Folder,), {"root": root, "workers": list(clients.values()), "unloaded": set()}
+        )
         what_happens_most(machine())
         run_state_machine_as_test(
             machine,
@@ -186,5 +232,6 @@ def test_what_serves_is_what_the_folder_holds(tmp_path: Path, workers: int, exam
             ),
         )
         assert machine.versions > 4 + examples / 4
+        assert machine.orders > 5 + examples / 4
         for client in clients.values():
             client.close()

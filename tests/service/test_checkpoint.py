@@ -188,10 +188,10 @@ def test_golden_sample_that_inflates_to_fill_the_memory_is_refused(tmp_path: Pat
         zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         archive.open("decode.in.latents.npy", "w") as member,
     ):
-        for _ in range(checkpoint.MAX_GOLDEN_BYTES // (1 << 20) + 1):
+        for _ in range(checkpoint.MAX_ARRAYS_BYTES // (1 << 20) + 1):
             member.write(bytes(1 << 20))
     folder = checkpoint.write(tmp_path, description, files | {"golden.npz": bomb.getvalue()})
-    with pytest.raises(CheckpointError, match=f"holds more than {checkpoint.MAX_GOLDEN_BYTES} bytes"):
+    with pytest.raises(CheckpointError, match=f"holds more than {checkpoint.MAX_ARRAYS_BYTES} bytes"):
         checkpoint.read(folder)
 
 

@@ -1,0 +1,49 @@
+"""gzip and deflate for the protocols whose clients use them, with a limit on what a body inflates to."""
+
+from __future__ import annotations
+
+from isal import igzip_lib, isal_zlib
+from starlette.requests import Request
+
+from service.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
+
+LEVEL = 1
+SMALLEST_BYTES = 1 << 10
+"""Of an answer that is worth compressing."""
+
+_FORMATS = {"gzip": (31, igzip_lib.COMP_GZIP), "deflate": (15, igzip_lib.COMP_ZLIB)}
+"""The window bits to read each with, which name the container too, and the container to write."""
+
+
+def inflate(raw: bytes, request: Request, max_bytes: int) -> bytes:
+    """Return a body as it was before its client compressed it.
+
+    Raises:
+        UnsupportedMediaType: its Content-Encoding is neither gzip nor deflate.
+        BodyTooLarge: it holds more than `max_bytes`.
+        BadRequest: it is damaged or cut off.
+    """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("identity", ""):
+        return raw
+    if encoding not in _FORMATS:
+        raise UnsupportedMediaType(f"A body may be compressed as {' or '.join(_FORMATS)}.")
+    reader = isal_zlib.decompressobj(_FORMATS[encoding][0])
+    try:
+        content: bytes = reader.decompress(raw, max_bytes + 1)
+    except Exception:  # noqa: BLE001 -- the library does not type its own error as one
+        raise BadRequest(f"The body is not whole {encoding}.") from None
+    if len(content) > max_bytes:
+        raise BodyTooLarge(f"A request body may have {max_bytes} bytes.")
+    if not reader.eof:
+        raise BadRequest(f"The body is not whole {encoding}.")
+    return content
+
+
+def deflate(content: bytes, request: Request) -> tuple[bytes, dict[str, str]]:
+    """Return an answer as its client can read it, and the header for it; small ones stay as they are."""
+    accepted = request.headers.get("accept-encoding", "").lower()
+    for encoding, (_, container) in _FORMATS.items():
+        if encoding in accepted and len(content) >= SMALLEST_BYTES:
+            return igzip_lib.compress(content, LEVEL, container), {"Content-Encoding": encoding}
+    return content, {}

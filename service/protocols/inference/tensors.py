@@ -1,0 +1,122 @@
+"""Tensors on the wire: numbers and byte strings, as JSON lists or as little-endian bytes in row order.
+
+A BYTES tensor holds one string per element; in bytes each has its length before it, four bytes long, and in
+JSON each is text: base64 here, since what is sent are pictures.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import InvalidField, Location
+
+NUMBERS: dict[str, np.dtype[Any]] = {
+    "FP32": np.dtype("<f4"),
+    "INT64": np.dtype("<i8"),
+    "UINT8": np.dtype("u1"),
+}
+BYTES = "BYTES"
+
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input of a request, whose values are as many as its shape says."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    values: NDArray[Any] | Sequence[bytes] | Sequence[str]
+    """An array of this shape; of BYTES a flat list."""
+    place: Location
+    """Where in the request it was."""
+    is_text: bool = False
+    """Whether strings came as text, in JSON."""
+
+
+def datatype(dtype: str) -> str:
+    """Return the protocol's name of a graph's type."""
+    return {"float32": "FP32", "int64": "INT64"}[dtype]
+
+
+def from_bytes(raw: bytes, kind: str, shape: tuple[int, ...], place: Location) -> Any:
+    """Return the values of a tensor that came as bytes.
+
+    Raises:
+        InvalidField: they are more or fewer than the shape says.
+    """
+    count = math.prod(shape)
+    if kind == BYTES:
+        strings = list(_strings(raw, place))
+        if len(strings) != count:
+            raise InvalidField.at(
+                (*place, "shape"), f"{len(strings)} strings were sent, the shape says {count}"
+            )
+        return strings
+    if len(raw) != count * NUMBERS[kind].itemsize:
+        needed = count * NUMBERS[kind].itemsize
+        raise InvalidField.at(
+            (*place, "shape"), f"{len(raw)} bytes were sent, {kind} of this shape has {needed}"
+        )
+    return np.frombuffer(raw, NUMBERS[kind]).reshape(shape)
+
+
+def _strings(raw: bytes, place: Location) -> Iterator[bytes]:
+    at = 0
+    while at < len(raw):
+        start = at + _LENGTH.size
+        end = start + _LENGTH.unpack_from(raw, at)[0] if start <= len(raw) else start
+        if end > len(raw):
+            raise InvalidField.at((*place, "data"), "the last string is cut off")
+        yield raw[start:end]
+        at = end
+
+
+def from_json(data: object, kind: str, shape: tuple[int, ...], place: Location) -> Any:
+    """Return the values of a tensor that came as a JSON list, flat or nested as its shape is.
+
+    Raises:
+        InvalidField: they are more or fewer than the shape says, or of another type.
+    """
+    count = math.prod(shape)
+    flat = list(_flat(data)) if isinstance(data, list) else []
+    if len(flat) != count:
+        raise InvalidField.at((*place, "data"), f"{len(flat)} values were sent, the shape says {count}")
+    if kind == BYTES:
+        if not all(isinstance(one, str) for one in flat):
+            raise InvalidField.at((*place, "data"), "BYTES in JSON are text")
+        return flat
+    allowed = (int, float) if kind == "FP32" else (int,)
+    if any(type(one) not in allowed for one in flat):
+        raise InvalidField.at((*place, "data"), f"{kind} are {'numbers' if kind == 'FP32' else 'integers'}")
+    try:
+        with np.errstate(over="ignore"):
+            return (
+                np.array(flat, np.float64 if kind == "FP32" else NUMBERS[kind])
+                .astype(NUMBERS[kind])
+                .reshape(shape)
+            )
+    except OverflowError:
+        raise InvalidField.at((*place, "data"), f"a number is beyond {kind}") from None
+
+
+def _flat(data: Sequence[object]) -> Iterator[object]:
+    """Yield the values of nested lists, which the JSON reader lets be nested some 200 deep."""
+    for one in data:
+        if isinstance(one, list):
+            yield from _flat(one)
+        else:
+            yield one
+
+
+def to_bytes(array: NDArray[Any]) -> bytes:
+    """Return an array as the wire has it."""
+    return array.astype(NUMBERS[datatype(array.dtype.name)], copy=False).tobytes()
