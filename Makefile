@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test chaos lint audit train bench clean
+.PHONY: serve test test-clients chaos lint audit train bench clean
 
 serve: $(VENV)/.serve  ## serve the checkpoints on http://127.0.0.1:8000
 	@$(BIN)/python -m service
 
 test: $(VENV)/.test  ## run all tests, two at a time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-clients: $(VENV)/.clients  ## drive the service with other people's clients, and import their models
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/clients
 
 chaos: $(VENV)/.test  ## run the full forms of docs/robustness.md's tests, and print its table
 	$(BIN)/python -m pytest -m chaos
@@ -46,6 +49,10 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[train,test]'
+	@touch $@
+
+$(VENV)/.clients: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[train,test,clients]'
 	@touch $@
 
 $(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
