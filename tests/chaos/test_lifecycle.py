@@ -89,7 +89,8 @@ class Folder(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES))
     def load(self, name: str) -> None:
         self.order(name, "load")
-        self.unloaded.discard(name)
+        if self.known[name]:
+            self.unloaded.discard(name)
         self.settle()
 
     @rule(name=st.sampled_from(NAMES))
