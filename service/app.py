@@ -84,7 +84,7 @@ def create_app(settings: Settings, orders: Orders | None = None, windows: Window
         app.include_router(router)
     app.add_middleware(Shortcut, routers=routers)
     app.add_middleware(Limit, settings=settings, keys=app.state.keys, watch=app.state.watch)
-    app.add_middleware(Observe, drain=app.state.drain)
+    app.add_middleware(Observe, drain=app.state.drain, log_requests_share=settings.log_requests_share)
     docs.mount_assets(app)
     playground.mount_assets(app)
     return app

@@ -6,6 +6,7 @@ from isal import igzip_lib, isal_zlib
 from starlette.requests import Request
 
 from service.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
+from service.state import exchange
 
 LEVEL = 1
 SMALLEST_BYTES = 1 << 10
@@ -21,6 +22,7 @@ def inflate(raw: bytes, request: Request, max_bytes: int) -> bytes:
     Raises:
         UnsupportedMediaType: its Content-Encoding is neither gzip nor deflate.
         BodyTooLarge: it holds more than `max_bytes`.
+        QueueFull: all requests together hold too much.
         BadRequest: it is damaged or cut off.
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
@@ -37,6 +39,7 @@ def inflate(raw: bytes, request: Request, max_bytes: int) -> bytes:
         raise BodyTooLarge(f"A request body may have {max_bytes} bytes.")
     if not reader.eof:
         raise BadRequest(f"The body is not whole {encoding}.")
+    exchange(request).hold(len(content))
     return content
 
 

@@ -76,7 +76,7 @@ class Exchange:
         """What to answer in the place of the application."""
         self.gone = False
         self.held_bytes = 0
-        """Bytes of the body that count with the watch."""
+        """Bytes that count with the watch."""
         self.was_cut = False
 
     def begin(self, task: asyncio.Task[object] | None) -> None:
@@ -127,12 +127,19 @@ class Exchange:
         if self._read_bytes > self._max_bytes:
             self.error = self._too_large()
             raise self.error
-        more_bytes = len(message.get("body", b""))
+        self.hold(len(message.get("body", b"")))
+        return message
+
+    def hold(self, more_bytes: int) -> None:
+        """Count bytes that are kept until the answer: of the body, or of what it inflates to.
+
+        Raises:
+            QueueFull: with them all requests together hold more than they may.
+        """
         if not self._watch.hold(more_bytes):
             self.error = QueueFull("Too much is being sent here at once.", headers={"Retry-After": "1"})
             raise self.error
         self.held_bytes += more_bytes
-        return message
 
     async def send(self, message: Message) -> None:
         """Pass the application's answer on, unless it is refused already."""

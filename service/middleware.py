@@ -2,8 +2,8 @@
 
     server -> Observe (request id, log, metrics) -> Limit (key, deadline, body, vanished client) -> routes
 
-Plain ASGI, since these two are paid for by every request. They leave `request_id` and `deadline` (a time of
-`time.monotonic()`) in `scope["state"]`.
+Plain ASGI, since these two are paid for by every request. They leave `request_id`, `deadline` (a time of
+`time.monotonic()`) and `exchange` in `scope["state"]`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import itertools
 import logging
 import math
+import random
 import re
 import secrets
 import time
@@ -38,9 +39,10 @@ logger = logging.getLogger(__name__)
 class Observe:
     """Gives a request its id, answers what the application failed to, and tells log and metrics."""
 
-    def __init__(self, app: ASGIApp, drain: Drain) -> None:
+    def __init__(self, app: ASGIApp, drain: Drain, log_requests_share: float) -> None:
         self._app = app
         self._drain = drain
+        self._share = log_requests_share
         self._process_id = secrets.token_hex(4).encode()
         self._numbers = itertools.count()
 
@@ -80,16 +82,22 @@ class Observe:
         """Return 16 hexadecimal digits: half say which process, half which of its requests."""
         return b"%s%08x" % (self._process_id, next(self._numbers))
 
-    @staticmethod
-    def _tell(scope: Scope, status: int, seconds: float) -> None:
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unknown")
         method = scope["method"] if scope["method"] in METHODS else "other"
         status = status or CLIENT_CLOSED
         telemetry.count_request(route, method, status, seconds)
-        level = logging.INFO if status >= 400 else logging.DEBUG
+        shown = status >= 400 or random.random() < self._share  # noqa: S311 - no secret
+        level = logging.INFO if shown else logging.DEBUG
         if logger.isEnabledFor(level):
-            request_id = scope["state"]["request_id"]
-            logger.log(level, "%s %s %s %d %.1f ms", request_id, method, route, status, seconds * 1e3)
+            told = {
+                "request_id": scope["state"]["request_id"],
+                "method": method,
+                "route": route,
+                "status": status,
+                "milliseconds": round(seconds * 1e3, 1),
+            }
+            logger.log(level, "%s %s %s %d %.1f ms", *told.values(), extra={"request": told})
 
 
 class Limit:
@@ -115,7 +123,7 @@ class Limit:
             exchange.deadline_s = now_s + _timeout_s(scope, self._timeout_s)
             exchange.body_deadline_s = now_s + self._body_timeout_s
             exchange.check_announced(scope)
-            scope["state"]["deadline"] = exchange.deadline_s
+            scope["state"] |= {"deadline": exchange.deadline_s, "exchange": exchange}
             self._watch.begin(exchange)
             await self._app(scope, exchange.receive, exchange.send)
         except ServiceError as error:

@@ -73,7 +73,7 @@ class Ties(NamedTuple):
 def serve(settings: Settings, listener: socket.socket, ties: Ties, *, announce: bool) -> None:
     """Serve on `listener` until told to stop; `announce` prints where, and what, once it does."""
     memory.limit_pools()
-    telemetry.configure_logs(settings.log_level)
+    telemetry.configure_logs(settings.log_level, settings.log_format)
     app = create_app(settings, ties.orders, ties.windows)
     config = uvicorn.Config(
         app,

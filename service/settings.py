@@ -131,6 +131,15 @@ class Settings(BaseSettings):
     drift_interval_s: float = Field(
         60.0, gt=0, le=86_400, description="Seconds between looks at the drift for /metrics."
     )
+    log_format: Literal["line", "json"] = Field(
+        "line", description="Form of the log: lines to read, or one JSON object a line."
+    )
+    log_requests_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the answered requests that is logged; those refused or failed always are.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line that is written."
     )

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from service.comparison import Comparer
 from service.drain import Drain
 from service.drift import Drift, Windows
+from service.exchange import Exchange
 from service.keys import Keys
 from service.repository import Repository
 from service.settings import Settings
@@ -57,6 +58,11 @@ def drift(request: Request) -> Drift:
 def request_id(request: Request) -> str:
     """Return the id under which this request is logged."""
     return cast(str, request.scope["state"]["request_id"])
+
+
+def exchange(request: Request) -> Exchange:
+    """Return what counts the bytes that this request holds."""
+    return cast(Exchange, request.scope["state"]["exchange"])
 
 
 def deadline_s(request: Request) -> float:

@@ -65,7 +65,7 @@ class Supervisor:
         self._woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
         self._alive, self._lifeline = os.pipe()
-        telemetry.configure_logs(settings.log_level)
+        telemetry.configure_logs(settings.log_level, settings.log_format)
 
     def run(self) -> int:
         """Supervise until the last worker is gone."""

@@ -11,6 +11,7 @@ import os
 import time
 from functools import cache
 
+import orjson
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -146,11 +147,31 @@ class _LineFormatter(logging.Formatter):
         return super().format(record).replace("\r", "\\r").replace("\n", "\\n")
 
 
-def configure_logs(level: str) -> None:
-    """Send log lines of at least `level` to standard error."""
+class _JsonFormatter(_LineFormatter):
+    """One record, one JSON object; what a record says of a request are members of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        members = {
+            "time": f"{self.formatTime(record, self.datefmt)}.{record.msecs:03.0f}Z",
+            "level": record.levelname.lower(),
+            "process": record.process,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "request", {}),
+        }
+        if record.exc_info:
+            members["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(members).decode()
+
+
+LINE = "%(asctime)s.%(msecs)03dZ %(levelname)s %(process)d %(name)s %(message)s"
+FORMATTERS: dict[str, type[_LineFormatter]] = {"line": _LineFormatter, "json": _JsonFormatter}
+
+
+def configure_logs(level: str, log_format: str) -> None:
+    """Send log lines of at least `level` to standard error, in one of `FORMATTERS`."""
     handler = logging.StreamHandler()
-    line = "%(asctime)s.%(msecs)03dZ %(levelname)s %(process)d %(name)s %(message)s"
-    handler.setFormatter(_LineFormatter(line, datefmt="%Y-%m-%dT%H:%M:%S"))
+    handler.setFormatter(FORMATTERS[log_format](LINE, datefmt="%Y-%m-%dT%H:%M:%S"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -128,7 +128,8 @@ class ServiceProcess:
 
     def workers(self) -> list[int]:
         """Return the process ids of those that have begun to serve, first one first."""
-        lines = re.findall(r"(\d+) service.repository (?:serving|no checkpoints)", self.log())
+        begun = r'(\d+)(?: |,"logger":")service.repository(?: |","message":")(?:serving|no checkpoints)'
+        lines = re.findall(begun, self.log())
         return list(dict.fromkeys(map(int, lines)))
 
     def client(self, **options: Any) -> httpx.Client:

@@ -69,8 +69,9 @@ def image() -> None:
     compose("build")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def running(image: None) -> Iterator[str]:
+    """The container, for all tests; the last one stops it."""
     compose("up", "-d")
     try:
         wait_until_ready()

@@ -41,7 +41,7 @@ class Site:
                 Route("/fail/{name}", self.fail),
             ],
             middleware=[
-                Middleware(Observe, drain=self.drain),
+                Middleware(Observe, drain=self.drain, log_requests_share=0.0),
                 Middleware(Limit, settings=chosen, keys=Keys(chosen), watch=Watch(chosen.max_held_bytes)),
             ],
         )

@@ -1,5 +1,6 @@
 """Telemetry: numbers for Prometheus, one line per log record."""
 
+import json
 import logging
 import subprocess
 import sys
@@ -79,7 +80,7 @@ def _restore_logs():
 
 @pytest.mark.usefixtures("_restore_logs")
 def test_record_is_one_line_whatever_it_holds(capsys: pytest.CaptureFixture[str]):
-    telemetry.configure_logs("info")
+    telemetry.configure_logs("info", "line")
     try:
         raise ValueError("first\nsecond")
     except ValueError:
@@ -93,7 +94,27 @@ def test_record_is_one_line_whatever_it_holds(capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.usefixtures("_restore_logs")
 def test_lines_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str]):
-    telemetry.configure_logs("warning")
+    telemetry.configure_logs("warning", "line")
     logging.getLogger("service.test").info("quiet")
     logging.getLogger("service.test").warning("loud")
     assert [line.split()[-1] for line in capsys.readouterr().err.splitlines()] == ["loud"]
+
+
+@pytest.mark.usefixtures("_restore_logs")
+def test_records_are_json_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]):
+    telemetry.configure_logs("info", "json")
+    logger = logging.getLogger("service.test")
+    logger.info("asked %d", 1, extra={"request": {"request_id": "abc", "status": 200}})
+    try:
+        raise ValueError("first\nsecond")
+    except ValueError:
+        logger.exception("bro\nken")
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (first["message"], first["level"], first["request_id"], first["status"]) == (
+        "asked 1",
+        "info",
+        "abc",
+        200,
+    )
+    assert (second["message"], second["logger"]) == ("bro\nken", "service.test")
+    assert "ValueError: first\nsecond" in second["exception"]

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +28,41 @@ SMALL = ["--updates", "3", "--batch-size", "16", "--path", str(FASHION)]
 ROOT = Path(__file__).parents[2]
 
 
+OPERATION = {"vae": "encode", "cgan": "generate", "cyclegan": "translate"}
+"""Recipes that are tried, and what their checkpoints are the default for."""
+
+Fitted = Callable[[str], Path]
+
+
 def fit(recipe: str, *options: str) -> int:
     pair = ["--pair", "bags-boots"] if RECIPES[recipe].translates else []
     return main(["fit", recipe, *SMALL, *pair, *options])
 
 
-@pytest.mark.parametrize(
-    ("recipe", "operation"),
-    [("vae", "encode"), ("cgan", "generate"), ("cyclegan", "translate"), ("discogan", "translate")],
-)
-def test_fit_leaves_a_checkpoint_the_service_can_read(recipe: str, operation: str, workplace: Path):
-    assert fit(recipe, "--name", "tried", "--default-for", operation) == 0
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where what was fitted once is kept for all tests."""
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture
+def fitted(workplace: Path, kept: Path) -> Fitted:
+    """Return the workplace as `fit` leaves it: fitted("vae"), with the run and the checkpoint named tried."""
+
+    def made(recipe: str) -> Path:
+        if not (kept / recipe).exists():
+            assert fit(recipe, "--name", "tried", "--default-for", OPERATION[recipe]) == 0
+            for folder in ("runs", "checkpoints"):
+                shutil.copytree(workplace / folder / "tried", kept / recipe / folder / "tried")
+        shutil.copytree(kept / recipe, workplace, dirs_exist_ok=True)
+        return workplace
+
+    return made
+
+
+@pytest.mark.parametrize(("recipe", "operation"), OPERATION.items())
+def test_fit_leaves_a_checkpoint_the_service_can_read(recipe: str, operation: str, fitted: Fitted):
+    workplace = fitted(recipe)
     found = checkpoint.read(workplace / "checkpoints" / "tried" / "1")
     assert found.manifest.training.steps == 3
     assert found.manifest.default_for == (operation,)
@@ -46,10 +72,8 @@ def test_fit_leaves_a_checkpoint_the_service_can_read(recipe: str, operation: st
     assert (workplace / "runs" / "tried" / "sheets" / "final.png").is_file()
 
 
-def test_the_preview_of_a_generator_is_seeds_0_to_63_as_the_service_draws_them(workplace: Path):
-    assert fit("cgan", "--name", "tried") == 0
-    folder = workplace / "checkpoints" / "tried" / "1"
-
+def test_the_preview_of_a_generator_is_seeds_0_to_63_as_the_service_draws_them(fitted: Fitted):
+    folder = fitted("cgan") / "checkpoints" / "tried" / "1"
     session = onnxruntime.InferenceSession(folder / "generate.onnx")
     seeds = range(64)
     (images,) = session.run(
@@ -65,10 +89,9 @@ def test_the_preview_of_a_generator_is_seeds_0_to_63_as_the_service_draws_them(w
 
 
 def test_evaluate_prints_the_figures_of_the_checkpoint_again(
-    workplace: Path, capsys: pytest.CaptureFixture[str]
+    fitted: Fitted, capsys: pytest.CaptureFixture[str]
 ):
-    assert fit("vae", "--name", "tried") == 0
-    folder = workplace / "checkpoints" / "tried" / "1"
+    folder = fitted("vae") / "checkpoints" / "tried" / "1"
     capsys.readouterr()
     assert main(["evaluate", str(folder)]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -88,9 +111,9 @@ def flat(figures: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def test_packaging_again_makes_the_next_version_with_the_figures_already_measured(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch
+    fitted: Fitted, monkeypatch: pytest.MonkeyPatch
 ):
-    assert fit("vae", "--name", "tried") == 0
+    workplace = fitted("vae")
     monkeypatch.delattr("training.saved.evaluate")
     assert main(["package", "tried", "--default-for", "encode"]) == 0
     assert checkpoint.versions(workplace / "checkpoints", "tried") == [2, 1]
@@ -146,14 +169,14 @@ def test_a_conditional_recipe_refuses_a_folder_of_one_class(
     assert "learns from classes and shoes has only one" in capsys.readouterr().err
 
 
-def test_resuming_with_another_config_names_what_differs(workplace: Path, capsys: pytest.CaptureFixture[str]):
-    assert fit("vae", "--name", "tried") == 0
+def test_resuming_with_another_config_names_what_differs(fitted: Fitted, capsys: pytest.CaptureFixture[str]):
+    fitted("vae")
     assert fit("vae", "--name", "tried", "--resume", "--latent-dim", "8") == 1
     assert "cannot resume tried with another config: latent_dim was 16, is 8" in capsys.readouterr().err
 
 
-def test_resuming_over_changed_data_is_refused(workplace: Path, capsys: pytest.CaptureFixture[str]):
-    assert fit("vae", "--name", "tried") == 0
+def test_resuming_over_changed_data_is_refused(fitted: Fitted, capsys: pytest.CaptureFixture[str]):
+    workplace = fitted("vae")
     record = json.loads((workplace / "runs/tried/run.json").read_bytes()) | {"data_sha256": "0" * 64}
     (workplace / "runs/tried/run.json").write_text(json.dumps(record))
     assert fit("vae", "--name", "tried", "--resume") == 1
