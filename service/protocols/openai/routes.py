@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from numpy.typing import NDArray
 
 from service import bodies, encoding, generation, images, uploads
-from service.errors import BodyTooLarge, InvalidField, UnknownModel
+from service.errors import InvalidField, UnknownModel
 from service.images import Format
 from service.manifest import ImageSpec, Manifest
 from service.protocols.openai.messages import EmbeddingsRequest, ImagesRequest
@@ -25,6 +25,9 @@ from service.validation import parse_json, parse_known
 
 USED = {"encode", "generate"}
 """A model is of use here if it offers one of these."""
+
+MAX_PIXELS = 1 << 23
+"""Of all resized pictures of one answer, which is eight of 1024 x 1024: a few bytes could ask for gigabytes."""
 
 NO_TOKENS = {"prompt_tokens": 0, "total_tokens": 0}
 
@@ -39,7 +42,8 @@ async def generate_images(request: Request) -> Response:
     """
     body = parse_json(ImagesRequest, await bodies.read(request))
     count = body.n or 1
-    _check_size(body, count, request)
+    bodies.check_count(count, settings(request).max_count, "n")
+    _check_size(body, count)
     model = repository(request).get(body.model, "generate")
     asked = {
         "label": _label(body.prompt, model.manifest),
@@ -61,17 +65,17 @@ async def generate_images(request: Request) -> Response:
     return _json({"created": int(time.time()), "data": data, "output_format": kind, "size": shown})
 
 
-def _check_size(body: ImagesRequest, count: int, request: Request) -> None:
-    """Hold the number of pictures, and of pixels where a size is asked for, to their limits.
+def _check_size(body: ImagesRequest, count: int) -> None:
+    """Hold the pixels of all pictures to a limit where a size is asked for.
 
     Raises:
-        InvalidField, BodyTooLarge: there are more.
+        InvalidField: there are more.
     """
-    limits = settings(request)
-    bodies.check_count(count, limits.max_count, "n")
     width, height = body.size or (0, 0)
-    if count * width * height > limits.max_image_pixels:
-        raise BodyTooLarge(f"n pictures of one size may have at most {limits.max_image_pixels} pixels.")
+    if count * width * height > MAX_PIXELS:
+        raise InvalidField.at(
+            ("body", "size"), f"n pictures of this size may have at most {MAX_PIXELS} pixels"
+        )
 
 
 def _label(prompt: str, model: Manifest) -> int | None:
