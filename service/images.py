@@ -161,6 +161,12 @@ def encode(pixels: NDArray[np.uint8], format: Format) -> bytes:  # noqa: A002
     return file.getvalue()
 
 
+def resize(pixels: NDArray[np.uint8], spec: ImageSpec, width: int, height: int) -> NDArray[np.uint8]:
+    """Return one picture of a model, (H, W) or (H, W, 3), fitted to a size as pictures are to models."""
+    target = spec.model_copy(update={"width": width, "height": height})
+    return np.asarray(_fit(Image.fromarray(pixels), target))
+
+
 def grid(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Lay pictures, (N, H, W[, 3]), edge to edge in reading order: nine become 3 x 3, one stays itself.
 

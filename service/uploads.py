@@ -51,9 +51,7 @@ class Upload:
         if len(fitted) == 1:
             return fitted[0][None]
         if len({one.shape for one in fitted}) > 1:
-            raise InvalidField.at(
-                ("body", "images"), "for this model all images of a request must be of one size"
-            )
+            raise InvalidField.at(places[0][:2], "for this model all images of a request must be of one size")
         return np.stack(fitted)
 
     @staticmethod

@@ -17,7 +17,14 @@ from training.data import DataError, Dataset
 from training.domains import DomainPair
 from training.experiment import build, config_of, dataset_of, feed_of, load_data
 from training.export import ExportError
-from training.package import Trained, add_reference, package
+from training.package import (
+    CheckpointError,
+    Trained,
+    add_reference,
+    export_to_hub,
+    import_from_hub,
+    package,
+)
 from training.parser import parser, read_config
 from training.progress import Progress
 from training.recipes import RECIPES
@@ -42,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     torch.set_num_threads(options.threads)
     try:
         return command(options, console)
-    except (DataError, RunError, ExportError, ValueError) as error:
+    except (DataError, RunError, ExportError, CheckpointError, ValueError) as error:
         failure = str(error)
     except OSError as error:
         failure = f"{error.filename or 'disk'}: {error.strerror}"
@@ -108,9 +115,24 @@ def tune_recipe(options: argparse.Namespace, console: Console) -> int:
 
 
 def package_run(options: argparse.Namespace, console: Console) -> int:
-    """Package the last save of a run."""
+    """Package the last save of a run; or take a checkpoint to the layout of the hub, or back."""
+    if options.hub or options.from_hub:
+        return _exchange(options, console)
     folder = _folder(options.run)
     return _package(folder, data_of(folder, _say(console)), options, console)
+
+
+def _exchange(options: argparse.Namespace, console: Console) -> int:
+    """Take a checkpoint to the layout of the Hugging Face hub, or back."""
+    if options.default_for:
+        raise ValueError("--default-for is for runs: a checkpoint goes to the hub and back unchanged")
+    if options.hub:
+        export_to_hub(Path(options.run), options.hub)
+        console.print(f"wrote {options.hub}, in the layout of the Hugging Face hub", highlight=False)
+        return 0
+    target = import_from_hub(Path(options.run), options.checkpoints)
+    console.print(f"wrote {target}; `make serve` answers with it", highlight=False)
+    return 0
 
 
 def evaluate_folder(options: argparse.Namespace, console: Console) -> int:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from service import checkpoint, sampling
 from service.manifest import NAME_PATTERN, IndependentPrior, LatentSpec, MixturePrior, Operation
+from training import hub
 from training.card import model_card
 from training.data import Dataset, to_range, to_unit
 from training.domains import DomainPair
@@ -37,6 +38,7 @@ from training.reference import reference
 from training.run import RunProgress, RunRecord
 from training.sheets import COLUMNS, SHEET_IMAGES, grid, png_file, sheet
 
+CheckpointError = checkpoint.CheckpointError
 OPERATIONS = get_args(Operation)
 NAME = NAME_PATTERN
 LIBRARIES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime", "pillow", "scikit-learn")
@@ -109,6 +111,27 @@ def add_reference(folder: Path, recipe: Recipe, data: Dataset) -> Path:
     description["version"] = checkpoint.next_version(root, manifest.name)
     files["README.md"] = model_card(description).encode()
     return checkpoint.write(root, description, files)
+
+
+def export_to_hub(folder: Path, target: Path) -> None:
+    """Write the checkpoint in `folder` to `target`, in the layout of the Hugging Face hub.
+
+    Raises:
+        CheckpointError: it is not whole.
+        ValueError, OSError: `target` exists or cannot be written; nothing is left behind.
+    """
+    names = (checkpoint.MANIFEST, checkpoint.MANIFEST_HASH, *checkpoint.read(folder).manifest.files)
+    hub.write(target, {name: (folder / name).read_bytes() for name in names})
+
+
+def import_from_hub(source: Path, root: Path) -> Path:
+    """Write the checkpoint that `export_to_hub` wrote to `source` under `root` and return its folder.
+
+    Raises:
+        CheckpointError: a file is not what it was, or that version exists already.
+        OSError: a file is missing, or the disk is full or read-only; nothing is left behind.
+    """
+    return checkpoint.restore(root, lambda name: hub.read(source, name))
 
 
 def _reference_file(recipe: Recipe, data: Dataset) -> bytes:
