@@ -14,6 +14,7 @@ from starlette.requests import Request
 from service.comparison import Comparer
 from service.drain import Drain
 from service.drift import Drift, Windows
+from service.exchange import Exchange
 from service.keys import Keys
 from service.repository import Repository
 from service.settings import Settings
@@ -59,6 +60,11 @@ def request_id(request: Request) -> str:
     return cast(str, request.scope["state"]["request_id"])
 
 
+def exchange(request: Request) -> Exchange:
+    """Return the limits under which this request is read and answered."""
+    return cast(Exchange, request.scope["state"]["exchange"])
+
+
 def deadline_s(request: Request) -> float:
     """Return when the answer has to be there, on the scale of `time.monotonic()`."""
-    return cast(float, request.scope["state"]["deadline"])
+    return exchange(request).deadline_s
