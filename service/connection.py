@@ -42,6 +42,9 @@ Phase = Literal["idle", "head", "body", "work", "ended"]
 READ_BYTES = 1 << 16
 """A client that reads has to read as much in the time it has for it."""
 
+READ_AHEAD_BYTES = 1 << 20
+"""More than what comes of a streamed body while its last lines are worked on: it is read by 256 KiB."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -67,7 +70,7 @@ class Connection(HttpToolsProtocol):
         }
         self._reader_timeout_s = settings.reader_timeout_s
         self._max_head_bytes = settings.max_header_bytes
-        self._max_message_bytes = settings.max_header_bytes + 2 * settings.max_body_bytes
+        self._max_message_bytes = settings.max_header_bytes + 2 * settings.max_body_bytes + READ_AHEAD_BYTES
         self._refused = False
         self._message: object = None
         self._message_bytes = 0

@@ -141,17 +141,18 @@ class Exchange:
         """Pass a piece of the body on.
 
         Raises:
-            BodyTooLarge: with it the body, or what a stream holds of it, is over the limit.
+            BodyTooLarge: with it the body is over the limit; of a stream, what was held of it before.
             QueueFull: with it all bodies together are over theirs.
         """
         self._receiving = True
         message = await self._receive()
         self._receiving = False
         self._note(message)
-        if self._read_bytes - self.released_bytes > self._max_bytes:
+        more_bytes = len(message.get("body", b""))
+        counted_bytes = self._read_bytes if self._step_s is None else self.held_bytes
+        if counted_bytes > self._max_bytes:
             self.error = self._too_large()
             raise self.error
-        more_bytes = len(message.get("body", b""))
         if not self._watch.hold(more_bytes):
             self.error = QueueFull("Too much is being sent here at once.", headers={"Retry-After": "1"})
             raise self.error

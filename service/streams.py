@@ -30,7 +30,7 @@ from service.validation import parse_json
 
 STEP_IMAGES = 32
 """Images of one step: enough for a good batch, few enough that others wait only a moment."""
-STEP_VALUES = 1 << 20
+STEP_VALUES = 1 << 19
 """Numbers in the images of one step at most, where one image has no more."""
 
 WAIT_S = 0.1

@@ -182,6 +182,8 @@ def test_a_reader_that_pauses_holds_the_work_and_not_the_memory(tmp_path: Path, 
     write_checkpoints(tmp_path)
     service = start_service(reader_timeout_s=30, request_timeout_s=1)
     (pid,) = service.workers()
+    with service.client() as client:
+        assert client.post("/generate", json={"model": "large", "count": 32}).status_code == 200
     (before,) = settled_bytes([pid])
     forget_peak(pid)
 
@@ -195,17 +197,21 @@ def test_a_reader_that_pauses_holds_the_work_and_not_the_memory(tmp_path: Path, 
             return 1 + len([line async for line in answers])
 
     assert asyncio.run(run()) == 2001
-    assert peak_bytes(pid) - before < MOST_GROWN_MIB * MIB
+    grown_mib = (peak_bytes(pid) - before) / MIB
+    print(f"a paused reader: {grown_mib:+.1f} MiB at most")
+    assert grown_mib < MOST_GROWN_MIB
 
 
 def test_a_reader_that_never_comes_back_is_let_go(service: ServiceProcess):
     async def run() -> None:
         async with Duplex(service.url, "/generate", {"model": "large", "count": 20_000}) as stream:
-            await anext(stream.lines())
+            answers = stream.lines()
+            await anext(answers)
             await asyncio.to_thread(wait_until, lambda: _is_still(service, "large"), "the work is held")
             await asyncio.sleep(2.5)
             with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-                await read(stream)
+                async for _ in answers:
+                    pass
 
     asyncio.run(run())
 
