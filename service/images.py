@@ -35,10 +35,8 @@ JPEG_BARE_MARKERS = [bytes([marker]) for marker in (0x01, *range(0xD0, 0xDA))]
 IN_PLACE_BYTES = 1 << 14
 IN_PLACE_PIXELS = 1 << 18
 Format = Literal["png", "webp", "jpeg"]
-SAVE_OPTIONS: dict[Format, dict[str, int | bool]] = {
-    "webp": {"lossless": True, "quality": 0, "method": 0},
-    "jpeg": {"quality": 95, "subsampling": 0},
-}
+LOSSLESS_WEBP: dict[str, int | bool] = {"lossless": True, "quality": 0, "method": 0}
+JPEG_QUALITY = 95
 
 # Pillow's own limit only warns up to twice its size; `_open` checks every header against `max_pixels`.
 Image.MAX_IMAGE_PIXELS = None
@@ -152,12 +150,18 @@ def to_pixels(images: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.uint8]
     return pixels[:, 0] if spec.channels == 1 else np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
 
 
-def encode(pixels: NDArray[np.uint8], format: Format) -> bytes:  # noqa: A002
-    """Return one picture, (H, W) or (H, W, 3), as a file; PNG and WebP keep every pixel."""
+def encode(pixels: NDArray[np.uint8], format: Format, quality: int | None = None) -> bytes:  # noqa: A002
+    """Return one picture, (H, W) or (H, W, 3), as a file.
+
+    PNG keeps every pixel, and so does WebP without a quality (1 to 100).
+    """
     if format == "png":
         return png.write(pixels)
+    options: dict[str, int | bool] = {"quality": quality or JPEG_QUALITY, "subsampling": 0}
+    if format == "webp":
+        options = {"quality": quality} if quality else LOSSLESS_WEBP
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format, **SAVE_OPTIONS[format])
+    Image.fromarray(pixels).save(file, format, **options)
     return file.getvalue()
 
 

@@ -197,10 +197,20 @@ class ModelInfo(BaseModel):
     metrics: dict[str, JsonValue] | None = None
 
 
+class Limits(BaseModel):
+    """What one request may carry and ask for."""
+
+    max_images: int = Field(description="Pictures in a request.")
+    max_count: int = Field(description="Pictures to ask for.")
+    max_stream_images: int = Field(description="Pictures in a stream of lines, in or out.")
+    max_body_bytes: int = Field(description="Bytes of a body that is no stream.")
+
+
 class ModelsResponse(BaseModel):
-    """All checkpoints that were found."""
+    """All checkpoints that were found, and what all of them are held to."""
 
     models: list[ModelInfo]
+    limits: Limits
     request_id: str
 
 

@@ -93,6 +93,12 @@ class PicturesRequest(_Body):
     images: Images
 
 
+class PictureLine(_Body):
+    """One line of a stream of pictures."""
+
+    image: str = Field(description="A base64 PNG, JPEG or WebP file, or a data URL of one.")
+
+
 class EncodeOptions(Options):
     """What a request to encode says besides its pictures."""
 

@@ -7,6 +7,7 @@ from fastapi import Request, Response
 from numpy.typing import NDArray
 
 from service import answers, bodies, comparison, encoding, examples, openapi, responses, uploads
+from service.media_types import JSON
 from service.model import Model
 from service.routes.plain import router as plain_router
 from service.schemas import CompareRequest
@@ -22,7 +23,7 @@ router = plain_router("latent space")
         CompareRequest,
         responses.CompareResponse,
         {"a": [examples.boot_base64()] * 2},
-        offered=(answers.JSON,),
+        offered=(JSON,),
     ),
 )
 async def compare(request: Request) -> Response:
@@ -31,7 +32,7 @@ async def compare(request: Request) -> Response:
     Each comes with the probability of as much by chance, from 1,000 permutations. `mmd_power` is how often
     two sets as large would be told apart at p < 0.05, were the difference as large as it seems here.
     """
-    kind = answers.media_type(request, (answers.JSON,))
+    kind = answers.kind(request, (JSON,))
     body = await bodies.read_json(request, CompareRequest)
     model = repository(request).get(body.model, "encode")
     first = await _codes(request, model, body.a, "a")

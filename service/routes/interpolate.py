@@ -49,7 +49,7 @@ async def interpolate(request: Request) -> Response:
     that came with images of its training data. What a stop adds leads from the mean of one class to that of
     another, such as from "Sneaker" to "Ankle boot", times its strength.
     """
-    kind = answers.media_type(request, answers.OF_PICTURES)
+    kind = answers.kind(request, answers.OF_PICTURES)
     body = await bodies.read_json(request, InterpolateRequest)
     bodies.check_count(body.steps, settings(request).max_count, "steps")
     encodes = any(stop.image is not None or stop.mean is not None or stop.add for stop in body.stops)

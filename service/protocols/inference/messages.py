@@ -76,7 +76,7 @@ def read(raw: bytes, header_length: str | None) -> Call:
         BadRequest, InvalidField: it cannot be read, or breaks a rule; an input's place is `inputs.<number>`.
     """
     end = _json_end(raw, header_length)
-    asked = parse_json(_Request, raw[:end], "request")
+    asked = parse_json(_Request, raw[:end], ("request",))
     rest = memoryview(raw)[end:]
     inputs: dict[str, Tensor] = {}
     for number, one in enumerate(asked.inputs):
