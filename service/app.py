@@ -24,6 +24,7 @@ from service.keys import Keys
 from service.middleware import Limit, Observe
 from service.orders import Orders
 from service.protocols.inference import routes as inference
+from service.protocols.remote_vae import routes as remote_vae
 from service.repository import Repository
 from service.routes import (
     admin,
@@ -78,7 +79,8 @@ def create_app(settings: Settings, orders: Orders | None = None, windows: Window
     app.state.windows = windows or Windows(Path(os.devnull), 0, 0)
     app.state.drift = Drift(app.state.windows, app.state.comparer)
     latent_space = (encode, generate, interpolate, neighbours, compare)
-    parts = (*latent_space, translate, models, latent_map, drift, health, admin, docs, playground, inference)
+    others = (docs, playground, inference, remote_vae)
+    parts = (*latent_space, translate, models, latent_map, drift, health, admin, *others)
     routers = [part.router for part in parts]
     for router in routers:
         app.include_router(router)
