@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from service import archives, media_types, multipart, npy, state, uploads
 from service.errors import BadRequest, InvalidField, UnsupportedMediaType
-from service.latents import Rows
+from service.latents import Rows, Shape
 from service.media_types import JSON, NDJSON, NPY, ZIP
 from service.schemas import DecodeOptions, DecodeRequest, Options, PicturesRequest
 from service.streams import PictureLines
@@ -87,8 +87,8 @@ async def read_pictures(
     return chosen, Upload([raw])
 
 
-async def read_latents(request: Request) -> tuple[DecodeOptions, Rows]:
-    """Return what is asked, and the latents, whose length is not checked yet.
+async def read_latents(request: Request) -> tuple[DecodeOptions, Rows, Shape | None]:
+    """Return what is asked, the latents as flat rows, and the shape of one if that was said; unchecked.
 
     Raises:
         UnsupportedMediaType, BadRequest, InvalidField: it cannot be read, or breaks the schema.
@@ -99,11 +99,12 @@ async def read_latents(request: Request) -> tuple[DecodeOptions, Rows]:
         _refuse_query(request)
         body = parse_json(DecodeRequest, await read(request))
         check_count(len(body.latents), limit, "latents")
-        return body, body.latents
+        return body, body.latents, None if body.shape is None else tuple(body.shape)
     options = parse_options(DecodeOptions, request.query_params.multi_items(), "query")
-    rows = cast(NDArray[np.float32], npy.read(await _read_some(request), np.float32, dimensions=(2,)))
-    check_count(len(rows), limit, "latents")
-    return options, rows
+    raw = await _read_some(request)
+    array = cast(NDArray[np.float32], npy.read(raw, np.float32, dimensions=(2, 3, 4, 5)))
+    check_count(len(array), limit, "latents")
+    return options, array.reshape(len(array), -1), None if array.ndim == 2 else array.shape[1:]
 
 
 def _media_type(request: Request, readable: Sequence[str]) -> str:

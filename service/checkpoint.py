@@ -31,7 +31,8 @@ from numpy.typing import NDArray
 from pydantic import JsonValue, ValidationError
 
 from service import reference
-from service.manifest import FileRecord, Manifest
+from service.manifest import Manifest
+from service.records import FileRecord
 from service.reference import Reference
 
 MANIFEST = "checkpoint.json"

@@ -66,11 +66,14 @@ def decode(raw: bytes, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
         ImageTooLarge: more than `max_pixels`; known from the header, nothing is decoded.
         BrokenImage: truncated or damaged; never half a picture.
     """
+    max_pixels = spec.pixel_limit(max_pixels)
     plain = png.read(raw, min(max_pixels, IN_PLACE_PIXELS))
     if plain is not None:
+        check_fitted(plain.shape[1], plain.shape[0], spec, max_pixels)
         (only,) = from_array(plain[None], spec)
         return cast(NDArray[np.float32], only)
     with _open(raw, max_pixels) as image:
+        check_fitted(*image.size, spec, max_pixels)
         try:
             _shorten_colour_key(image, raw)
             ImageOps.exif_transpose(image, in_place=True)
@@ -79,6 +82,20 @@ def decode(raw: bytes, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
             raise BrokenImage("the image is truncated or damaged") from None
     (only,) = _to_floats(pixels[None], spec)
     return cast(NDArray[np.float32], only)
+
+
+def check_fitted(width: int, height: int, spec: ImageSpec, max_pixels: int) -> None:
+    """Check what a picture becomes where sizes are free: a narrow one grows to the model's stride.
+
+    Raises:
+        ImageTooLarge: more than `max_pixels`.
+    """
+    if spec.height is None:
+        width, height = _target((width, height), spec)
+        if width * height > max_pixels:
+            raise ImageTooLarge(
+                f"the image becomes {width} x {height} here; at most {max_pixels} pixels are allowed"
+            )
 
 
 def is_large(raw: bytes) -> bool:
@@ -284,8 +301,7 @@ def _target(size: tuple[int, int], spec: ImageSpec) -> tuple[int, int]:
     """Return the (width, height) of the model's image for a picture of `size`."""
     if spec.width is not None and spec.height is not None:
         return spec.width, spec.height
-    width, height = (max(1, round(side / spec.stride)) * spec.stride for side in size)
-    return width, height
+    return spec.side(size[0]), spec.side(size[1])
 
 
 def _fit(image: Image.Image, spec: ImageSpec) -> Image.Image:

@@ -159,7 +159,9 @@ class TranslateResponse(_Answer):
 class LatentInfo(BaseModel):
     """One latent of a model."""
 
-    shape: list[int]
+    shape: list[int | None] = Field(
+        description="null where height and width are those of the image, divided by its stride."
+    )
     prior: str = Field(description="What generate draws from, such as normal: N(0, I).")
 
 
@@ -170,6 +172,7 @@ class ImageInfo(BaseModel):
     height: int | None = Field(description="null where any multiple of stride is accepted.")
     width: int | None
     stride: int
+    max_pixels: int | None = Field(description="Most that one image may have; null for the service's limit.")
 
 
 class ModelInfo(BaseModel):

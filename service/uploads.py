@@ -61,12 +61,16 @@ class Upload:
 
     @staticmethod
     async def _fit_array(array: NDArray[np.uint8], spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
+        max_pixels = spec.pixel_limit(max_pixels)
         if array.shape[1] * array.shape[2] > max_pixels:
             raise BodyTooLarge(f"An image may have {max_pixels} pixels at most.")
         try:
+            images.check_fitted(array.shape[2], array.shape[1], spec, max_pixels)
             if array.size <= IN_PLACE_BYTES:
                 return images.from_array(array, spec)
             return await asyncio.to_thread(images.from_array, array, spec)
+        except ImageTooLarge as error:
+            raise BodyTooLarge(f"An image of this array: {error}.") from None
         except ImageError as error:
             raise InvalidField.at(("body",), str(error)) from None
 

@@ -17,6 +17,7 @@ from training.data import DataError, Dataset
 from training.domains import DomainPair
 from training.experiment import build, config_of, dataset_of, feed_of, load_data
 from training.export import ExportError
+from training.importing.command import import_source
 from training.package import (
     CheckpointError,
     Trained,
@@ -43,7 +44,7 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return the process's exit code: 0, 1 for a failure, 2 for a wrong call."""
-    options = parser().parse_args(arguments)
+    options = parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
     command = COMMANDS[options.command]
     console = Console(stderr=True, soft_wrap=True)
     torch.set_num_threads(options.threads)
@@ -151,6 +152,13 @@ def reference_checkpoint(options: argparse.Namespace, console: Console) -> int:
     if isinstance(data, DomainPair):
         raise ValueError(f"{folder} translates and has no latent space")
     target = add_reference(folder, restored(folder, data), data)
+    console.print(f"packaged {target}; `make serve` answers with it", highlight=False)
+    return 0
+
+
+def import_checkpoint(options: argparse.Namespace, console: Console) -> int:
+    """Make a checkpoint of what was trained elsewhere."""
+    target = import_source(options, _say(console))
     console.print(f"packaged {target}; `make serve` answers with it", highlight=False)
     return 0
 
@@ -280,6 +288,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "tune": tune_recipe,
     "evaluate": evaluate_folder,
     "package": package_run,
+    "import": import_checkpoint,
     "reference": reference_checkpoint,
     "study": run_study,
     "report": write_report,

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from training.config import Config
 from training.data import DATASETS
+from training.importing.options import add_kinds
 from training.package import NAME, OPERATIONS
 from training.precision import fastest
 from training.recipes import RECIPES
@@ -62,6 +63,11 @@ def parser() -> argparse.ArgumentParser:
         if command == "package":
             _add_checkpoint_options(one)
             _add_hub_options(one)
+    text = "make a checkpoint of what was trained elsewhere"
+    for one in add_kinds(commands.add_parser("import", help=text, description=text)):
+        one.add_argument("--name", type=_name, help="name of the checkpoint (default: that of the source)")
+        _add_checkpoint_options(one)
+        _add_threads(one)
     text = "write a checkpoint's next version, with the images that maps, neighbours and comparisons need"
     one = commands.add_parser("reference", help=text, description=text)
     one.add_argument(

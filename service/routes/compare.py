@@ -7,6 +7,7 @@ from fastapi import Request, Response
 from numpy.typing import NDArray
 
 from service import answers, bodies, comparison, encoding, examples, openapi, responses, uploads
+from service.errors import InvalidField
 from service.media_types import JSON
 from service.model import Model
 from service.routes.plain import router as plain_router
@@ -40,6 +41,8 @@ async def compare(request: Request) -> Response:
         second = await _codes(request, model, body.b, "b")
     else:
         second = comparison.sample(model.need_reference(" to compare with; give b"))
+    if first.shape[1] != second.shape[1]:
+        raise InvalidField.at(("body", "b"), "for this model the images of a and b must be of one size")
     found = await comparer(request).run(first, second)
     space = f"latent means of {model.manifest.name}"
     members = {"space": space, "n": [len(first), len(second)], **found}

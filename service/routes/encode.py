@@ -95,11 +95,16 @@ async def _errors(
     ),
 )
 async def decode(request: Request) -> Response:
-    """Return one picture per latent, each latent a flat row of numbers."""
+    """Return one picture per latent, each latent a flat row of numbers.
+
+    For a model whose images have any size, `shape` says how large the picture is to be.
+    """
     kind = answers.kind(request, answers.OF_PICTURES)
-    options, rows = await bodies.read_latents(request)
+    options, rows, given = await bodies.read_latents(request)
     model = repository(request).get(options.model, "decode")
-    codes = latents.tensor(rows, latents.spec(model.manifest))
+    most = settings(request).max_image_pixels
+    shape = latents.shape(model.manifest, given, most, ("body", "shape"))
+    codes = latents.tensor(rows, shape)
     outputs = await model.run("decode", {"latents": codes}, deadline_s(request))
     members = {"images": Pictures(outputs["images"], model.manifest.image)}
     return await answers.write(request, kind, model.manifest, members)

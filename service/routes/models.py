@@ -97,7 +97,11 @@ def _manifest_info(manifest: Manifest) -> dict[str, Any]:
         "licence": manifest.licence,
         "operations": list(manifest.offers()),
         "image": ImageInfo(
-            channels=image.channels, height=image.height, width=image.width, stride=image.stride
+            channels=image.channels,
+            height=image.height,
+            width=image.width,
+            stride=image.stride,
+            max_pixels=image.max_pixels,
         ),
         "latent": LatentInfo(shape=list(latent.shape), prior=latent.prior.kind) if latent else None,
         "classes": list(manifest.classes) if manifest.classes else None,

@@ -51,7 +51,7 @@ async def _codes(request: Request, model: Model, body: NeighboursRequest) -> NDA
     field = "latents" if body.images is None else "images"
     bodies.check_count(len(body.images or body.latents or ()), settings(request).max_images, field)
     if body.images is None:
-        return latents.flat(latents.tensor(body.latents or (), latents.spec(model.manifest)))
+        return latents.flat(latents.tensor(body.latents or (), latents.fixed_shape(model.manifest)))
     return await encoding.latents_of(request, model, uploads.from_text(body.images))
 
 
