@@ -24,6 +24,8 @@ from service.keys import Keys
 from service.middleware import Limit, Observe
 from service.orders import Orders
 from service.protocols.inference import routes as inference
+from service.protocols.openai import routes as openai
+from service.protocols.remote_vae import routes as remote_vae
 from service.repository import Repository
 from service.routes import (
     admin,
@@ -78,8 +80,9 @@ def create_app(settings: Settings, orders: Orders | None = None, windows: Window
     app.state.windows = windows or Windows(Path(os.devnull), 0, 0)
     app.state.drift = Drift(app.state.windows, app.state.comparer)
     latent_space = (encode, generate, interpolate, neighbours, compare)
-    parts = (*latent_space, translate, models, latent_map, drift, health, admin, docs, playground, inference)
-    routers = [part.router for part in parts]
+    parts = (*latent_space, translate, models, latent_map, drift, health, admin, docs, playground)
+    protocols = (inference, openai, remote_vae)
+    routers = [part.router for part in (*parts, *protocols)]
     for router in routers:
         app.include_router(router)
     app.add_middleware(Shortcut, routers=routers)

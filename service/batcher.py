@@ -50,8 +50,12 @@ class Batcher:
         threads: Threads,
         overseer: Overseer,
         metrics: GraphMetrics,
+        row_values: int | None = None,
     ) -> None:
-        """Put a queue before `engine`. No run exceeds `batch_rows` and no more than `queue_rows` wait."""
+        """Put a queue before `engine`. No run exceeds `batch_rows` and no more than `queue_rows` wait.
+
+        Where rows differ in size, `run_time` is that of rows whose first input has `row_values` numbers.
+        """
         self._engine = engine
         self._batch_rows = batch_rows
         self._queue_rows = queue_rows
@@ -59,6 +63,7 @@ class Batcher:
         self._threads = threads
         self._overseer = overseer
         self._metrics = metrics
+        self._row_values = row_values
         self._loop: asyncio.AbstractEventLoop | None = None
         self._small: OrderedDict[Job, None] = OrderedDict()
         self._large: OrderedDict[Job, None] = OrderedDict()
@@ -178,12 +183,18 @@ class Batcher:
         loop.run_in_executor(executor, run, self._engine, parts, watched).add_done_callback(end)
 
     def _expected_s(self, parts: list[Part]) -> float:
-        return self._run_time.seconds(sum(part.rows for part in parts))
+        return self._run_time.seconds(self._work(parts))
+
+    def _work(self, parts: list[Part]) -> float:
+        """Return how many rows these are, or take as long as."""
+        if self._row_values is None:
+            return sum(part.rows for part in parts)
+        return sum(part.rows * math.prod(part.job.shapes[0]) for part in parts) / self._row_values
 
     def _finish(self, parts: list[Part], done: Run) -> None:
         """Hand every part its rows."""
         rows = sum(part.rows for part in parts)
-        self._run_time.add(rows, done.seconds)
+        self._run_time.add(self._work(parts), done.seconds)
         self._metrics.batch_rows.observe(rows)
         self._metrics.run_seconds.observe(done.seconds)
         for part, piece in zip(parts, done.pieces, strict=True):

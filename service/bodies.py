@@ -6,12 +6,15 @@
     image/png, jpeg, webp  the body is one picture; options in the query
     multipart/form-data    pictures are the parts named `images`; options are parts, or in the query
     application/x-npy      the body is one array, of pictures or of latents; options in the query
+    application/zip        the body is an archive of pictures; options in the query
+    application/x-ndjson   the body is one JSON object a line, read as they come; options in the query
 
 Options obey the same schema wherever they are.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TypeVar, cast
 
@@ -19,18 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect, Request
 
-from service import multipart, npy, state, uploads
+from service import archives, media_types, multipart, npy, state, uploads
 from service.errors import BadRequest, InvalidField, UnsupportedMediaType
-from service.latents import Rows
+from service.latents import Rows, Shape
+from service.media_types import JSON, NDJSON, NPY, ZIP
 from service.schemas import DecodeOptions, DecodeRequest, Options, PicturesRequest
+from service.streams import PictureLines
 from service.uploads import Upload
 from service.validation import Schema, parse_json, parse_options
 
-JSON = "application/json"
-NPY = "application/x-npy"
 FORM = "multipart/form-data"
 PICTURES = ("image/png", "image/jpeg", "image/webp")
-OF_PICTURES = (JSON, *PICTURES, FORM, NPY)
+OF_PICTURES = (JSON, *PICTURES, FORM, NPY, ZIP, NDJSON)
 OF_LATENTS = (JSON, NPY)
 
 Chosen = TypeVar("Chosen", bound=Options)
@@ -49,8 +52,10 @@ async def read_json(request: Request, schema: type[Schema]) -> Schema:
 
 async def read_pictures(
     request: Request, options: type[Chosen], body: type[PicturesRequest]
-) -> tuple[Chosen, Upload]:
+) -> tuple[Chosen, Upload | PictureLines]:
     """Return what is asked, and the pictures. `body` is `options` with the pictures, as JSON has both.
+
+    A body of lines is not read yet.
 
     Raises:
         UnsupportedMediaType, BadRequest, InvalidField: it cannot be read, or breaks the schema.
@@ -69,7 +74,12 @@ async def read_pictures(
             raise InvalidField.at(("body", "images"), "the form needs at least one part named images")
         return parse_options(options, [*query, *form.options], "form"), Upload(form.pictures)
     chosen = parse_options(options, query, "query")
+    if kind == NDJSON:
+        return chosen, PictureLines(request)
     raw = await _read_some(request)
+    if kind == ZIP:
+        most_bytes = state.settings(request).max_body_bytes
+        return chosen, Upload(await asyncio.to_thread(archives.read, raw, limit, most_bytes))
     if kind == NPY:
         pixels = cast(NDArray[np.uint8], npy.read(raw, np.uint8, dimensions=(3, 4)))
         check_count(len(pixels), limit, "images")
@@ -77,8 +87,8 @@ async def read_pictures(
     return chosen, Upload([raw])
 
 
-async def read_latents(request: Request) -> tuple[DecodeOptions, Rows]:
-    """Return what is asked, and the latents, whose length is not checked yet.
+async def read_latents(request: Request) -> tuple[DecodeOptions, Rows, Shape | None]:
+    """Return what is asked, the latents as flat rows, and the shape of one if that was said; unchecked.
 
     Raises:
         UnsupportedMediaType, BadRequest, InvalidField: it cannot be read, or breaks the schema.
@@ -89,11 +99,12 @@ async def read_latents(request: Request) -> tuple[DecodeOptions, Rows]:
         _refuse_query(request)
         body = parse_json(DecodeRequest, await read(request))
         check_count(len(body.latents), limit, "latents")
-        return body, body.latents
+        return body, body.latents, None if body.shape is None else tuple(body.shape)
     options = parse_options(DecodeOptions, request.query_params.multi_items(), "query")
-    rows = cast(NDArray[np.float32], npy.read(await _read_some(request), np.float32, dimensions=(2,)))
-    check_count(len(rows), limit, "latents")
-    return options, rows
+    raw = await _read_some(request)
+    array = cast(NDArray[np.float32], npy.read(raw, np.float32, dimensions=(2, 3, 4, 5)))
+    check_count(len(array), limit, "latents")
+    return options, array.reshape(len(array), -1), None if array.ndim == 2 else array.shape[1:]
 
 
 def _media_type(request: Request, readable: Sequence[str]) -> str:
@@ -104,7 +115,7 @@ def _media_type(request: Request, readable: Sequence[str]) -> str:
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("The body is compressed (Content-Encoding); send it plain.")
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = media_types.of(request.headers.get("content-type", ""))
     if kind in readable:
         return kind
     offer = f"Send one of {', '.join(readable)}" if len(readable) > 1 else f"Send {readable[0]}"

@@ -22,7 +22,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from pydantic import JsonValue, ValidationError
 
 from service import reference
 from service.manifest import Manifest
+from service.records import FileRecord
 from service.reference import Reference
 
 MANIFEST = "checkpoint.json"
@@ -81,15 +82,7 @@ def read_manifest(folder: Path) -> Manifest:
         CheckpointError: it is missing, too large, does not match its hash, or breaks the schema.
     """
     raw = _read_file(folder, MANIFEST, limit=MAX_MANIFEST_BYTES)
-    expected = _read_file(folder, MANIFEST_HASH, limit=256).decode("ascii", "replace").split()
-    if not expected or expected[0] != sha256(raw):
-        raise CheckpointError(f"{MANIFEST} does not match {MANIFEST_HASH}")
-    try:
-        manifest = Manifest.model_validate_json(raw, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or MANIFEST
-        raise CheckpointError(f"{MANIFEST}: {where}: {first['msg']}") from None
+    manifest = _parse_manifest(raw, _read_file(folder, MANIFEST_HASH, limit=256))
     if (manifest.name, str(manifest.version)) != (folder.parent.name, folder.name):
         raise CheckpointError(
             f"{MANIFEST} says {manifest.name}/{manifest.version}, the folder says otherwise"
@@ -108,8 +101,7 @@ def read(folder: Path) -> Checkpoint:
     kept: dict[str, bytes] = {}
     for name, record in manifest.files.items():
         raw = _read_file(folder, name, limit=record.bytes)
-        if len(raw) != record.bytes or sha256(raw) != record.sha256:
-            raise CheckpointError(f"{name} does not match its hash in {MANIFEST}")
+        _check_file(name, raw, record)
         if name in needed:
             kept[name] = raw
     graphs = {key: kept[graph.graph] for key, graph in manifest.graphs().items()}
@@ -137,6 +129,48 @@ def write(root: Path, description: Mapping[str, JsonValue], files: Mapping[str, 
     manifest = Manifest.model_validate({**description, "files": records})
     document = manifest.model_dump(mode="json", by_alias=True)
     raw = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+    return _place(
+        root, manifest, {**files, MANIFEST: raw, MANIFEST_HASH: f"{sha256(raw)}  {MANIFEST}\n".encode()}
+    )
+
+
+def restore(root: Path, read_file: Callable[[str], bytes]) -> Path:
+    """Write a checkpoint that was kept elsewhere, byte for byte, as `write` does, and return its folder.
+
+    `read_file` returns its files by their names.
+
+    Raises:
+        CheckpointError: a file is not what the manifest says, or that version exists already.
+        OSError: a file cannot be read, or the disk is full or read-only; nothing is left behind.
+    """
+    files = {name: read_file(name) for name in (MANIFEST, MANIFEST_HASH)}
+    manifest = _parse_manifest(files[MANIFEST], files[MANIFEST_HASH])
+    for name, record in manifest.files.items():
+        files[name] = read_file(name)
+        _check_file(name, files[name], record)
+    return _place(root, manifest, files)
+
+
+def _parse_manifest(raw: bytes, recorded: bytes) -> Manifest:
+    """Return the manifest, of which `recorded` is what MANIFEST_HASH holds."""
+    expected = recorded.decode("ascii", "replace").split()
+    if not expected or expected[0] != sha256(raw):
+        raise CheckpointError(f"{MANIFEST} does not match {MANIFEST_HASH}")
+    try:
+        return Manifest.model_validate_json(raw, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or MANIFEST
+        raise CheckpointError(f"{MANIFEST}: {where}: {first['msg']}") from None
+
+
+def _check_file(name: str, raw: bytes, record: FileRecord) -> None:
+    if len(raw) != record.bytes or sha256(raw) != record.sha256:
+        raise CheckpointError(f"{name} does not match its hash in {MANIFEST}")
+
+
+def _place(root: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Path:
+    """Write all files of a checkpoint to its folder, which is there whole or not at all."""
     target = root / manifest.name / str(manifest.version)
     if target.exists():
         raise CheckpointError(f"{manifest.name}/{manifest.version} exists already")
@@ -144,8 +178,7 @@ def write(root: Path, description: Mapping[str, JsonValue], files: Mapping[str, 
     building = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     try:
         building.mkdir()
-        everything = {**files, MANIFEST: raw, MANIFEST_HASH: f"{sha256(raw)}  {MANIFEST}\n".encode()}
-        for name, data in everything.items():
+        for name, data in files.items():
             _write_synced(building / name, data)
         _sync_folder(building)
         building.rename(target)

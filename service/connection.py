@@ -30,7 +30,7 @@ from service.errors import (
     ServiceError,
     problem_response,
 )
-from service.exchange import LINGER_S
+from service.exchange import LINGER_S, Exchange
 from service.settings import Settings
 from service.transport import JoinedWrites
 
@@ -41,6 +41,9 @@ Phase = Literal["idle", "head", "body", "work", "ended"]
 
 READ_BYTES = 1 << 16
 """A client that reads has to read as much in the time it has for it."""
+
+READ_AHEAD_BYTES = 1 << 20
+"""More than what comes of a streamed body while its last lines are worked on: it is read by 256 KiB."""
 
 logger = logging.getLogger(__name__)
 
@@ -67,11 +70,11 @@ class Connection(HttpToolsProtocol):
         }
         self._reader_timeout_s = settings.reader_timeout_s
         self._max_head_bytes = settings.max_header_bytes
-        self._max_message_bytes = settings.max_header_bytes + 2 * settings.max_body_bytes
+        self._max_message_bytes = settings.max_header_bytes + 2 * settings.max_body_bytes + READ_AHEAD_BYTES
         self._refused = False
         self._message: object = None
         self._message_bytes = 0
-        self._seen: tuple[Phase, object] = ("head", None)
+        self._seen: tuple[Phase, object, int] = ("head", None, 0)
         self._since_s = self._read_s = time.monotonic()
         self._read_bytes = 0
 
@@ -106,8 +109,13 @@ class Connection(HttpToolsProtocol):
     def _check_size(self) -> None:
         if self._awaits_head() or self._head_bytes() > self._max_head_bytes:
             self._refuse(HeadersTooLarge(f"The head of a request may have {self._max_head_bytes} bytes."))
-        elif self._message_bytes > self._max_message_bytes:
+        elif self._message_bytes - self._released_bytes() > self._max_message_bytes:
             self._refuse(BodyTooLarge())
+
+    def _released_bytes(self) -> int:
+        """Return how much of a streamed body was read and is not held any more."""
+        exchange: Exchange | None = self.scope["state"].get("exchange") if self.scope else None
+        return exchange.released_bytes if exchange else 0
 
     def _awaits_head(self) -> bool:
         return self.cycle is None or self.cycle.scope is not self.scope
@@ -163,8 +171,9 @@ class Connection(HttpToolsProtocol):
 
     def _note_phase(self, now_s: float) -> Phase:
         phase = self._phase()
-        if (phase, self.cycle) != self._seen:
-            self._seen, self._since_s = (phase, self.cycle), now_s
+        seen = phase, self.cycle, self._released_bytes()
+        if seen != self._seen:
+            self._seen, self._since_s = seen, now_s
         return phase
 
     def _phase(self) -> Phase:

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from service import images, npy
+from service import archives, images, npy
 
 FOLDER = "/docs/examples"
 LATENTS = "latents.npy"
@@ -20,6 +20,8 @@ FILES = {
     "image/jpeg": "boot.jpg",
     "image/webp": "boot.webp",
     "application/x-npy": "boots.npy",
+    "application/zip": "boots.zip",
+    "application/x-ndjson": "boots.ndjson",
 }
 
 BOOT = """
@@ -60,10 +62,18 @@ def latents() -> list[list[float]]:
 def files() -> dict[str, tuple[str, bytes]]:
     """Return the media type and the bytes of each example file, by name."""
     pixels = boot()
+    both = np.stack([pixels, pixels[:, ::-1]])
+    left, right = (images.encode(one, "png") for one in both)
     return {
-        "boot.png": ("image/png", images.encode(pixels, "png")),
+        "boot.png": ("image/png", left),
         "boot.jpg": ("image/jpeg", images.encode(pixels, "jpeg")),
         "boot.webp": ("image/webp", images.encode(pixels, "webp")),
-        "boots.npy": ("application/x-npy", npy.write(np.stack([pixels, pixels[:, ::-1]]))),
+        "boots.npy": ("application/x-npy", npy.write(both)),
+        "boots.zip": ("application/zip", archives.write([("left.png", left), ("right.png", right)])),
+        "boots.ndjson": ("application/x-ndjson", b"".join(_line(file) for file in (left, right))),
         LATENTS: ("application/x-npy", npy.write(np.array(latents(), np.float32))),
     }
+
+
+def _line(file: bytes) -> bytes:
+    return b'{"image": "%s"}\n' % base64.b64encode(file)

@@ -12,16 +12,11 @@ import math
 import time
 from contextlib import suppress
 
+import orjson
 from starlette.types import Message, Receive, Scope, Send
 
-from service import refusals
-from service.errors import (
-    BodyTooLarge,
-    DeadlineExceeded,
-    QueueFull,
-    RequestTimeout,
-    ServiceError,
-)
+from service import media_types, refusals
+from service.errors import BodyTooLarge, DeadlineExceeded, QueueFull, RequestTimeout, ServiceError
 
 LOOK_EVERY_S = 0.02
 """Time from one look at the open requests to the next: a deadline is kept as closely as that."""
@@ -34,10 +29,16 @@ LINGER_S = 2.0
 
 
 class Exchange:
-    """A request whose body is counted as it is read, and which can be cut off."""
+    """A request whose body is counted as it is read, and which can be cut off.
+
+    A stream is one whose answer begins before it is whole, and perhaps before its body is. Its limits of time
+    and bytes hold for each step from line to line, and what goes wrong behind its first line is said in its
+    last.
+    """
 
     __slots__ = (
         "_begun_s",
+        "_end_s",
         "_max_bytes",
         "_read_all",
         "_read_bytes",
@@ -45,6 +46,7 @@ class Exchange:
         "_receiving",
         "_send",
         "_started",
+        "_step_s",
         "_task",
         "_watch",
         "_watcher",
@@ -53,6 +55,7 @@ class Exchange:
         "error",
         "gone",
         "held_bytes",
+        "released_bytes",
         "was_cut",
     )
 
@@ -66,6 +69,8 @@ class Exchange:
         self._receiving = False
         self._started = False
         self._begun_s = 0.0
+        self._end_s = math.inf
+        self._step_s: tuple[float, float] | None = None
         self._task: asyncio.Task[object] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.deadline_s = math.inf
@@ -77,11 +82,28 @@ class Exchange:
         self.gone = False
         self.held_bytes = 0
         """Bytes that count with the watch."""
+        self.released_bytes = 0
+        """Bytes of a streamed body that were held, and are not any more."""
         self.was_cut = False
 
     def begin(self, task: asyncio.Task[object] | None) -> None:
         """Note the task that works on the answer."""
         self._task, self._begun_s = task, time.monotonic()
+
+    def stream(self) -> None:
+        """Become a stream: every step has as much time as a whole request."""
+        self._step_s = self.deadline_s - self._begun_s, self.body_deadline_s - self._begun_s
+
+    def release(self, done_bytes: int) -> None:
+        """Let go of the first bytes of a streamed body that are still held."""
+        self._watch.release(done_bytes)
+        self.held_bytes -= done_bytes
+        self.released_bytes += done_bytes
+
+    def hurry(self, end_s: float) -> None:
+        """Bring the end forward, of a stream too."""
+        self._end_s = min(self._end_s, end_s)
+        self.deadline_s = min(self.deadline_s, end_s)
 
     def end(self) -> None:
         """Stop looking out for the client; a task that was cut goes on behind this."""
@@ -104,30 +126,34 @@ class Exchange:
             self._watcher = asyncio.ensure_future(self._watch_client())
 
     def check_announced(self, scope: Scope) -> None:
-        """Refuse a body by the length it announces, before any of it is read.
+        """Refuse a body by the length it announces, before any of it is read; one of lines has any length.
 
         Raises:
             BodyTooLarge: it would be over the limit.
         """
         announced = header(scope, b"content-length")
         if announced and announced.isdigit() and int(announced) > self._max_bytes:
-            raise self._too_large()
+            content_type = header(scope, b"content-type") or b""
+            if media_types.of(content_type.decode("latin-1")) != media_types.NDJSON:
+                raise self._too_large()
 
     async def receive(self) -> Message:
         """Pass a piece of the body on.
 
         Raises:
-            BodyTooLarge: with it the body is over the limit, whatever it announced.
+            BodyTooLarge: with it the body is over the limit; of a stream, what was held of it before.
             QueueFull: with it all bodies together are over theirs.
         """
         self._receiving = True
         message = await self._receive()
         self._receiving = False
         self._note(message)
-        if self._read_bytes > self._max_bytes:
+        more_bytes = len(message.get("body", b""))
+        counted_bytes = self._read_bytes if self._step_s is None else self.held_bytes
+        if counted_bytes > self._max_bytes:
             self.error = self._too_large()
             raise self.error
-        self.hold(len(message.get("body", b"")))
+        self.hold(more_bytes)
         return message
 
     def hold(self, more_bytes: int) -> None:
@@ -142,24 +168,46 @@ class Exchange:
         self.held_bytes += more_bytes
 
     async def send(self, message: Message) -> None:
-        """Pass the application's answer on, unless it is refused already."""
-        if self.error is None:
-            self._started = True
+        """Pass the application's answer on, unless it is refused already.
+
+        A stream waits here for its client to read; that it does is up to the connection.
+        """
+        if self.error is not None:
+            return
+        self._started = True
+        if self._step_s is None:
             await self._send(message)
+            return
+        if message["type"] == "http.response.start" and not self._read_all:
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        self.deadline_s = self._end_s
+        await self._send(message)
+        now_s = time.monotonic()
+        self.deadline_s = min(now_s + self._step_s[0], self._end_s)
+        self.body_deadline_s = now_s + self._step_s[1]
 
     async def refuse(self, error: ServiceError, scope: Scope) -> None:
         """Answer with an error, and close the connection if the request's body was not read to its end.
 
-        Raises the error if the application's answer has begun: all that is left then is to cut it off.
+        Raises the error if the application's answer has begun and is no stream: all that is left then is to
+        cut it off.
         """
         if self._started:
-            raise error
+            await self._end_stream(error, scope)
+            return
         response = refusals.response(error, scope)
         if self._read_all or scope["method"] in ("GET", "HEAD"):
             await response(scope, self._receive, self._send)
             return
         response.headers["connection"] = "close"
         await response(scope, self._receive, self._send_and_linger)
+
+    async def _end_stream(self, error: ServiceError, scope: Scope) -> None:
+        if self._step_s is None:
+            raise error
+        line = orjson.dumps({"error": error.problem(scope["state"]["request_id"])}) + b"\n"
+        send = self._send if self._read_all else self._send_and_linger
+        await send({"type": "http.response.body", "body": line})
 
     def _note(self, message: Message) -> None:
         if message["type"] == "http.disconnect":
@@ -233,10 +281,14 @@ class Watch:
         self._held_bytes += more_bytes
         return True
 
+    def release(self, done_bytes: int) -> None:
+        """Let go of a part of a body whose exchange goes on."""
+        self._held_bytes -= done_bytes
+
     def hurry(self, end_s: float) -> None:
         """Bring the deadline of every open exchange forward to `end_s`."""
         for exchange in self._open:
-            exchange.deadline_s = min(exchange.deadline_s, end_s)
+            exchange.hurry(end_s)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now_s = time.monotonic()

@@ -5,6 +5,7 @@ routes/generate, protocols -> GenerateRequest -> plan -> Plan -> Model.run
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,14 +27,38 @@ class Plan:
     """One per image."""
     labels: list[str] | None
     """The class of each image, None for a model without classes."""
-    inputs: dict[str, Draw | NDArray[Any]]
-    """Of the graph `generate`."""
+    latents: Draw
+    classes: NDArray[np.int64] | None
+    """The index of each label."""
+
+    @property
+    def inputs(self) -> dict[str, Draw | NDArray[Any]]:
+        """Return what the graph `generate` takes."""
+        inputs: dict[str, Draw | NDArray[Any]] = {"latents": self.latents}
+        if self.classes is not None:
+            inputs["labels"] = self.classes
+        return inputs
 
 
-def plan(body: GenerateRequest, manifest: Manifest, where: str = "body") -> Plan:
+async def parts(body: GenerateRequest, manifest: Manifest, images: int) -> AsyncGenerator[Plan, None]:
+    """Yield the plans of so many images of a request after another, each when its turn comes.
+
+    Raises:
+        OperationNotOffered, InvalidField: see `plan`.
+    """
+    seed = seeds.first(body.seed, body.size)
+    for start in range(0, body.size, images):
+        part: dict[str, Any] = {"seed": seed + start, "count": min(images, body.size - start)}
+        if body.labels is not None:
+            part["labels"] = body.labels[start : start + images]
+        yield plan(body.model_copy(update=part), manifest, start=start)
+
+
+def plan(body: GenerateRequest, manifest: Manifest, where: str = "body", start: int = 0) -> Plan:
     """Return what to run for a request; `where` says in which part of it the fields were.
 
-    A label that a model with classes was not given is drawn from the image's seed.
+    A label that a model with classes was not given is drawn from the image's seed; the first of those that
+    were given is number `start` of its list.
 
     Raises:
         OperationNotOffered: the model has no latent.
@@ -41,17 +66,15 @@ def plan(body: GenerateRequest, manifest: Manifest, where: str = "body") -> Plan
     """
     latent = latents.spec(manifest)
     drawn = seeds.spread(body.seed, body.size, where)
-    inputs: dict[str, Draw | NDArray[Any]] = {"latents": Draw(drawn, latent, body.truncation)}
-    if body.return_latents:
-        inputs["latents"] = sampling.noise(drawn, latent, body.truncation)
-    classes = _class_indices(body, manifest, drawn, where)
+    draw = Draw(drawn, latent, body.truncation)
+    classes = _class_indices(body, manifest, drawn, where, start)
     if classes is None or manifest.labels is None:
-        return Plan(drawn, None, inputs)
-    return Plan(drawn, [manifest.labels[i] for i in classes], inputs | {"labels": classes})
+        return Plan(drawn, None, draw, None)
+    return Plan(drawn, [manifest.labels[i] for i in classes], draw, classes)
 
 
 def _class_indices(
-    body: GenerateRequest, model: Manifest, drawn: list[int], where: str
+    body: GenerateRequest, model: Manifest, drawn: list[int], where: str, start: int
 ) -> NDArray[np.int64] | None:
     """Return the class of each image, as asked for or else drawn; None for a model without classes."""
     if model.classes is None or model.labels is None:
@@ -60,7 +83,8 @@ def _class_indices(
             raise InvalidField.at((where, field), f"{model.name} has no classes; leave it out")
         return None
     if body.labels is not None:
-        found = [labels.index(one, model.labels, (where, "labels", i)) for i, one in enumerate(body.labels)]
+        places = [(where, "labels", start + i) for i in range(len(body.labels))]
+        found = [labels.index(one, model.labels, at) for one, at in zip(body.labels, places, strict=True)]
         return np.array(found, np.int64)
     if body.label is not None:
         return np.full(body.size, labels.index(body.label, model.labels, (where, "label")), np.int64)

@@ -35,10 +35,8 @@ JPEG_BARE_MARKERS = [bytes([marker]) for marker in (0x01, *range(0xD0, 0xDA))]
 IN_PLACE_BYTES = 1 << 14
 IN_PLACE_PIXELS = 1 << 18
 Format = Literal["png", "webp", "jpeg"]
-SAVE_OPTIONS: dict[Format, dict[str, int | bool]] = {
-    "webp": {"lossless": True, "quality": 0, "method": 0},
-    "jpeg": {"quality": 95, "subsampling": 0},
-}
+LOSSLESS_WEBP: dict[str, int | bool] = {"lossless": True, "quality": 0, "method": 0}
+JPEG_QUALITY = 95
 
 # Pillow's own limit only warns up to twice its size; `_open` checks every header against `max_pixels`.
 Image.MAX_IMAGE_PIXELS = None
@@ -68,11 +66,14 @@ def decode(raw: bytes, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
         ImageTooLarge: more than `max_pixels`; known from the header, nothing is decoded.
         BrokenImage: truncated or damaged; never half a picture.
     """
+    max_pixels = spec.pixel_limit(max_pixels)
     plain = png.read(raw, min(max_pixels, IN_PLACE_PIXELS))
     if plain is not None:
+        check_fitted(plain.shape[1], plain.shape[0], spec, max_pixels)
         (only,) = from_array(plain[None], spec)
         return cast(NDArray[np.float32], only)
     with _open(raw, max_pixels) as image:
+        check_fitted(*image.size, spec, max_pixels)
         try:
             _shorten_colour_key(image, raw)
             ImageOps.exif_transpose(image, in_place=True)
@@ -81,6 +82,20 @@ def decode(raw: bytes, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
             raise BrokenImage("the image is truncated or damaged") from None
     (only,) = _to_floats(pixels[None], spec)
     return cast(NDArray[np.float32], only)
+
+
+def check_fitted(width: int, height: int, spec: ImageSpec, max_pixels: int) -> None:
+    """Check what a picture becomes where sizes are free: a narrow one grows to the model's stride.
+
+    Raises:
+        ImageTooLarge: more than `max_pixels`.
+    """
+    if spec.height is None:
+        width, height = _target((width, height), spec)
+        if width * height > max_pixels:
+            raise ImageTooLarge(
+                f"the image becomes {width} x {height} here; at most {max_pixels} pixels are allowed"
+            )
 
 
 def is_large(raw: bytes) -> bool:
@@ -152,13 +167,25 @@ def to_pixels(images: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.uint8]
     return pixels[:, 0] if spec.channels == 1 else np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
 
 
-def encode(pixels: NDArray[np.uint8], format: Format) -> bytes:  # noqa: A002
-    """Return one picture, (H, W) or (H, W, 3), as a file; PNG and WebP keep every pixel."""
+def encode(pixels: NDArray[np.uint8], format: Format, quality: int | None = None) -> bytes:  # noqa: A002
+    """Return one picture, (H, W) or (H, W, 3), as a file.
+
+    PNG keeps every pixel, and so does WebP without a quality (1 to 100).
+    """
     if format == "png":
         return png.write(pixels)
+    options: dict[str, int | bool] = {"quality": quality or JPEG_QUALITY, "subsampling": 0}
+    if format == "webp":
+        options = {"quality": quality} if quality else LOSSLESS_WEBP
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format, **SAVE_OPTIONS[format])
+    Image.fromarray(pixels).save(file, format, **options)
     return file.getvalue()
+
+
+def resize(pixels: NDArray[np.uint8], spec: ImageSpec, width: int, height: int) -> NDArray[np.uint8]:
+    """Return one picture of a model, (H, W) or (H, W, 3), fitted to a size as pictures are to models."""
+    target = spec.model_copy(update={"width": width, "height": height})
+    return np.asarray(_fit(Image.fromarray(pixels), target))
 
 
 def grid(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -274,8 +301,7 @@ def _target(size: tuple[int, int], spec: ImageSpec) -> tuple[int, int]:
     """Return the (width, height) of the model's image for a picture of `size`."""
     if spec.width is not None and spec.height is not None:
         return spec.width, spec.height
-    width, height = (max(1, round(side / spec.stride)) * spec.stride for side in size)
-    return width, height
+    return spec.side(size[0]), spec.side(size[1])
 
 
 def _fit(image: Image.Image, spec: ImageSpec) -> Image.Image:

@@ -9,18 +9,22 @@ import math
 from functools import cached_property
 from typing import Annotated, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, model_validator
+from pydantic import Field, FiniteFloat, JsonValue, model_validator
+
+from service.priors import IndependentPrior, MixturePrior
+from service.records import (
+    DataRecord,
+    FileName,
+    FileRecord,
+    GoldenRecord,
+    ReferenceRecord,
+    TrainingRecord,
+)
+from service.section import Section
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,63}$"
-FILE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-
-MAX_FILE_BYTES = 2**31 - 1
-"""ONNX has no larger graphs, and files are read whole."""
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-FileName = Annotated[str, Field(pattern=FILE_PATTERN)]
 Operation = Literal["encode", "decode", "generate", "translate"]
 TENSORS: dict[Operation, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "encode": (("images",), ("latents", "logvar")),
@@ -31,25 +35,21 @@ TENSORS: dict[Operation, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """What the inputs and outputs of an operation's graphs are called; a second one may be left out."""
 
 
-class _Part(BaseModel):
-    """A manifest section: unknown fields and coercions are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class ImageSpec(_Part):
+class ImageSpec(Section):
     """How pictures become the graphs' image tensors, (N, channels, height, width) float32.
 
     A picture is turned upright, laid over `fill` where it is transparent, and resized with its aspect
     ratio kept ("pad": area average when it shrinks, bicubic when it grows, centred on `fill`). Grey is
     ITU-R 601 luma. 0..255 maps linearly to `range`. Height and width are null where the graphs accept
-    any multiple of `stride`.
+    any multiple of `stride` from `min_side` on, as long as an image has no more than `max_pixels`.
     """
 
     channels: Literal[1, 3]
     height: Annotated[int, Field(ge=1, le=4096)] | None
     width: Annotated[int, Field(ge=1, le=4096)] | None
     stride: Annotated[int, Field(ge=1, le=1024)] = 1
+    min_side: Annotated[int, Field(ge=1, le=4096)] = 1
+    max_pixels: Annotated[int, Field(ge=1)] | None = None
     range: tuple[float, float] = (0.0, 1.0)
     resize: Literal["pad"] = "pad"
     grey: Literal["luma601"] = "luma601"
@@ -63,67 +63,69 @@ class ImageSpec(_Part):
             raise ValueError("image.height and image.width are both set or both null")
         return self
 
+    def side(self, length: int) -> int:
+        """Return the multiple of `stride` nearest to a length in pixels, where sizes are free."""
+        fewest = -(-self.min_side // self.stride)
+        return max(fewest, round(length / self.stride)) * self.stride
 
-PriorKind = Literal["normal", "uniform", "laplace", "truncated-normal", "cauchy"]
+    def takes(self, height: int, width: int) -> bool:
+        """Say whether the graphs take images of this size."""
+        if self.height is not None:
+            return (height, width) == (self.height, self.width)
+        return (height, width) == (self.side(height), self.side(width))
+
+    def pixel_limit(self, most: int) -> int:
+        """Return how many pixels a picture may have, where all may have `most`."""
+        return most if self.max_pixels is None else min(most, self.max_pixels)
 
 
-class IndependentPrior(_Part):
-    """Independent coordinates of one distribution around 0, as service/sampling.py writes them down."""
+class LatentSpec(Section):
+    """One latent: its shape without the batch axis, and where `generate` draws it from.
 
-    kind: PriorKind = "normal"
-
-
-class MixturePrior(_Part):
-    """A mixture of Gaussians: with probability `weights[k]`, mean `means[k]` and covariance L L^T.
-
-    L is `factors[k]`, lower triangular. Latents are flat here, of D numbers.
+    Where images have any size, a latent may be (channels, null, null): its height and width are those of
+    the image divided by `image.stride`. `scaling_factor` and `shift_factor` are what diffusion models
+    were trained with: they see (latent - shift_factor) * scaling_factor.
     """
 
-    kind: Literal["mixture"] = "mixture"
-    weights: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1, max_length=256)]
-    means: tuple[tuple[FiniteFloat, ...], ...]
-    factors: tuple[tuple[tuple[FiniteFloat, ...], ...], ...]
-
-    @model_validator(mode="after")
-    def _check(self) -> MixturePrior:
-        components, size = len(self.weights), len(self.means[0]) if self.means else 0
-        if abs(sum(self.weights) - 1) > 1e-3:
-            raise ValueError("latent.prior.weights must sum to 1")
-        if len(self.means) != components or any(len(mean) != size for mean in self.means):
-            raise ValueError("latent.prior.means must have one row of one length per weight")
-        square = all(
-            len(factor) == size and all(len(row) == size for row in factor) for factor in self.factors
-        )
-        if len(self.factors) != components or not square:
-            raise ValueError("latent.prior.factors must have one square matrix per weight")
-        return self
-
-    @cached_property
-    def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
-        """Return cumulated weights (K,), means (K, D) and factors (K, D, D)."""
-        edges = np.cumsum(self.weights)
-        return edges / edges[-1], np.array(self.means, np.float32), np.array(self.factors, np.float32)
-
-
-class LatentSpec(_Part):
-    """One latent: its shape without the batch axis, and where `generate` draws it from."""
-
-    shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=4)]
+    shape: Annotated[tuple[Annotated[int, Field(ge=1)] | None, ...], Field(min_length=1, max_length=4)]
     prior: Annotated[IndependentPrior | MixturePrior, Field(discriminator="kind")] = IndependentPrior()
+    scaling_factor: Annotated[FiniteFloat, Field(gt=0)] = 1.0
+    shift_factor: FiniteFloat = 0.0
 
     @model_validator(mode="after")
     def _check(self) -> LatentSpec:
-        if isinstance(self.prior, MixturePrior) and len(self.prior.means[0]) != self.size:
+        if None in self.shape and (len(self.shape) != 3 or self.shape.index(None) != 1 or self.shape[2]):
+            raise ValueError(
+                "latent.shape may have null for height and width together, as in [4, null, null]"
+            )
+        if isinstance(self.prior, MixturePrior) and (self.is_free or len(self.prior.means[0]) != self.size):
             raise ValueError("latent.prior.means must be as long as a latent")
         return self
 
+    @property
+    def is_free(self) -> bool:
+        """Say whether its height and width are those of each image."""
+        return None in self.shape
+
+    @cached_property
+    def fixed_shape(self) -> tuple[int, ...]:
+        """Return the shape of every latent.
+
+        Raises:
+            ValueError: they differ, with the images' sizes.
+        """
+        axes = tuple(axis for axis in self.shape if axis is not None)
+        if len(axes) != len(self.shape):
+            raise ValueError("the latents of this model have no fixed shape")
+        return axes
+
     @cached_property
     def size(self) -> int:
-        """Return how many numbers one latent holds."""
-        return math.prod(self.shape)
+        """Return how many numbers one latent holds; ValueError if that differs."""
+        return math.prod(self.fixed_shape)
 
 
-class TensorSpec(_Part):
+class TensorSpec(Section):
     """One input or output of a graph; `shape` leaves out the batch axis, null is a variable axis."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
@@ -131,7 +133,7 @@ class TensorSpec(_Part):
     shape: tuple[int | None, ...]
 
 
-class Graph(_Part):
+class Graph(Section):
     """One ONNX graph: its file, its tensors in order, and the batch it was found to run best at.
 
     Rows of a batch are computed alike whatever batch they come in, up to `preferred_batch` rows.
@@ -149,7 +151,7 @@ class Translation(Graph):
     source: Annotated[str, Field(alias="from", min_length=1)]
 
 
-class Operations(_Part):
+class Operations(Section):
     """What a checkpoint offers.
 
     The names are those of the graphs' tensors, in this order (a graph cannot call an input and an output
@@ -167,57 +169,7 @@ class Operations(_Part):
     translate: dict[str, Translation] | None = None
 
 
-class DataRecord(_Part):
-    """What the checkpoint was trained on."""
-
-    name: str
-    sha256: str
-    split: str
-    seed: int
-
-
-class TrainingRecord(_Part):
-    """How the checkpoint was trained, enough to run it again."""
-
-    recipe: str
-    config: dict[str, JsonValue]
-    seed: int
-    steps: int
-    images_seen: int
-    seconds: float
-    device: str
-    libraries: dict[str, str]
-    commit: str | None
-
-
-class GoldenRecord(_Part):
-    """The file with one input and its outputs per operation, and how far a load may stray from it.
-
-    Arrays are named `<key>.in.<tensor>` and `<key>.out.<tensor>`, with the keys of `Manifest.graphs`
-    (`translate.boots.in.images`). `tolerance` is a fraction of the output's range: other processors
-    round differently.
-    """
-
-    file: FileName = "golden.npz"
-    tolerance: float = 1e-3
-
-
-class ReferenceRecord(_Part):
-    """The file that says what the checkpoint was trained on (service/reference.py)."""
-
-    file: FileName = "reference.npz"
-    classes: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Of its images, in the order of their indices."""
-
-
-class FileRecord(_Part):
-    """What a file of the checkpoint must be."""
-
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    bytes: Annotated[int, Field(ge=0, le=MAX_FILE_BYTES)]
-
-
-class Manifest(_Part):
+class Manifest(Section):
     """checkpoint.json, schema 1."""
 
     schema_: Annotated[Literal[1], Field(alias="schema")] = 1
@@ -260,16 +212,31 @@ class Manifest(_Part):
             raise ValueError("null_label: needs classes, none of which has its name")
         if self.reference and "encode" not in offered:
             raise ValueError("reference: needs encode")
+        self._check_free_latent(offered)
         for needed in self.needed_files():
             if needed not in self.files:
                 raise ValueError(f"files lacks {needed}")
         return self
 
+    def _check_free_latent(self, offered: tuple[Operation, ...]) -> None:
+        if self.latent is None or not self.latent.is_free:
+            return
+        if self.image.height is not None:
+            raise ValueError("latent.shape: null needs images of any size")
+        if "generate" in offered or self.reference:
+            raise ValueError("latent.shape: null excludes generate and a reference")
+
     def _check_tensors(self, key: str, graph: Graph) -> None:
         """Refuse a graph whose tensors are not the contract's, in the shapes of `image` and `latent`."""
         image = self.image.channels, self.image.height, self.image.width
         latent = self.latent.shape if self.latent else ()
-        shapes = {"images": image, "translated": image, "latents": latent, "logvar": latent, "labels": ()}
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "images": image,
+            "translated": image,
+            "latents": latent,
+            "logvar": latent,
+            "labels": (),
+        }
         prefix = key.partition(".")[0]
         known = next(names for operation, names in TENSORS.items() if operation == prefix)
         for tensors, names in zip((graph.inputs, graph.outputs), known, strict=True):

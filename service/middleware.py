@@ -2,8 +2,8 @@
 
     server -> Observe (request id, log, metrics) -> Limit (key, deadline, body, vanished client) -> routes
 
-Plain ASGI, since these two are paid for by every request. They leave `request_id`, `deadline` (a time of
-`time.monotonic()`) and `exchange` in `scope["state"]`.
+Plain ASGI, since these two are paid for by every request. They leave `request_id` and `exchange` in
+`scope["state"]`.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Limit:
             exchange.deadline_s = now_s + _timeout_s(scope, self._timeout_s)
             exchange.body_deadline_s = now_s + self._body_timeout_s
             exchange.check_announced(scope)
-            scope["state"] |= {"deadline": exchange.deadline_s, "exchange": exchange}
+            scope["state"]["exchange"] = exchange
             self._watch.begin(exchange)
             await self._app(scope, exchange.receive, exchange.send)
         except ServiceError as error:

@@ -96,8 +96,15 @@ def load(folder: Path, queue_rows: int, threads: Threads, overseer: Overseer) ->
             threads=threads,
             overseer=overseer,
             metrics=GraphMetrics(manifest.name, key),
+            row_values=_row_values(spec, golden),
         )
     return Model(manifest, batchers, found.preview, found.reference)
+
+
+def _row_values(spec: Graph, golden: _Golden) -> int | None:
+    """Return how many numbers a row of the golden sample's first input has, where others may have more."""
+    first = spec.inputs[0]
+    return golden.inputs[first.name][0].size if None in first.shape else None
 
 
 class _Golden:

@@ -1,6 +1,6 @@
-"""Which of the offered media types an Accept header asks for (RFC 9110, section 12.5.1).
+"""Which of the offered media types an Accept header asks for (RFC 9110, section 12.5.1), and in what quality.
 
-Accept -> choose -> a media type -> answers
+Accept -> choose -> a media type -> answers;  image/webp;quality=80 -> quality -> 80
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from service.errors import NotAcceptable
+from service.errors import InvalidField, NotAcceptable
 
 MAX_ACCEPT = 1024
 """Characters of Accept that are looked at; browsers send about 150."""
@@ -19,7 +19,9 @@ class _Range(NamedTuple):
     """One media range of an Accept header, such as `image/*;q=0.8`."""
 
     pattern: str
-    quality: float
+    weight: float
+    quality: str | None
+    """Of a picture, as it was sent."""
 
     def specificity(self, media_type: str) -> int:
         """Say how closely this range names a media type; 0 is not at all."""
@@ -44,32 +46,46 @@ def choose(accept: str, offered: Sequence[str]) -> str:
     return chosen
 
 
+def quality(accept: str, media_type: str) -> int | None:
+    """Return the quality in which a picture is wanted, 1 to 100; None where it is not said.
+
+    Raises:
+        InvalidField: it is something else.
+    """
+    if "quality" not in accept.lower():
+        return None
+    ranges = [_range(item) for item in accept[:MAX_ACCEPT].split(",")]
+    text = max(ranges, key=lambda one: (one.specificity(media_type), one.weight)).quality
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:4]) <= 100:
+        raise InvalidField.at(("header", "accept"), "quality must be a whole number from 1 to 100")
+    return int(text)
+
+
 @lru_cache(maxsize=256)
 def _best(accept: str, offered: tuple[str, ...]) -> str | None:
     ranges = [_range(item) for item in accept.split(",")]
     best: tuple[float, int] = (0.0, 0)
     chosen = None
     for media_type in offered:
-        closeness, quality = max((r.specificity(media_type), r.quality) for r in ranges)
-        if closeness and quality and (quality, closeness) > best:
-            best, chosen = (quality, closeness), media_type
+        closeness, weight = max((r.specificity(media_type), r.weight) for r in ranges)
+        if closeness and weight and (weight, closeness) > best:
+            best, chosen = (weight, closeness), media_type
     return chosen
 
 
 def _range(item: str) -> _Range:
-    """Read one media range; parameters other than q are ignored, a q that cannot be read is 0."""
+    """Read one media range; parameters other than q and quality are ignored, a q that is none is 0."""
     pattern, *parameters = (part.strip().lower() for part in item.split(";"))
-    quality = 1.0
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            quality = _quality(value.strip())
-    return _Range(pattern, quality)
+    pairs = (parameter.partition("=") for parameter in parameters)
+    values = {name.strip(): value.strip() for name, _, value in pairs}
+    return _Range(pattern, _weight(values.get("q", "1")), values.get("quality"))
 
 
-def _quality(text: str) -> float:
+def _weight(text: str) -> float:
     try:
-        quality = float(text)
+        weight = float(text)
     except ValueError:
         return 0.0
-    return quality if 0 <= quality <= 1 else 0.0
+    return weight if 0 <= weight <= 1 else 0.0

@@ -17,6 +17,7 @@ from pydantic.json_schema import models_json_schema
 
 from service import answers, bodies, errors, examples, keys, responses, schemas
 from service.errors import PROBLEM_JSON, ServiceError
+from service.media_types import JSON, NDJSON, NPY, ZIP
 
 REF = "#/components/schemas/{model}"
 
@@ -47,6 +48,8 @@ SCHEMES: Json = {
 }
 SECURITY: list[Json] = [{scheme: []} for scheme in SCHEMES]
 """A key is needed, in either header."""
+
+LINES = 'A line of JSON for each picture, {"image": "<base64 or data URL>"}; it is answered in lines.'
 
 TIMEOUT: Json = {
     "name": "X-Request-Timeout-S",
@@ -99,14 +102,14 @@ def post(
     `body` is what JSON holds. With `pictures` or `latents` the other forms are read too, and that is the
     schema of what they say in the query. `offered` are the media types of the answer.
     """
-    content: Json = {bodies.JSON: {"schema": _ref(body), "example": example}}
+    content: Json = {JSON: {"schema": _ref(body), "example": example}}
     if pictures:
         content |= {kind: _file(kind) for kind in bodies.PICTURES}
         kinds = ", ".join(bodies.PICTURES)
         content[bodies.FORM] = {"schema": _form(pictures), "encoding": {"images": {"contentType": kinds}}}
-        content[bodies.NPY] = _file(bodies.NPY)
+        content |= {kind: _file(kind) for kind in (NPY, ZIP, NDJSON)}
     if latents:
-        content[bodies.NPY] = _file(bodies.NPY, examples.LATENTS)
+        content[NPY] = _file(NPY, examples.LATENTS)
     options = pictures or latents
     return {
         "parameters": [*(_option(name, field) for name, field in _properties(options).items()), TIMEOUT],
@@ -117,7 +120,7 @@ def post(
 
 def get(answer: type[BaseModel], *refusals: type[ServiceError]) -> Json:
     """Describe a GET route that answers in JSON."""
-    return {"responses": _answers(answer, (answers.JSON,)) | problems((*refusals, *ALWAYS))}
+    return {"responses": _answers(answer, (JSON,)) | problems((*refusals, *ALWAYS))}
 
 
 def get_picture(*refusals: type[ServiceError]) -> Json:
@@ -152,14 +155,25 @@ def _problem(found: Sequence[type[ServiceError]]) -> Json:
 
 
 def _answers(answer: type[BaseModel], offered: Sequence[str]) -> Json:
-    content = {kind: {"schema": _binary(kind)} for kind in offered}
-    content[answers.JSON] = {"schema": _ref(answer)}
+    content: Json = {kind: {"schema": _binary(kind) | _said(kind)} for kind in offered}
+    content[JSON] = {"schema": _ref(answer)}
     described: Json = {"description": answer.__doc__, "content": content}
     members = [field.alias or name for name, field in answer.model_fields.items()]
     carried = [name for name in answers.HEADER_MEMBERS if name in members and len(offered) > 1]
     if carried:
         described["headers"] = {answers.header_name(name): _header(name) for name in carried}
     return {"200": described}
+
+
+def _said(kind: str) -> Json:
+    """Say what cannot be guessed of an answer that is a file."""
+    if kind in answers.WITH_QUALITY:
+        return {"description": f"Accept: {kind};quality=80 asks for a quality, from 1 to 100."}
+    if kind == ZIP:
+        return {"description": "A PNG of each image, named by its seed or number, and answer.json."}
+    if kind == NDJSON:
+        return {"description": "A line of JSON for each image as it is made, then one with done or error."}
+    return {}
 
 
 def _header(member: str) -> Json:
@@ -173,7 +187,7 @@ def _file(kind: str, name: str | None = None) -> Json:
     """Describe a body that is one file, with the address of one that can be sent."""
     name = name or examples.FILES[kind]
     return {
-        "schema": _binary(kind),
+        "schema": _binary(kind) | ({"description": LINES} if kind == NDJSON else {}),
         "examples": {name: {"externalValue": f"{examples.FOLDER}/{name}"}},
     }
 

@@ -11,7 +11,7 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Scope
 
-from service.errors import InvalidField, ServiceError, problem_response
+from service.errors import InvalidField, OperationNotOffered, ServiceError, problem_response
 
 OPENAI, INFERENCE = "/v1", "/v2"
 
@@ -22,7 +22,8 @@ def response(error: ServiceError, scope: Scope) -> Response:
     if _is_under(path, INFERENCE):
         return _json({"error": error.detail}, error.status, error)
     if _is_under(path, OPENAI):
-        status = 400 if isinstance(error, InvalidField) else error.status
+        # Its clients take 409 for a lock that will be gone soon, and ask again.
+        status = 400 if isinstance(error, (InvalidField, OperationNotOffered)) else error.status
         return _json({"error": _openai(error, status)}, status, error)
     return problem_response(error, scope["state"]["request_id"])
 

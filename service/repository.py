@@ -40,6 +40,9 @@ NEEDS: dict[Offer, tuple[Operation, ...]] = {
 INSTEAD: dict[Offer, Operation] = {"interpolate": "decode"}
 """An operation that will do in the place of all that an offer needs."""
 
+OF_FIXED_LATENTS: frozenset[Offer] = frozenset({"interpolate"})
+"""What needs latents that are all of one shape."""
+
 OF_REFERENCE: frozenset[Offer] = frozenset({"neighbours"})
 """What needs a reference file too."""
 
@@ -277,6 +280,8 @@ def _offers(model: Model, offers: Offer, to: str | None) -> bool:
         return False
     if offers in OF_REFERENCE and model.reference is None:
         return False
+    if offers in OF_FIXED_LATENTS and manifest.latent is not None and manifest.latent.is_free:
+        return False
     return to is None or to in (manifest.operations.translate or {})
 
 
@@ -285,4 +290,6 @@ def _lacking(manifest: Manifest, offers: Offer, to: str | None) -> str:
         return f"{manifest.name} translates to {', '.join(manifest.operations.translate)} only."
     if offers in OF_REFERENCE and "encode" in manifest.offers():
         return f"{manifest.name} has no reference file, so it does not offer {offers}."
+    if offers in OF_FIXED_LATENTS and manifest.latent is not None and manifest.latent.is_free:
+        return f"{manifest.name} has latents of no fixed size, so it does not offer {offers}."
     return f"{manifest.name} does not offer {offers}; it offers {', '.join(manifest.offers())}."

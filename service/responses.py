@@ -159,7 +159,9 @@ class TranslateResponse(_Answer):
 class LatentInfo(BaseModel):
     """One latent of a model."""
 
-    shape: list[int]
+    shape: list[int | None] = Field(
+        description="null where height and width are those of the image, divided by its stride."
+    )
     prior: str = Field(description="What generate draws from, such as normal: N(0, I).")
 
 
@@ -170,6 +172,7 @@ class ImageInfo(BaseModel):
     height: int | None = Field(description="null where any multiple of stride is accepted.")
     width: int | None
     stride: int
+    max_pixels: int | None = Field(description="Most that one image may have; null for the service's limit.")
 
 
 class ModelInfo(BaseModel):
@@ -197,10 +200,20 @@ class ModelInfo(BaseModel):
     metrics: dict[str, JsonValue] | None = None
 
 
+class Limits(BaseModel):
+    """What one request may carry and ask for."""
+
+    max_images: int = Field(description="Pictures in a request.")
+    max_count: int = Field(description="Pictures to ask for.")
+    max_stream_images: int = Field(description="Pictures in a stream of lines, in or out.")
+    max_body_bytes: int = Field(description="Bytes of a body that is no stream.")
+
+
 class ModelsResponse(BaseModel):
-    """All checkpoints that were found."""
+    """All checkpoints that were found, and what all of them are held to."""
 
     models: list[ModelInfo]
+    limits: Limits
     request_id: str
 
 

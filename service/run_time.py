@@ -18,7 +18,7 @@ class RunTime:
         self._variance, self._covariance = half**2, half * (rows_s - one_row_s) / 2
         self._slope = self._covariance / self._variance if half else 0.0
 
-    def seconds(self, rows: int) -> float:
+    def seconds(self, rows: float) -> float:
         """Return how long a run of `rows` rows is expected to take."""
         return max(0.0, self._seconds + self._slope * (rows - self._rows))
 
@@ -26,7 +26,7 @@ class RunTime:
         """Return how many rows a run of `seconds` is expected to have room for."""
         return int(self._rows + (seconds - self._seconds) / max(self._slope, 1e-9))
 
-    def add(self, rows: int, seconds: float) -> None:
+    def add(self, rows: float, seconds: float) -> None:
         """Learn from one run. A single stall of the machine counts as four times the expected at most."""
         seconds = min(seconds, 4 * self.seconds(rows) + 1e-5)
         more_rows, more_seconds = rows - self._rows, seconds - self._seconds

@@ -25,7 +25,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from service.manifest import LatentSpec, MixturePrior
+from service.manifest import LatentSpec
+from service.priors import MixturePrior
 
 MAX_SEED = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""
@@ -66,7 +67,7 @@ class Draw:
     @property
     def shape(self) -> tuple[int, ...]:
         """Return the shape of the array it stands for."""
-        return len(self), *self.latent.shape
+        return len(self), *self.latent.fixed_shape
 
 
 def draw(draws: Sequence[Draw]) -> NDArray[np.float32]:
@@ -92,7 +93,7 @@ def noise(
     z *= np.asarray(truncation, np.float32).reshape(-1, 1)
     if isinstance(latent.prior, MixturePrior):
         z = _mixed(seeds, z, latent.prior)
-    return z.reshape(len(seeds), *latent.shape)
+    return z.reshape(len(seeds), *latent.fixed_shape)
 
 
 def labels(seeds: Sequence[int], classes: int) -> NDArray[np.int64]:

@@ -93,6 +93,12 @@ class PicturesRequest(_Body):
     images: Images
 
 
+class PictureLine(_Body):
+    """One line of a stream of pictures."""
+
+    image: str = Field(description="A base64 PNG, JPEG or WebP file, or a data URL of one.")
+
+
 class EncodeOptions(Options):
     """What a request to encode says besides its pictures."""
 
@@ -123,6 +129,12 @@ class DecodeRequest(DecodeOptions):
     """Latents to make pictures of."""
 
     latents: Latents
+    shape: Annotated[
+        Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=4)] | None, NotNull()
+    ] = Field(
+        None,
+        description="The shape of one latent, as /encode gives it; needed where that depends on the image.",
+    )
 
 
 class ReconstructOptions(Options):

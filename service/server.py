@@ -205,6 +205,7 @@ class Server(uvicorn.Server):
     def _stop(self, delay_s: float) -> None:
         drain: Drain = self._app.state.drain
         drain.begin()
+        self._app.state.watch.hurry(time.monotonic() + self._settings.request_timeout_s)
         if delay_s and self.started:
             asyncio.get_running_loop().call_later(delay_s, self._stop, 0)
         else:

@@ -119,6 +119,12 @@ class Settings(BaseSettings):
         50_000_000, ge=1, description="Pixels one image may have before it is resized."
     )
     max_count: int = Field(1024, ge=1, le=65536, description="Images one request may ask for.")
+    max_stream_images: int = Field(
+        100_000,
+        ge=1,
+        le=10_000_000,
+        description="Images one stream of lines (application/x-ndjson) may carry, in or out.",
+    )
     queue_rows: int = Field(
         4096, ge=1, description="Rows that may wait for one graph before requests get 429."
     )

@@ -61,10 +61,10 @@ def request_id(request: Request) -> str:
 
 
 def exchange(request: Request) -> Exchange:
-    """Return what counts the bytes that this request holds."""
+    """Return the limits under which this request is read and answered."""
     return cast(Exchange, request.scope["state"]["exchange"])
 
 
 def deadline_s(request: Request) -> float:
     """Return when the answer has to be there, on the scale of `time.monotonic()`."""
-    return cast(float, request.scope["state"]["deadline"])
+    return exchange(request).deadline_s

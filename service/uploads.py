@@ -26,14 +26,19 @@ class Upload:
     """One or more pictures: image files, or one uint8 array of shape (N, H, W) or (N, H, W, C)."""
 
     def __init__(
-        self, pictures: Sequence[bytes] | NDArray[np.uint8], places: Sequence[Location] | None = None
+        self,
+        pictures: Sequence[bytes] | NDArray[np.uint8],
+        places: Sequence[Location] | None = None,
+        first: int = 0,
     ) -> None:
         """Keep the pictures as they came; nothing is decoded yet.
 
-        `places` says where in the body each file was, where that is not `images`.
+        `places` says where in the body each file was, where that is not `images`. The first one is number
+        `first` of all that come in the request.
         """
         self._pictures = pictures
         self._places = places
+        self.first = first
 
     async def tensor(self, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
         """Return the pictures fitted to a model, (N, C, H, W); large ones are decoded in a thread.
@@ -46,36 +51,39 @@ class Upload:
         places = self._places or [("body", "images", i) for i in range(len(self._pictures))]
         fitted = [
             await _decode(raw, i, place, spec, max_pixels)
-            for i, (raw, place) in enumerate(zip(self._pictures, places, strict=True))
+            for i, (raw, place) in enumerate(zip(self._pictures, places, strict=True), self.first)
         ]
         if len(fitted) == 1:
             return fitted[0][None]
         if len({one.shape for one in fitted}) > 1:
-            raise InvalidField.at(
-                ("body", "images"), "for this model all images of a request must be of one size"
-            )
+            raise InvalidField.at(places[0][:2], "for this model all images of a request must be of one size")
         return np.stack(fitted)
 
     @staticmethod
     async def _fit_array(array: NDArray[np.uint8], spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
+        max_pixels = spec.pixel_limit(max_pixels)
         if array.shape[1] * array.shape[2] > max_pixels:
             raise BodyTooLarge(f"An image may have {max_pixels} pixels at most.")
         try:
+            images.check_fitted(array.shape[2], array.shape[1], spec, max_pixels)
             if array.size <= IN_PLACE_BYTES:
                 return images.from_array(array, spec)
             return await asyncio.to_thread(images.from_array, array, spec)
+        except ImageTooLarge as error:
+            raise BodyTooLarge(f"An image of this array: {error}.") from None
         except ImageError as error:
             raise InvalidField.at(("body",), str(error)) from None
 
 
-def from_text(texts: Sequence[str], places: Sequence[Location] | None = None) -> Upload:
-    """Return pictures that came as base64 or as data URLs, at `places` of the body or else in `images`.
+def from_text(texts: Sequence[str], places: Sequence[Location] | None = None, first: int = 0) -> Upload:
+    """Return pictures that came as base64 or as data URLs; `places` and `first` are as in `Upload`.
 
     Raises:
         InvalidField: one is not base64.
     """
     places = places or [("body", "images", i) for i in range(len(texts))]
-    return Upload([_from_base64(text, place) for text, place in zip(texts, places, strict=True)], places)
+    files = [_from_base64(text, place) for text, place in zip(texts, places, strict=True)]
+    return Upload(files, places, first)
 
 
 def _from_base64(text: str, place: Location) -> bytes:

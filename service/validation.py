@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from service.errors import BadRequest, BodyTooLarge, FieldError, InvalidField, ServiceError
+from service.errors import BadRequest, BodyTooLarge, FieldError, InvalidField, Location, ServiceError
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -25,8 +25,8 @@ MAX_REPORTED = 8
 """Field errors in one answer; an answer stays small whatever was sent."""
 
 
-def parse_json(schema: type[Schema], raw: bytes, where: str = "body") -> Schema:
-    """Return the body as `schema`; `where` is what errors call it.
+def parse_json(schema: type[Schema], raw: bytes, where: Location = ("body",)) -> Schema:
+    """Return the body, or a part of it, as `schema`; `where` is what errors call it.
 
     Raises:
         BodyTooLarge: it holds more values than can be validated without holding up everybody else.
@@ -52,7 +52,7 @@ def parse_known(schema: type[Schema], values: Mapping[str, Any], where: str) -> 
     try:
         return schema.model_validate({name: values[name] for name in schema.model_fields if name in values})
     except ValidationError as error:
-        raise _refusal(error, where, schema) from None
+        raise _refusal(error, (where,), schema) from None
 
 
 def parse_options(schema: type[Schema], pairs: Iterable[tuple[str, str]], where: str) -> Schema:
@@ -72,7 +72,7 @@ def parse_options(schema: type[Schema], pairs: Iterable[tuple[str, str]], where:
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise _refusal(error, where, schema) from None
+        raise _refusal(error, (where,), schema) from None
 
 
 def _holds_only_text(schema: type[BaseModel], name: str) -> bool:
@@ -88,10 +88,11 @@ def _literal(text: str) -> Any:
         return text
 
 
-def _refusal(error: ValidationError, where: str, schema: type[BaseModel]) -> ServiceError:
+def _refusal(error: ValidationError, where: Location, schema: type[BaseModel]) -> ServiceError:
     found = error.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "json_invalid":
-        return BadRequest(f"The body is not valid JSON. {found[0]['msg']}.")
+        part = "The body" if len(where) == 1 else f"{where[0]}.{where[1]}".capitalize()
+        return BadRequest(f"{part} is not valid JSON. {found[0]['msg']}.")
     fields = []
     for item in found[:MAX_REPORTED]:
         loc, msg = item["loc"], item["msg"]
@@ -99,5 +100,5 @@ def _refusal(error: ValidationError, where: str, schema: type[BaseModel]) -> Ser
             loc, msg = loc[:-1], f"Unknown field; known are {', '.join(schema.model_fields)}"
         elif item["type"] == "model_type":
             msg = "Input should be a JSON object"
-        fields.append(FieldError((where, *loc), msg))
+        fields.append(FieldError((*where, *loc), msg))
     return InvalidField.of(fields)

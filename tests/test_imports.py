@@ -24,10 +24,17 @@ NOT_ITS_OWN = {"latent-service", "pip", "setuptools", "sniffio"}
 """Imported where they happen to be installed: sniffio is by anyio."""
 
 IMPORT_ALL = """
-import importlib, pkgutil, sys, service
-for module in pkgutil.walk_packages(service.__path__, "service."):
-    importlib.import_module(module.name)
+import importlib, sys
+from pathlib import Path
+for file in Path("service").rglob("*.py"):
+    if "client" not in file.parts:  # which is for other processes
+        importlib.import_module(".".join(file.with_suffix("").parts).removesuffix(".__init__"))
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+IMPORT_CLIENT = """
+import sys, service.client
+print(*sorted(sys.modules))
 """
 
 
@@ -87,4 +94,24 @@ def test_only_package_imports_service(file: Path):
 
 
 def test_only_images_imports_pil():
-    assert [file.name for file in SERVICE if "PIL" in set(imported(file))] == ["images.py"]
+    found = [str(file.relative_to(ROOT)) for file in SERVICE if "PIL" in set(imported(file))]
+    client = [f"service/client/{name}.py" for name in ("pictures", "results")]
+    assert found == [*client, "service/images.py"]
+
+
+def test_the_client_and_the_server_know_nothing_of_each_other():
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORT_CLIENT],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    modules = set(ended.stdout.split())
+    assert {"service.client", "httpx", "numpy", "PIL"} <= modules
+    assert not modules & {"fastapi", "starlette", "uvicorn", "pydantic", "onnxruntime", "orjson"}
+    ours = {name for name in modules if name.startswith("service")}
+    assert {name for name in ours if not name.startswith("service.client")} == {"service"}
+    servers = [file for file in SERVICE if "client" not in file.relative_to(ROOT).parts]
+    assert [file for file in servers if "service.client" in file.read_text()] == []

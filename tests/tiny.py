@@ -41,7 +41,9 @@ def describe_tiny(
     channels: int = 1,
     size: int | None = 8,
     stride: int = 1,
-    latent: tuple[int, ...] = (4,),
+    latent: tuple[int | None, ...] = (4,),
+    latent_fields: Mapping[str, Any] = {},
+    image_fields: Mapping[str, Any] = {},
     logvar: bool = False,
     classes: Sequence[str] | None = None,
     null_label: str | None = None,
@@ -58,13 +60,14 @@ def describe_tiny(
     """Return the manifest without `files`, and the files; change either to write a checkpoint that lies.
 
     `domains=(a, b)` adds translate both ways. `size=None` takes any multiple of `stride` and then offers
-    encode (of the mean colour) and translate alone. `colour` makes every decoded, generated and translated
+    encode (of the mean colour) and translate alone; with `latent=(c, None, None)` also decode: then both are
+    convolutions of `stride` x `stride` patches. `colour` makes every decoded, generated and translated
     pixel that value. `slow_ms` makes every run of every graph take about that long, whatever the batch.
     `endless` is a loop, which can be left between two rounds, or a single node, which cannot be left.
     `reference` adds training images of these classes (`reference_arrays`).
     """
     labels = len(classes or ()) + bool(null_label)
-    build = _Builder(channels, size, latent, value_range, labels, colour, slow_ms, endless, seed)
+    build = _Builder(channels, size, stride, latent, value_range, labels, colour, slow_ms, endless, seed)
     models: dict[str, ModelProto] = {}
     if "encode" in operations:
         models["encode"] = build.encode(logvar)
@@ -113,8 +116,11 @@ def describe_tiny(
             "width": size,
             "stride": stride,
             "range": list(value_range),
+            **image_fields,
         },
-        "latent": {"shape": list(latent), "prior": {"kind": "normal"}} if operations else None,
+        "latent": {"shape": list(latent), "prior": {"kind": "normal"}, **latent_fields}
+        if operations
+        else None,
         "classes": list(classes) if classes else None,
         "null_label": null_label,
         "domains": list(domains) if domains else None,
@@ -178,7 +184,8 @@ class _Builder:
         self,
         channels: int,
         size: int | None,
-        latent: tuple[int, ...],
+        stride: int,
+        latent: tuple[int | None, ...],
         value_range: tuple[float, float],
         labels: int,
         colour: float | None,
@@ -188,6 +195,7 @@ class _Builder:
     ) -> None:
         self.image = (channels, size, size)
         self.latent = latent
+        self.stride = stride
         self.low, self.high = value_range
         self.labels = labels
         self.colour = colour
@@ -198,12 +206,17 @@ class _Builder:
         self.constants: list[TensorProto] = []
 
     def encode(self, logvar: bool) -> ModelProto:
+        outputs = ["latents", "logvar"] if logvar else ["latents"]
+        if None in self.latent:
+            for output in outputs:
+                self._patches("Conv", "images", f"{output}_fast")
+                self._output(output)
+            return self._model({"images": self.image}, dict.fromkeys(outputs, self.latent))
         size = self.image[1]
         if size is None:
             self._node("GlobalAveragePool", ["images"], "pooled")
         features = self.image[0] * (size * size if size else 1)
         self._node("Flatten", ["images" if size else "pooled"], "flat")
-        outputs = ["latents", "logvar"] if logvar else ["latents"]
         for output in outputs:
             weight = self.rng.normal(size=(features, int(np.prod(self.latent)))) / features
             self._node("MatMul", ["flat", self._constant(weight)], f"{output}_flat")
@@ -211,7 +224,19 @@ class _Builder:
             self._output(output)
         return self._model({"images": self.image}, dict.fromkeys(outputs, self.latent))
 
+    def _patches(self, kind: str, source: str, output: str) -> None:
+        """Add a convolution of patches that touch and do not overlap, or its transpose."""
+        shape = (self.latent[0], self.image[0], self.stride, self.stride)
+        weight = self.rng.normal(size=shape) / self.stride
+        sides = [self.stride, self.stride]
+        self._node(kind, [source, self._constant(weight)], output, kernel_shape=sides, strides=sides)
+
     def decode(self, labelled: bool) -> ModelProto:
+        if None in self.latent:
+            self._patches("ConvTranspose", "latents", "shifted")
+            self._node("Add", ["shifted", self._constant((self.low + self.high) / 2)], "images_fast")
+            self._output("images")
+            return self._model({"latents": self.latent}, {"images": self.image})
         pixels = int(np.prod(self.image))
         weight = self.rng.normal(size=(int(np.prod(self.latent)), pixels)) * 0.1 * (self.high - self.low)
         middle = (self.low + self.high) / 2

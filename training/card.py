@@ -5,15 +5,17 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+IMPORT = "import "
+"""What the recipe of an imported checkpoint begins with."""
+
 
 def model_card(manifest: dict[str, Any]) -> str:
     """Return the card of one checkpoint as Markdown."""
-    training, image, data = manifest["training"], manifest["image"], manifest["data"]
-    colour = "grey" if image["channels"] == 1 else "colour"
+    is_imported = manifest["training"]["recipe"].startswith(IMPORT)
     lines = [
         f"# {manifest['name']} {manifest['version']}",
         "",
-        f"{manifest['title']}. Images are {image['height']} x {image['width']} {colour}.",
+        f"{manifest['title']}. Images are {_size(manifest['image'])}.",
         "",
         "![preview](preview.png)",
         "",
@@ -22,13 +24,55 @@ def model_card(manifest: dict[str, Any]) -> str:
         f"- Offers: {', '.join(manifest['operations'])}",
     ]
     if manifest["latent"]:
-        lines.append(f"- Latent: {manifest['latent']['shape'][0]} numbers{_prior(manifest)}")
+        axes = " x ".join("any" if axis is None else str(axis) for axis in manifest["latent"]["shape"])
+        lines.append(f"- Latent: {axes} numbers{_prior(manifest)}")
     if manifest["classes"]:
         any_class = f"; {manifest['null_label']!r} asks for any" if manifest["null_label"] else ""
         lines.append(f"- Classes: {', '.join(manifest['classes'])}{any_class}")
     if manifest["domains"]:
         lines.append(f"- Domains: {', '.join(manifest['domains'])}")
-    lines += [
+    lines += _imported(manifest) if is_imported else _trained(manifest)
+    return "\n".join([*lines, ""])
+
+
+def _size(image: dict[str, Any]) -> str:
+    colour = "grey" if image["channels"] == 1 else "colour"
+    if image["height"] is None:
+        return f"of any height and width that are multiples of {image['stride']}, in {colour}"
+    return f"{image['height']} x {image['width']} {colour}"
+
+
+def _imported(manifest: dict[str, Any]) -> list[str]:
+    """Return where imported weights are from, and how near the graphs are to their networks."""
+    config = manifest["training"]["config"]
+    return [
+        f"- Imported: weights with the SHA-256 `{config['weights_sha256'][:16]}`; "
+        "what they were trained on is not known here",
+        f"- Licence: {manifest['licence']}",
+        "",
+        "## Measured",
+        "",
+        _parity(manifest),
+        "",
+        "## Import it again",
+        "",
+        f"    python -m training {config['command']}",
+    ]
+
+
+def _parity(manifest: dict[str, Any]) -> str:
+    return (
+        "Largest difference between the graphs and the networks they were exported from, as a share of the "
+        "output's range: "
+        + ", ".join(f"{key} {value:.1g}" for key, value in manifest["parity"].items())
+        + "."
+    )
+
+
+def _trained(manifest: dict[str, Any]) -> list[str]:
+    """Return what a checkpoint of ours was trained on and how well it does."""
+    training, data = manifest["training"], manifest["data"]
+    return [
         f"- Data: {data['name']} ({data['split']}), SHA-256 `{data['sha256'][:16]}`",
         f"- Training: {training['steps']:,} updates, {training['images_seen']:,} images, "
         f"{training['seconds'] / 60:.0f} minutes on {training['device']}, "
@@ -42,17 +86,12 @@ def model_card(manifest: dict[str, Any]) -> str:
         "",
         *_tables(manifest["metrics"]),
         "",
-        "Largest difference between the graphs and the networks they were exported from, as a share of the "
-        "output's range: "
-        + ", ".join(f"{key} {value:.1g}" for key, value in manifest["parity"].items())
-        + ".",
+        _parity(manifest),
         "",
         "## Train it again",
         "",
         "    " + fit_command(manifest),
-        "",
     ]
-    return "\n".join(lines)
 
 
 def fit_command(manifest: dict[str, Any]) -> str:
@@ -83,6 +122,10 @@ def _prior(manifest: dict[str, Any]) -> str:
 
 
 def _preview_note(manifest: dict[str, Any]) -> str:
+    if manifest["training"]["recipe"].startswith(IMPORT):
+        if {"encode", "translate"} & set(manifest["operations"]):
+            return "Real pictures, each followed by what becomes of it; none was chosen."
+        return "What becomes of random latents; none was chosen."
     if manifest["domains"] == ["noisy", "clean"]:
         return "The first 22 test images: clean, with noise, and with the noise taken off again."
     if manifest["domains"]:

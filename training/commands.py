@@ -17,7 +17,15 @@ from training.data import DataError, Dataset
 from training.domains import DomainPair
 from training.experiment import build, config_of, dataset_of, feed_of, load_data
 from training.export import ExportError
-from training.package import Trained, add_reference, package
+from training.importing.command import import_source
+from training.package import (
+    CheckpointError,
+    Trained,
+    add_reference,
+    export_to_hub,
+    import_from_hub,
+    package,
+)
 from training.parser import parser, read_config
 from training.progress import Progress
 from training.recipes import RECIPES
@@ -36,13 +44,13 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return the process's exit code: 0, 1 for a failure, 2 for a wrong call."""
-    options = parser().parse_args(arguments)
+    options = parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
     command = COMMANDS[options.command]
     console = Console(stderr=True, soft_wrap=True)
     torch.set_num_threads(options.threads)
     try:
         return command(options, console)
-    except (DataError, RunError, ExportError, ValueError) as error:
+    except (DataError, RunError, ExportError, CheckpointError, ValueError) as error:
         failure = str(error)
     except OSError as error:
         failure = f"{error.filename or 'disk'}: {error.strerror}"
@@ -108,9 +116,24 @@ def tune_recipe(options: argparse.Namespace, console: Console) -> int:
 
 
 def package_run(options: argparse.Namespace, console: Console) -> int:
-    """Package the last save of a run."""
+    """Package the last save of a run; or take a checkpoint to the layout of the hub, or back."""
+    if options.hub or options.from_hub:
+        return _exchange(options, console)
     folder = _folder(options.run)
     return _package(folder, data_of(folder, _say(console)), options, console)
+
+
+def _exchange(options: argparse.Namespace, console: Console) -> int:
+    """Take a checkpoint to the layout of the Hugging Face hub, or back."""
+    if options.default_for:
+        raise ValueError("--default-for is for runs: a checkpoint goes to the hub and back unchanged")
+    if options.hub:
+        export_to_hub(Path(options.run), options.hub)
+        console.print(f"wrote {options.hub}, in the layout of the Hugging Face hub", highlight=False)
+        return 0
+    target = import_from_hub(Path(options.run), options.checkpoints)
+    console.print(f"wrote {target}; `make serve` answers with it", highlight=False)
+    return 0
 
 
 def evaluate_folder(options: argparse.Namespace, console: Console) -> int:
@@ -129,6 +152,13 @@ def reference_checkpoint(options: argparse.Namespace, console: Console) -> int:
     if isinstance(data, DomainPair):
         raise ValueError(f"{folder} translates and has no latent space")
     target = add_reference(folder, restored(folder, data), data)
+    console.print(f"packaged {target}; `make serve` answers with it", highlight=False)
+    return 0
+
+
+def import_checkpoint(options: argparse.Namespace, console: Console) -> int:
+    """Make a checkpoint of what was trained elsewhere."""
+    target = import_source(options, _say(console))
     console.print(f"packaged {target}; `make serve` answers with it", highlight=False)
     return 0
 
@@ -258,6 +288,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "tune": tune_recipe,
     "evaluate": evaluate_folder,
     "package": package_run,
+    "import": import_checkpoint,
     "reference": reference_checkpoint,
     "study": run_study,
     "report": write_report,

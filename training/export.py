@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,15 @@ from torch import Tensor, nn
 
 PARITY_LIMIT = 1e-4
 """Largest allowed difference between graph and module, as a fraction of the output's range."""
-BATCHES = (64, 32, 16, 8, 4, 2, 1)
+BATCHES = (64, 32, 16, 8, 4, 2)
+CHUNK = 16
+"""Rows that are compared at once."""
 OPSET = 20
 
 Arrays = dict[str, NDArray[Any]]
+
+Free = Mapping[str, Sequence[int]]
+"""Axes of tensors, by their names, whose length varies from run to run, besides that of the batch."""
 
 
 class ExportError(Exception):
@@ -38,35 +43,63 @@ class ExportedGraph:
     """Largest batch up to 64 in which every row is bit for bit what it is alone."""
     golden: tuple[Arrays, Arrays]
     """The first two rows of the inputs tried, and the graph's outputs for them."""
+    free: Free = field(default_factory=dict)
 
 
-def export(module: nn.Module, inputs: Mapping[str, Tensor], outputs: tuple[str, ...]) -> ExportedGraph:
-    """Export one module with a variable batch axis.
+def export(
+    module: nn.Module,
+    inputs: Mapping[str, Tensor],
+    outputs: tuple[str, ...],
+    free: Free | None = None,
+    batches: Sequence[int] = BATCHES,
+) -> ExportedGraph:
+    """Export one module with a variable batch axis, and variable axes `free`.
 
     Args:
         module: in evaluation mode, on the CPU.
-        inputs: 64 real rows for each input, by name, in the order of the module's arguments.
+        inputs: rows for each input, by name, in the order of the module's arguments; 64 real ones say enough.
         outputs: names for what it returns.
+        free: by input and output; none by default.
+        batches: sizes to try for the largest batch, besides 1, from the largest down.
 
     Raises:
-        ExportError: the graph strays from the module by more than `PARITY_LIMIT`.
+        ExportError: the graph strays from the module by more than `PARITY_LIMIT`, or fixes an axis.
     """
-    model = _serialised(module, inputs, outputs)
+    free = free or {}
+    model = _serialised(module, inputs, outputs, free)
     arrays = {name: value.numpy() for name, value in inputs.items()}
-    session = _session(model)
-    with torch.inference_mode():
-        expected = module(*inputs.values())
-    expected = expected if isinstance(expected, tuple) else (expected,)
-    found = run(session, arrays)
-    parity = max(_relative(found[name], value.numpy()) for name, value in zip(outputs, expected, strict=True))
+    graph = opened(model)
+    _check_axes(graph, free)
+    parity = difference(graph, module, inputs)
+    golden = {name: value[:2] for name, value in arrays.items()}
+    return ExportedGraph(
+        model, outputs, parity, _independent_batch(graph, arrays, batches), (golden, run(graph, golden)), free
+    )
+
+
+def difference(graph: onnxruntime.InferenceSession, module: nn.Module, inputs: Mapping[str, Tensor]) -> float:
+    """Return the largest difference between a graph and its module, as a fraction of the output's range.
+
+    Raises:
+        ExportError: it is more than `PARITY_LIMIT`.
+    """
+    lows, highs, errors = [], [], []
+    for chunk in zip(*(rows.split(CHUNK) for rows in inputs.values()), strict=True):
+        with torch.inference_mode():
+            expected = module(*chunk)
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        found = run(graph, {name: rows.numpy() for name, rows in zip(inputs, chunk, strict=True)})
+        wanted = [value.numpy() for value in expected]
+        lows.append([value.min() for value in wanted])
+        highs.append([value.max() for value in wanted])
+        errors.append([np.abs(one - value).max() for one, value in zip(found.values(), wanted, strict=True)])
+    spans = np.max(highs, axis=0) - np.min(lows, axis=0)
+    parity = float((np.max(errors, axis=0) / np.where(spans == 0, 1, spans)).max())
     if not parity <= PARITY_LIMIT:
         raise ExportError(
             f"graph and module differ by {parity:.2g} of the output's range; {PARITY_LIMIT} is allowed"
         )
-    golden = {name: value[:2] for name, value in arrays.items()}
-    return ExportedGraph(
-        model, outputs, parity, _independent_batch(session, arrays), (golden, run(session, golden))
-    )
+    return parity
 
 
 def run(session: onnxruntime.InferenceSession, arrays: Arrays) -> Arrays:
@@ -75,8 +108,10 @@ def run(session: onnxruntime.InferenceSession, arrays: Arrays) -> Arrays:
     return dict(zip(names, session.run(None, arrays), strict=True))
 
 
-def _serialised(module: nn.Module, inputs: Mapping[str, Tensor], outputs: tuple[str, ...]) -> bytes:
-    batch = torch.export.Dim("batch", min=1)
+def _serialised(
+    module: nn.Module, inputs: Mapping[str, Tensor], outputs: tuple[str, ...], free: Free
+) -> bytes:
+    varies = torch.export.Dim.AUTO
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -86,7 +121,7 @@ def _serialised(module: nn.Module, inputs: Mapping[str, Tensor], outputs: tuple[
             dynamo=True,
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes=tuple({0: batch} for _ in inputs),
+            dynamic_shapes=tuple(dict.fromkeys((0, *free.get(name, ())), varies) for name in inputs),
             opset_version=OPSET,
             verbose=False,
         )
@@ -94,24 +129,33 @@ def _serialised(module: nn.Module, inputs: Mapping[str, Tensor], outputs: tuple[
     return program.model_proto.SerializeToString()
 
 
-def _session(model: bytes) -> onnxruntime.InferenceSession:
+def opened(model: bytes) -> onnxruntime.InferenceSession:
+    """Return a graph ready to run, on one thread as the service runs it."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _relative(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    span = float(expected.max() - expected.min()) or 1.0
-    return float(np.abs(found - expected).max()) / span
+def _check_axes(graph: onnxruntime.InferenceSession, free: Free) -> None:
+    """Refuse a graph that fixes an axis which has to vary, since the module's code depends on its length."""
+    for tensor in graph.get_inputs():
+        for axis in (0, *free.get(tensor.name, ())):
+            if isinstance(tensor.shape[axis], int):
+                raise ExportError(
+                    f"the module takes {tensor.name} only with {tensor.shape[axis]} on axis {axis}, "
+                    "which has to vary"
+                )
 
 
-def _independent_batch(session: onnxruntime.InferenceSession, arrays: Arrays) -> int:
+def _independent_batch(session: onnxruntime.InferenceSession, arrays: Arrays, batches: Sequence[int]) -> int:
+    if not batches:
+        return 1
     rows = len(next(iter(arrays.values())))
     alone = [
         run(session, {name: value[row : row + 1] for name, value in arrays.items()}) for row in range(rows)
     ]
     single = {name: np.concatenate([row[name] for row in alone]) for name in alone[0]}
-    for batch in BATCHES:
+    for batch in batches:
         sizes = {batch, max(1, batch // 2), max(1, batch - 1)}
         if all(_equal_in_batches(session, arrays, single, size) for size in sizes):
             return batch

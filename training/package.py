@@ -24,7 +24,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from service import checkpoint, sampling
-from service.manifest import NAME_PATTERN, IndependentPrior, LatentSpec, MixturePrior, Operation
+from service.manifest import NAME_PATTERN, LatentSpec, Operation
+from service.priors import IndependentPrior, MixturePrior
+from training import hub
 from training.card import model_card
 from training.data import Dataset, to_range, to_unit
 from training.domains import DomainPair
@@ -37,6 +39,7 @@ from training.reference import reference
 from training.run import RunProgress, RunRecord
 from training.sheets import COLUMNS, SHEET_IMAGES, grid, png_file, sheet
 
+CheckpointError = checkpoint.CheckpointError
 OPERATIONS = get_args(Operation)
 NAME = NAME_PATTERN
 LIBRARIES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime", "pillow", "scikit-learn")
@@ -69,7 +72,7 @@ def package(trained: Trained, root: Path, default_for: Sequence[str]) -> Path:
     """
     recipe = trained.recipe
     graphs = {key: _exported(key, module, trained) for key, module in recipe.operations().items()}
-    files, names = _graph_files(recipe.operations(), graphs)
+    files, names = graph_files(recipe.operations(), graphs)
     files["golden.npz"] = golden(graphs)
     files["weights.safetensors"] = save(
         {
@@ -84,7 +87,18 @@ def package(trained: Trained, root: Path, default_for: Sequence[str]) -> Path:
     if "encode" in graphs and not isinstance(trained.data, DomainPair):
         files["reference.npz"] = _reference_file(recipe, trained.data)
         description["reference"] = {"classes": list(trained.data.classes)}
-    description["version"] = checkpoint.next_version(root, trained.record.name)
+    return write(root, description, files)
+
+
+def write(root: Path, description: dict[str, Any], files: dict[str, bytes]) -> Path:
+    """Write the next version of a checkpoint, with its card, and return its folder.
+
+    `description` is its manifest without version and files.
+
+    Raises:
+        OSError: the disk is full or read-only; nothing is left behind.
+    """
+    description["version"] = checkpoint.next_version(root, description["name"])
     files["README.md"] = model_card(description).encode()
     return checkpoint.write(root, description, files)
 
@@ -106,9 +120,28 @@ def add_reference(folder: Path, recipe: Recipe, data: Dataset) -> Path:
     files["reference.npz"] = _reference_file(recipe, data)
     description = manifest.model_dump(mode="json", by_alias=True, exclude={"files"})
     description["reference"] = {"classes": list(data.classes)}
-    description["version"] = checkpoint.next_version(root, manifest.name)
-    files["README.md"] = model_card(description).encode()
-    return checkpoint.write(root, description, files)
+    return write(root, description, files)
+
+
+def export_to_hub(folder: Path, target: Path) -> None:
+    """Write the checkpoint in `folder` to `target`, in the layout of the Hugging Face hub.
+
+    Raises:
+        CheckpointError: it is not whole.
+        ValueError, OSError: `target` exists or cannot be written; nothing is left behind.
+    """
+    names = (checkpoint.MANIFEST, checkpoint.MANIFEST_HASH, *checkpoint.read(folder).manifest.files)
+    hub.write(target, {name: (folder / name).read_bytes() for name in names})
+
+
+def import_from_hub(source: Path, root: Path) -> Path:
+    """Write the checkpoint that `export_to_hub` wrote to `source` under `root` and return its folder.
+
+    Raises:
+        CheckpointError: a file is not what it was, or that version exists already.
+        OSError: a file is missing, or the disk is full or read-only; nothing is left behind.
+    """
+    return checkpoint.restore(root, lambda name: hub.read(source, name))
 
 
 def _reference_file(recipe: Recipe, data: Dataset) -> bytes:
@@ -164,7 +197,7 @@ def _exported(key: str, module: nn.Module, trained: Trained) -> ExportedGraph:
     return export(module, inputs, OUTPUTS[key.split(".", maxsplit=1)[0]][:count])
 
 
-def _graph_files(
+def graph_files(
     operations: dict[str, nn.Module], graphs: dict[str, ExportedGraph]
 ) -> tuple[dict[str, bytes], dict[str, str]]:
     """Return the graph files and each operation's file name; one module serving twice is stored once."""
@@ -242,8 +275,8 @@ def _description(
             "images_seen": trained.progress.update * int(str(record.config["batch_size"])),
             "seconds": round(trained.progress.seconds, 1),
             "device": trained.progress.device,
-            "libraries": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
-            "commit": _commit(),
+            "libraries": library_versions(),
+            "commit": commit(),
         },
         "metrics": trained.metrics,
         "parity": {key: graph.parity for key, graph in graphs.items()},
@@ -256,17 +289,24 @@ def graph_spec(graph: ExportedGraph, name: str) -> dict[str, Any]:
     inputs, outputs = graph.golden
     return {
         "graph": name,
-        "inputs": [_tensor_spec(tensor, value) for tensor, value in inputs.items()],
-        "outputs": [_tensor_spec(tensor, outputs[tensor]) for tensor in graph.outputs],
+        "inputs": [_tensor_spec(tensor, value, graph) for tensor, value in inputs.items()],
+        "outputs": [_tensor_spec(tensor, outputs[tensor], graph) for tensor in graph.outputs],
         "preferred_batch": graph.batch,
     }
 
 
-def _tensor_spec(name: str, value: NDArray[Any]) -> dict[str, Any]:
-    return {"name": name, "dtype": str(value.dtype), "shape": list(value.shape[1:])}
+def _tensor_spec(name: str, value: NDArray[Any], graph: ExportedGraph) -> dict[str, Any]:
+    free = graph.free.get(name, ())
+    shape = [None if axis in free else length for axis, length in enumerate(value.shape)]
+    return {"name": name, "dtype": str(value.dtype), "shape": shape[1:]}
 
 
-def _commit() -> str | None:
+def library_versions(*others: str) -> dict[str, str]:
+    """Return the versions of Python, of the libraries that made a checkpoint, and of `others`."""
+    return {"python": platform.python_version()} | {name: version(name) for name in (*LIBRARIES, *others)}
+
+
+def commit() -> str | None:
     """Return the git commit of the code, with a plus where files were changed; None outside a checkout."""
     try:
         head = _git("rev-parse", "HEAD")

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from training.config import Config
 from training.data import DATASETS
+from training.importing.options import add_kinds
 from training.package import NAME, OPERATIONS
 from training.precision import fastest
 from training.recipes import RECIPES
@@ -61,6 +62,12 @@ def parser() -> argparse.ArgumentParser:
         _add_threads(one)
         if command == "package":
             _add_checkpoint_options(one)
+            _add_hub_options(one)
+    text = "make a checkpoint of what was trained elsewhere"
+    for one in add_kinds(commands.add_parser("import", help=text, description=text)):
+        one.add_argument("--name", type=_name, help="name of the checkpoint (default: that of the source)")
+        _add_checkpoint_options(one)
+        _add_threads(one)
     text = "write a checkpoint's next version, with the images that maps, neighbours and comparisons need"
     one = commands.add_parser("reference", help=text, description=text)
     one.add_argument(
@@ -163,6 +170,21 @@ def _add_checkpoint_options(one: argparse.ArgumentParser) -> argparse._ArgumentG
         help="operations that this checkpoint answers when a request names no model",
     )
     return group
+
+
+def _add_hub_options(one: argparse.ArgumentParser) -> None:
+    group = one.add_argument_group("Hugging Face hub").add_mutually_exclusive_group()
+    group.add_argument(
+        "--hub",
+        type=Path,
+        metavar="DIR",
+        help="write the checkpoint folder given to the new folder DIR, in the layout of the hub",
+    )
+    group.add_argument(
+        "--from-hub",
+        action="store_true",
+        help="the folder given has that layout: write the checkpoint that it was, byte for byte",
+    )
 
 
 def _add_config_options(

@@ -11,9 +11,10 @@ const REACH = 4;
 const decimals = (value) => Number(value.toFixed(3));
 
 export function latents(place, models, values) {
-  const able = models.filter((one) => one.operations?.includes("encode") && one.operations.includes("decode"));
+  const able = models.filter((one) => one.operations?.includes("encode") && one.operations.includes("decode")
+    && !one.latent.shape.includes(null)); // a latent as large as its picture has too many numbers to drag
   if (!able.length) {
-    place.append(el("h1", {}, "Latents"), notice("empty", "No model that is served both encodes and decodes."));
+    place.append(el("h1", {}, "Latents"), notice("empty", "No model that is served both encodes and decodes, with latents of one size."));
     return undefined;
   }
   const preferred = able.find((one) => one.default_for.includes("encode")) ?? able[0];

@@ -76,7 +76,7 @@ function facts(model) {
   const size = width ? `${width} × ${height}` : `any multiple of ${stride}`;
   const rows = [
     ["images", `${size}, ${channels === 1 ? "grey" : "colour"}`],
-    ["latent", model.latent && `${model.latent.shape.join(" × ")} numbers, ${model.latent.prior}`],
+    ["latent", model.latent && `${model.latent.shape.map((axis) => axis ?? "any").join(" × ")} numbers, ${model.latent.prior}`],
     ["classes", model.classes?.join(", ")],
     ["domains", model.domains?.join(", ")],
     ["versions", model.versions.join(", ")],

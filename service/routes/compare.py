@@ -7,6 +7,8 @@ from fastapi import Request, Response
 from numpy.typing import NDArray
 
 from service import answers, bodies, comparison, encoding, examples, openapi, responses, uploads
+from service.errors import InvalidField
+from service.media_types import JSON
 from service.model import Model
 from service.routes.plain import router as plain_router
 from service.schemas import CompareRequest
@@ -22,7 +24,7 @@ router = plain_router("latent space")
         CompareRequest,
         responses.CompareResponse,
         {"a": [examples.boot_base64()] * 2},
-        offered=(answers.JSON,),
+        offered=(JSON,),
     ),
 )
 async def compare(request: Request) -> Response:
@@ -31,7 +33,7 @@ async def compare(request: Request) -> Response:
     Each comes with the probability of as much by chance, from 1,000 permutations. `mmd_power` is how often
     two sets as large would be told apart at p < 0.05, were the difference as large as it seems here.
     """
-    kind = answers.media_type(request, (answers.JSON,))
+    kind = answers.kind(request, (JSON,))
     body = await bodies.read_json(request, CompareRequest)
     model = repository(request).get(body.model, "encode")
     first = await _codes(request, model, body.a, "a")
@@ -39,6 +41,8 @@ async def compare(request: Request) -> Response:
         second = await _codes(request, model, body.b, "b")
     else:
         second = comparison.sample(model.need_reference(" to compare with; give b"))
+    if first.shape[1] != second.shape[1]:
+        raise InvalidField.at(("body", "b"), "for this model the images of a and b must be of one size")
     found = await comparer(request).run(first, second)
     space = f"latent means of {model.manifest.name}"
     members = {"space": space, "n": [len(first), len(second)], **found}

@@ -20,6 +20,7 @@ from service import (
     schemas,
     seeds,
     similarity,
+    streams,
     unit,
 )
 from service.answers import Pictures
@@ -27,6 +28,7 @@ from service.manifest import ImageSpec
 from service.model import Model
 from service.routes.plain import router as plain_router
 from service.state import deadline_s, repository, settings, windows
+from service.uploads import Upload
 
 router = plain_router("latent space")
 
@@ -47,22 +49,27 @@ async def encode(request: Request) -> Response:
 
     Pictures of any size and colour are turned upright and fitted to the model.
     """
-    kind = answers.media_type(request, answers.OF_LATENTS)
-    options, upload = await bodies.read_pictures(request, schemas.EncodeOptions, schemas.EncodeRequest)
+    kind = answers.kind(request, answers.OF_LATENTS)
+    options, pictures = await bodies.read_pictures(request, schemas.EncodeOptions, schemas.EncodeRequest)
     model = repository(request).get(options.model, "encode")
     reference = model.need_reference(", so no typicality") if options.typicality else None
-    pictures = await upload.tensor(model.manifest.image, settings(request).max_image_pixels)
-    outputs = await model.run("encode", {"images": pictures}, deadline_s(request))
-    windows(request).add(model, outputs["latents"])
-    codes, drawn = outputs["latents"], {}
-    if options.sample:
-        drawn["seeds"] = seeds.spread(options.seed, len(codes))
-        codes = encoding.draw(outputs, drawn["seeds"], model.manifest)
-    members = {"latents": latents.flat(codes), "shape": list(codes.shape[1:]), **drawn}
-    if reference:
-        errors = await _errors(request, model, pictures, outputs["latents"])
-        members["typicality"] = reference.typicality(latents.flat(outputs["latents"]), errors)
-    return await answers.write(request, kind, model.manifest, members)
+    seed = seeds.first(options.seed, 1)
+
+    async def find(upload: Upload) -> dict[str, Any]:
+        given = await upload.tensor(model.manifest.image, settings(request).max_image_pixels)
+        outputs = await model.run("encode", {"images": given}, deadline_s(request))
+        windows(request).add(model, outputs["latents"])
+        codes, drawn = outputs["latents"], {}
+        if options.sample:
+            drawn["seeds"] = seeds.spread(seed + upload.first, len(codes))
+            codes = encoding.draw(outputs, drawn["seeds"], model.manifest)
+        members = {"latents": latents.flat(codes), "shape": list(codes.shape[1:]), **drawn}
+        if reference:
+            errors = await _errors(request, model, given, outputs["latents"])
+            members["typicality"] = reference.typicality(latents.flat(outputs["latents"]), errors)
+        return members
+
+    return await streams.answer(request, kind, model.manifest, pictures, find)
 
 
 async def _errors(
@@ -88,11 +95,16 @@ async def _errors(
     ),
 )
 async def decode(request: Request) -> Response:
-    """Return one picture per latent, each latent a flat row of numbers."""
-    kind = answers.media_type(request, answers.OF_PICTURES)
-    options, rows = await bodies.read_latents(request)
+    """Return one picture per latent, each latent a flat row of numbers.
+
+    For a model whose images have any size, `shape` says how large the picture is to be.
+    """
+    kind = answers.kind(request, answers.OF_PICTURES)
+    options, rows, given = await bodies.read_latents(request)
     model = repository(request).get(options.model, "decode")
-    codes = latents.tensor(rows, latents.spec(model.manifest))
+    most = settings(request).max_image_pixels
+    shape = latents.shape(model.manifest, given, most, ("body", "shape"))
+    codes = latents.tensor(rows, shape)
     outputs = await model.run("decode", {"latents": codes}, deadline_s(request))
     members = {"images": Pictures(outputs["images"], model.manifest.image)}
     return await answers.write(request, kind, model.manifest, members)
@@ -113,18 +125,21 @@ async def reconstruct(request: Request) -> Response:
 
     The distances are on the scale [0, 1], before the answer's pictures are rounded to 8 bits.
     """
-    kind = answers.media_type(request, answers.OF_PICTURES)
-    options, upload = await bodies.read_pictures(
+    kind = answers.kind(request, answers.OF_PICTURES)
+    options, pictures = await bodies.read_pictures(
         request, schemas.ReconstructOptions, schemas.ReconstructRequest
     )
     model = repository(request).get(options.model, "reconstruct")
     spec = model.manifest.image
-    pictures = await upload.tensor(spec, settings(request).max_image_pixels)
-    encoded = await model.run("encode", {"images": pictures}, deadline_s(request))
-    decoded = await model.run("decode", {"latents": encoded["latents"]}, deadline_s(request))
-    distances = await asyncio.to_thread(_compare, pictures, decoded["images"], spec)
-    members = {"images": Pictures(decoded["images"], spec), **distances}
-    return await answers.write(request, kind, model.manifest, members)
+
+    async def repeat(upload: Upload) -> dict[str, Any]:
+        given = await upload.tensor(spec, settings(request).max_image_pixels)
+        encoded = await model.run("encode", {"images": given}, deadline_s(request))
+        decoded = await model.run("decode", {"latents": encoded["latents"]}, deadline_s(request))
+        distances = await asyncio.to_thread(_compare, given, decoded["images"], spec)
+        return {"images": Pictures(decoded["images"], spec), **distances}
+
+    return await streams.answer(request, kind, model.manifest, pictures, repeat)
 
 
 def _compare(given: NDArray[np.float32], returned: NDArray[np.float32], spec: ImageSpec) -> dict[str, Any]:

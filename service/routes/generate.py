@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 from fastapi import Request, Response
-from numpy.typing import NDArray
 
-from service import answers, bodies, generation, latents, openapi, responses
+from service import answers, bodies, generation, latents, openapi, responses, sampling, streams
 from service.answers import Pictures
+from service.generation import Plan
+from service.media_types import NDJSON
+from service.model import Model
 from service.routes.plain import router as plain_router
 from service.schemas import GenerateRequest
 from service.state import deadline_s, repository, settings
@@ -30,20 +31,36 @@ async def generate(request: Request) -> Response:
     """Return pictures drawn from the prior. Image i has the seed `seed + i` and can be drawn again from it.
 
     A model with classes that is given no label draws labels from the seeds and reports them. Where it lists a
-    `null_label`, that asks for an image of whatever class.
+    `null_label`, that asks for an image of whatever class. As `application/x-ndjson` the images come one a
+    line, as they are drawn, and may be many more.
     """
-    kind = answers.media_type(request, answers.OF_PICTURES)
+    kind = answers.kind(request, answers.OF_PICTURES)
     body = await bodies.read_json(request, GenerateRequest)
-    field = "count" if body.labels is None else "labels"
-    bodies.check_count(body.size, settings(request).max_count, field)
+    is_stream = kind.media_type == NDJSON
+    limit = settings(request).max_stream_images if is_stream else settings(request).max_count
+    bodies.check_count(body.size, limit, "count" if body.labels is None else "labels")
     model = repository(request).get(body.model, "generate")
+
+    async def draw(planned: Plan) -> dict[str, Any]:
+        return await _draw(request, model, body, planned)
+
+    if is_stream:
+        parts = generation.parts(body, model.manifest, streams.step_images(model.manifest.image))
+        return streams.Stream(request, model.manifest, parts, draw)
     planned = generation.plan(body, model.manifest)
-    outputs = await model.run("generate", planned.inputs, deadline_s(request))
-    pictures = Pictures(outputs["images"], model.manifest.image)
-    members: dict[str, Any] = {"images": pictures, "seeds": planned.seeds}
+    return await answers.write(request, kind, model.manifest, await draw(planned))
+
+
+async def _draw(request: Request, model: Model, body: GenerateRequest, planned: Plan) -> dict[str, Any]:
+    """Return the members of the answer, for some or all of its images."""
+    inputs, drawn = planned.inputs, {}
+    if body.return_latents:
+        codes = sampling.draw([planned.latents])
+        inputs = inputs | {"latents": codes}
+        drawn = {"latents": latents.flat(codes), "shape": list(codes.shape[1:])}
+    outputs = await model.run("generate", inputs, deadline_s(request))
+    members: dict[str, Any] = {"images": Pictures(outputs["images"], model.manifest.image)}
+    members["seeds"] = planned.seeds
     if planned.labels is not None:
         members["labels"] = planned.labels
-    if body.return_latents:
-        codes = cast(NDArray[np.float32], planned.inputs["latents"])
-        members |= {"latents": latents.flat(codes), "shape": list(codes.shape[1:])}
-    return await answers.write(request, kind, model.manifest, members)
+    return members | drawn

@@ -49,19 +49,19 @@ async def interpolate(request: Request) -> Response:
     that came with images of its training data. What a stop adds leads from the mean of one class to that of
     another, such as from "Sneaker" to "Ankle boot", times its strength.
     """
-    kind = answers.media_type(request, answers.OF_PICTURES)
+    kind = answers.kind(request, answers.OF_PICTURES)
     body = await bodies.read_json(request, InterpolateRequest)
     bodies.check_count(body.steps, settings(request).max_count, "steps")
     encodes = any(stop.image is not None or stop.mean is not None or stop.add for stop in body.stops)
     offers: Offer = "reconstruct" if encodes and body.model is None else "interpolate"
     model = repository(request).get(body.model, offers)
-    latent = latents.spec(model.manifest)
+    shape = latents.fixed_shape(model.manifest)
     stops = await _stops(request, model, body.stops)
     walked = interpolation.walk(stops, body.steps, body.path)
     graph = "decode" if "decode" in model.manifest.offers() else "generate"
     classes = _classes(body.stops, model.manifest, graph)
-    members: dict[str, Any] = {"latents": walked, "shape": list(latent.shape)}
-    inputs: dict[str, NDArray[Any]] = {"latents": walked.reshape(-1, *latent.shape)}
+    members: dict[str, Any] = {"latents": walked, "shape": list(shape)}
+    inputs: dict[str, NDArray[Any]] = {"latents": walked.reshape(-1, *shape)}
     if classes is not None and model.manifest.labels:
         inputs["labels"] = classes[interpolation.nearest(len(stops), body.steps)]
         members["labels"] = [model.manifest.labels[i] for i in inputs["labels"]]
@@ -85,7 +85,9 @@ async def _stops(request: Request, model: Model, stops: list[Stop]) -> NDArray[n
     )
     if given:
         places = [("body", "stops", i, "latent") for i in given]
-        rows[given] = latents.flat(latents.tensor([stops[i].latent or [] for i in given], latent, places))
+        rows[given] = latents.flat(
+            latents.tensor([stops[i].latent or [] for i in given], latent.fixed_shape, places)
+        )
     if seeded:
         _check_offers(manifest, "generate", "draws from no seed, so a seed cannot be a stop")
         rows[seeded] = latents.flat(sampling.noise([stops[i].seed or 0 for i in seeded], latent, 1.0))

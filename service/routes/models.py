@@ -12,7 +12,7 @@ from service.manifest import Manifest
 from service.repository import ModelStatus
 from service.responses import ImageInfo, LatentInfo, ModelInfo
 from service.routes.plain import router as plain_router
-from service.state import repository
+from service.state import repository, settings
 
 router = plain_router("models")
 
@@ -32,9 +32,11 @@ NAME = {
     openapi_extra=openapi.get(responses.ModelsResponse),
 )
 async def list_models(request: Request) -> Response:
-    """Return every checkpoint that was found, those that are refused with the reason."""
+    """Return every checkpoint that was found, those that are refused with the reason, and the limits."""
     found = [info(status).model_dump() for status in repository(request).listing()]
-    return answers.json(request, {"models": found})
+    chosen = settings(request)
+    limits = {name: getattr(chosen, name) for name in responses.Limits.model_fields}
+    return answers.json(request, {"models": found, "limits": limits})
 
 
 @router.get(
@@ -95,7 +97,11 @@ def _manifest_info(manifest: Manifest) -> dict[str, Any]:
         "licence": manifest.licence,
         "operations": list(manifest.offers()),
         "image": ImageInfo(
-            channels=image.channels, height=image.height, width=image.width, stride=image.stride
+            channels=image.channels,
+            height=image.height,
+            width=image.width,
+            stride=image.stride,
+            max_pixels=image.max_pixels,
         ),
         "latent": LatentInfo(shape=list(latent.shape), prior=latent.prior.kind) if latent else None,
         "classes": list(manifest.classes) if manifest.classes else None,

@@ -11,6 +11,7 @@ from fastapi import Request, Response
 from numpy.typing import NDArray
 
 from service import answers, bodies, encoding, examples, images, latents, openapi, responses, uploads
+from service.media_types import JSON
 from service.model import Model
 from service.reference import Reference
 from service.routes.plain import router as plain_router
@@ -27,7 +28,7 @@ router = plain_router("latent space")
         NeighboursRequest,
         responses.NeighboursResponse,
         {"images": [examples.boot_base64()], "count": 3},
-        offered=(answers.JSON,),
+        offered=(JSON,),
     ),
 )
 async def neighbours(request: Request) -> Response:
@@ -35,7 +36,7 @@ async def neighbours(request: Request) -> Response:
 
     `points` says where each picture lies on the map of `GET /models/{name}/map`.
     """
-    kind = answers.media_type(request, (answers.JSON,))
+    kind = answers.kind(request, (JSON,))
     body = await bodies.read_json(request, NeighboursRequest)
     model = repository(request).get(body.model, "neighbours")
     reference = model.need_reference(", so it does not offer neighbours")
@@ -50,7 +51,7 @@ async def _codes(request: Request, model: Model, body: NeighboursRequest) -> NDA
     field = "latents" if body.images is None else "images"
     bodies.check_count(len(body.images or body.latents or ()), settings(request).max_images, field)
     if body.images is None:
-        return latents.flat(latents.tensor(body.latents or (), latents.spec(model.manifest)))
+        return latents.flat(latents.tensor(body.latents or (), latents.fixed_shape(model.manifest)))
     return await encoding.latents_of(request, model, uploads.from_text(body.images))
 
 

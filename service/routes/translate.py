@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, examples, openapi, responses, translation, unit
+from service import answers, bodies, examples, openapi, responses, streams, translation, unit
 from service.answers import Pictures
 from service.manifest import ImageSpec
 from service.routes.plain import router as plain_router
 from service.schemas import TranslateOptions, TranslateRequest
 from service.state import deadline_s, repository, settings
+from service.uploads import Upload
 
 router = plain_router("translation")
 
@@ -33,21 +35,25 @@ async def translate(request: Request) -> Response:
 
     Without `model`, `to` selects among the models that translate to that domain.
     """
-    kind = answers.media_type(request, answers.OF_PICTURES)
-    options, upload = await bodies.read_pictures(request, TranslateOptions, TranslateRequest)
+    kind = answers.kind(request, answers.OF_PICTURES)
+    options, pictures = await bodies.read_pictures(request, TranslateOptions, TranslateRequest)
     model = translation.choose(repository(request), options)
     to, source = translation.domains(model.manifest, options)
     spec = model.manifest.image
-    pictures = await upload.tensor(spec, settings(request).max_image_pixels)
-    outputs = await model.run(f"translate.{to}", {"images": pictures}, deadline_s(request))
-    there = outputs["translated"]
-    members = {"images": Pictures(there, spec), "from": source, "to": to}
-    if options.cycle:
-        outputs = await model.run(f"translate.{source}", {"images": there}, deadline_s(request))
-        back = outputs["translated"]
-        distance = await asyncio.to_thread(_l1, pictures, back, spec)
-        members["cycle"] = {"images": Pictures(back, spec), "l1": distance}
-    return await answers.write(request, kind, model.manifest, members)
+
+    async def carry_over(upload: Upload) -> dict[str, Any]:
+        given = await upload.tensor(spec, settings(request).max_image_pixels)
+        outputs = await model.run(f"translate.{to}", {"images": given}, deadline_s(request))
+        there = outputs["translated"]
+        members: dict[str, Any] = {"images": Pictures(there, spec), "from": source, "to": to}
+        if options.cycle:
+            outputs = await model.run(f"translate.{source}", {"images": there}, deadline_s(request))
+            back = outputs["translated"]
+            distance = await asyncio.to_thread(_l1, given, back, spec)
+            members["cycle"] = {"images": Pictures(back, spec), "l1": distance}
+        return members
+
+    return await streams.answer(request, kind, model.manifest, pictures, carry_over)
 
 
 def _l1(given: NDArray[np.float32], back: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.float32]:

@@ -103,6 +103,12 @@ def test_flat_and_nested_json_are_the_same(client: httpx.Client):
     assert nested.json() == flat.json()
 
 
+def test_null_is_as_if_left_out(client: httpx.Client):
+    unset = {"id": None, "parameters": None, "outputs": None}
+    answer = ask(client, "tiny.decode", {"inputs": [numbers("latents", LATENTS, parameters=None)], **unset})
+    assert answer.json() == ask(client, "tiny.decode", {"inputs": [numbers("latents", LATENTS)]}).json()
+
+
 def test_pictures_come_as_files_as_pixels_and_as_the_graphs_numbers(client: httpx.Client):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8), np.uint8)
     files = [png.write(one) for one in pixels]

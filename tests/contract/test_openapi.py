@@ -12,6 +12,7 @@ from PIL import Image
 
 from process import ServiceProcess
 from service import bodies, responses
+from service.media_types import JSON, NDJSON, NPY, ZIP
 
 METHODS = {"get", "post"}
 PROBLEM = "application/problem+json"
@@ -81,7 +82,7 @@ def test_every_field_of_a_request_has_its_sentence(document: Any) -> None:
 def test_every_picture_route_documents_every_way_to_send_one(document: Any) -> None:
     for path in ("/encode", "/reconstruct", "/translate"):
         content = document["paths"][path]["post"]["requestBody"]["content"]
-        assert set(content) == {bodies.JSON, *bodies.PICTURES, bodies.FORM, bodies.NPY}
+        assert set(content) == {JSON, *bodies.PICTURES, bodies.FORM, NPY, ZIP, NDJSON}
 
 
 def test_every_documented_example_gets_what_is_documented(client: Client, document: Any) -> None:
@@ -92,7 +93,7 @@ def test_every_documented_example_gets_what_is_documented(client: Client, docume
             assert response.status_code == 200, f"{path}: {response.text[:500]}"
             assert response.headers["content-type"].split(";")[0] in offered
             sent += 1
-    assert sent == 8 + 3 * 5 + 1 + 9  # JSON of 8 routes, 5 more forms of 3, an array of latents, 9 GETs
+    assert sent == 8 + 3 * 7 + 1 + 9  # JSON of 8 routes, 7 more forms of 3, an array of latents, 9 GETs
 
 
 def send_examples(client: Client, path: str, method: str, operation: Any) -> Iterator[Response]:
@@ -106,7 +107,7 @@ def send_examples(client: Client, path: str, method: str, operation: Any) -> Ite
     query = re.search(r"`(\?.*)`", operation["requestBody"].get("description", ""))
     address = path + (query[1] if query else "")
     for kind, described in content.items():
-        if kind == bodies.JSON:
+        if kind == JSON:
             yield client.post(path, json=described["example"])
         elif kind == bodies.FORM:  # a form has no file of its own: its parts are those of the raw bodies
             yield client.post(address, files={"images": linked(client, content["image/png"])})
@@ -123,21 +124,21 @@ def linked(client: Client, described: Any) -> bytes:
 
 
 def test_the_example_picture_is_a_real_one(document: Any) -> None:
-    example = document["paths"]["/encode"]["post"]["requestBody"]["content"][bodies.JSON]["example"]
+    example = document["paths"]["/encode"]["post"]["requestBody"]["content"][JSON]["example"]
     image = Image.open(io.BytesIO(base64.b64decode(example["images"][0])))
     assert (image.format, image.size) == ("PNG", (28, 28))
     assert image.getextrema() == (0, 200)
 
 
 def test_the_example_latent_has_sixteen_numbers(document: Any) -> None:
-    example = document["paths"]["/decode"]["post"]["requestBody"]["content"][bodies.JSON]["example"]
+    example = document["paths"]["/decode"]["post"]["requestBody"]["content"][JSON]["example"]
     assert len(example["latents"][0]) == 16
 
 
 def test_every_answer_that_is_offered_is_given(client: Client, document: Any) -> None:
     for path, method, operation in open_operations(document):
         if method == "post":
-            example = operation["requestBody"]["content"][bodies.JSON]["example"]
+            example = operation["requestBody"]["content"][JSON]["example"]
             for kind in operation["responses"]["200"]["content"]:
                 response = client.post(path, json=example, headers={"accept": kind})
                 assert response.status_code == 200

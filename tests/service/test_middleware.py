@@ -50,7 +50,7 @@ class Site:
         )
 
     async def state(self, request: Request) -> Response:
-        remaining_s = request.state.deadline - asyncio.get_running_loop().time()
+        remaining_s = request.state.exchange.deadline_s - asyncio.get_running_loop().time()
         return JSONResponse({"request_id": request.state.request_id, "remaining_s": remaining_s})
 
     async def size(self, request: Request) -> Response:

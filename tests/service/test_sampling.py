@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from service import sampling
-from service.manifest import IndependentPrior, LatentSpec, MixturePrior
+from service.manifest import LatentSpec
+from service.priors import IndependentPrior, MixturePrior
 
 LATENT = LatentSpec(shape=(4, 3))
 SEEDS = list(range(20_000))

@@ -6,7 +6,7 @@ from torch import nn
 
 from service import sampling
 from service.manifest import LatentSpec
-from service.manifest import MixturePrior as ServedMixture
+from service.priors import MixturePrior as ServedMixture
 from training.data import Dataset, to_range
 from training.priors import MixturePrior
 from training.randomness import Randomness, generator

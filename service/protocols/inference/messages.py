@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from service.errors import BadRequest, InvalidField, Location
 from service.protocols.inference import tensors
@@ -28,10 +28,15 @@ UNSUPPORTED = ("shared_memory_region", "classification")
 """Parameters of Triton's extensions that would change what a tensor is, and are not to be had here."""
 
 
+def _null_is(empty: object) -> BeforeValidator:
+    """Let a field be null, as clients write that keep what is not set."""
+    return BeforeValidator(lambda given: empty if given is None else given)
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
-    parameters: dict[str, Any] = {}
+    parameters: Annotated[dict[str, Any], _null_is({})] = {}
 
 
 class _Input(_Part):
@@ -48,7 +53,7 @@ class _Output(_Part):
 class _Request(_Part):
     id: str | None = Field(None, max_length=256)
     inputs: list[_Input] = Field(max_length=MAX_TENSORS)
-    outputs: list[_Output] = Field([], max_length=MAX_TENSORS)
+    outputs: Annotated[list[_Output], Field(max_length=MAX_TENSORS), _null_is([])] = []
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def read(raw: bytes, header_length: str | None) -> Call:
         BadRequest, InvalidField: it cannot be read, or breaks a rule; an input's place is `inputs.<number>`.
     """
     end = _json_end(raw, header_length)
-    asked = parse_json(_Request, raw[:end], "request")
+    asked = parse_json(_Request, raw[:end], ("request",))
     rest = memoryview(raw)[end:]
     inputs: dict[str, Tensor] = {}
     for number, one in enumerate(asked.inputs):

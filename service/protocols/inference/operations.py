@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from service import encoding, generation, images, latents, seeds, translation
 from service.bodies import check_count
-from service.errors import InvalidField, UnknownModel
+from service.errors import BodyTooLarge, InvalidField, UnknownModel
 from service.manifest import Graph, ImageSpec, Operation
 from service.model import Model
 from service.protocols.inference import tensors
@@ -191,18 +191,17 @@ async def _pictures(request: Request, model: Model, call: Call) -> NDArray[np.fl
 
 def _images(tensor: Tensor, spec: ImageSpec, most: int) -> NDArray[np.float32]:
     """Return images that came in the graph's own shape and range."""
-    fits = len(tensor.shape) == 4 and tensor.shape[1] == spec.channels
-    height, width = tensor.shape[2:] if fits else (0, 0)
-    if spec.height is None:
-        fits = fits and not height % spec.stride and not width % spec.stride and height * width <= most
-        wanted = f"({{N}}, {spec.channels}, H, W) with H and W multiples of {spec.stride}"
-    else:
-        fits = fits and (height, width) == (spec.height, spec.width)
-        wanted = f"({{N}}, {spec.channels}, {spec.height}, {spec.width})"
+    fits = len(tensor.shape) == 4 and tensor.shape[1] == spec.channels and spec.takes(*tensor.shape[2:])
     if not fits:
+        sides = f"{spec.height}, {spec.width})"
+        if spec.height is None:
+            sides = f"H, W) with H and W multiples of {spec.stride}, {spec.side(1)} or more"
         raise InvalidField.at(
-            (*tensor.place, "shape"), f"FP32 images of this model are {wanted.format(N='N')}"
+            (*tensor.place, "shape"), f"FP32 images of this model are (N, {spec.channels}, {sides}"
         )
+    most = spec.pixel_limit(most)
+    if tensor.shape[2] * tensor.shape[3] > most:
+        raise BodyTooLarge(f"An image may have {most} pixels at most.")
     array = cast(NDArray[np.float32], tensor.values)
     if not np.isfinite(array).all():
         raise InvalidField.at((*tensor.place, "data"), "numbers must be finite")
@@ -210,17 +209,23 @@ def _images(tensor: Tensor, spec: ImageSpec, most: int) -> NDArray[np.float32]:
 
 
 def _latents(request: Request, model: Model, call: Call) -> NDArray[np.float32]:
-    """Return latents as the graph takes them; each may come as a flat row too."""
+    """Return latents as the graph takes them; of a fixed shape each may come as a flat row too."""
     tensor = _input(call, "latents")
     latent = latents.spec(model.manifest)
     check_count(tensor.shape[0], settings(request).max_count, "latents")
     if tensor.datatype != "FP32":
         raise InvalidField.at((*tensor.place, "datatype"), "latents are FP32")
-    if tensor.shape[1:] not in (latent.shape, (latent.size,)):
-        shape = ", ".join(map(str, latent.shape))
-        raise InvalidField.at((*tensor.place, "shape"), f"latents of this model are (N, {shape})")
-    rows = cast(NDArray[np.float32], tensor.values).reshape(-1, latent.size)
-    return latents.tensor(rows, latent, [(*tensor.place, "data", row) for row in range(len(rows))])
+    given: latents.Shape | None = tensor.shape[1:]
+    if not latent.is_free and given == (latent.size,):
+        given = None
+    elif not latents.fits(tensor.shape[1:], latent):
+        raise InvalidField.at(
+            (*tensor.place, "shape"), f"latents of this model are (N, {latents.described(latent)})"
+        )
+    most = settings(request).max_image_pixels
+    shape = latents.shape(model.manifest, given, most, (*tensor.place, "shape"))
+    rows = cast(NDArray[np.float32], tensor.values).reshape(tensor.shape[0], -1)
+    return latents.tensor(rows, shape, [(*tensor.place, "data", row) for row in range(len(rows))])
 
 
 def _labels(tensor: Tensor) -> list[Any]:
@@ -243,7 +248,9 @@ def of_raw(raw: bytes, served: Served) -> Call:
         return Call({"images": Tensor("images", BYTES, (1,), [raw], place)}, {})
     row = [axis for axis in first.shape if axis is not None]
     size = 4 * math.prod(row)
-    if len(row) != len(first.shape) or not raw or len(raw) % size:
+    if len(row) != len(first.shape):
+        raise InvalidField.at(place, f"{first.name} of this model have any size: send them with a shape")
+    if not raw or len(raw) % size:
         raise InvalidField.at(
             place, f"{first.name} alone must be an image file, or rows of {size} bytes of FP32"
         )

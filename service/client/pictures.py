@@ -1,0 +1,77 @@
+"""Pictures as callers have them to what is sent, and what is received to arrays and Pillow images."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+Picture = str | os.PathLike[str] | Image.Image | NDArray[Any]
+"""The path of a PNG, JPEG or WebP file, a Pillow image, or pixels: uint8, (H, W) or (H, W, C)."""
+Pictures = Picture | Sequence[Picture]
+"""One picture or several; an array alone is several: (N, H, W) or (N, H, W, C)."""
+
+
+def several(pictures: Pictures) -> Sequence[Picture]:
+    """Return pictures one by one.
+
+    Raises:
+        ValueError: there are none.
+    """
+    found: Sequence[Picture]
+    if isinstance(pictures, str | os.PathLike | Image.Image):
+        found = [pictures]
+    elif isinstance(pictures, np.ndarray):
+        found = [pictures] if pictures.ndim == 2 else list(pictures)
+    else:
+        found = pictures
+    if not len(found):
+        raise ValueError("at least one picture is needed")
+    return found
+
+
+def to_base64(picture: Picture) -> str:
+    """Return a picture as JSON carries it; a file goes as it is, all else as PNG.
+
+    Raises:
+        OSError: the file cannot be read.
+        TypeError: it is no picture.
+    """
+    if isinstance(picture, str | os.PathLike):
+        return base64.b64encode(Path(picture).read_bytes()).decode()
+    if isinstance(picture, np.ndarray):
+        picture = _from_pixels(picture)
+    if not isinstance(picture, Image.Image):
+        raise TypeError(f"a picture is a path, a Pillow image or an array, not {type(picture).__name__}")
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=1)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def _from_pixels(pixels: NDArray[Any]) -> Image.Image:
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
+        raise TypeError(
+            f"an array is a picture if it is uint8, (H, W) or (H, W, C) with C 1, 3 or 4; "
+            f"this is {pixels.dtype} {pixels.shape}"
+        )
+    return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def from_base64(texts: Iterable[str]) -> Pixels:
+    """Return pictures of an answer as pixels, (N, H, W) or (N, H, W, 3)."""
+    return np.stack([np.asarray(Image.open(io.BytesIO(base64.b64decode(text)))) for text in texts])
+
+
+def to_pil(pixels: Pixels) -> list[Image.Image]:
+    """Return pixels, (N, H, W) or (N, H, W, 3), as Pillow images."""
+    return [Image.fromarray(one) for one in pixels]

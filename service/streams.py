@@ -1,0 +1,166 @@
+"""Streams of lines: pictures come one a line and answers go out one a line, a few at a time.
+
+    application/x-ndjson body -> PictureLines -> Upload after Upload -> routes -> members -> Stream
+
+Neither side holds more than one step: the next lines are read when the answers to the last have been taken.
+A client that sends a stream has to read while it sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from service import answers, lines, state, uploads
+from service.answers import Kind
+from service.errors import InvalidField, QueueFull, ServiceError
+from service.manifest import ImageSpec, Manifest
+from service.media_types import NDJSON
+from service.schemas import PictureLine
+from service.uploads import Upload
+from service.validation import parse_json
+
+STEP_IMAGES = 32
+"""Images of one step: enough for a good batch, few enough that others wait only a moment."""
+STEP_VALUES = 1 << 19
+"""Numbers in the images of one step at most, where one image has no more."""
+
+WAIT_S = 0.1
+"""Time from one try to the next where the queue is full in the middle of a stream."""
+
+Source = TypeVar("Source")
+Members = dict[str, Any]
+Work = Callable[[Source], Awaitable[Members]]
+
+logger = logging.getLogger(__name__)
+
+
+class PictureLines:
+    """The pictures of a body of lines, read as they come."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._max_images = state.settings(request).max_stream_images
+
+    async def uploads(self, most: int) -> AsyncGenerator[Upload, None]:
+        """Yield the pictures that have come, at most `most` at once, in their order.
+
+        Raises:
+            BadRequest, InvalidField: a line is not JSON, breaks the schema, or there are too many or none;
+                the place of an error begins with the number of the picture, from 0.
+            ClientDisconnect: the client is gone.
+        """
+        exchange = state.exchange(self._request)
+        count = 0
+        async for found in _lines(self._request):
+            for start in range(0, len(found), most):
+                group = [line for line in found[start : start + most] if line.strip()]
+                if count + len(group) > self._max_images:
+                    raise InvalidField.at(("body",), f"at most {self._max_images} images in one stream")
+                if group:
+                    yield _upload(group, count)
+                count += len(group)
+            exchange.release(sum(len(line) + 1 for line in found))
+        if not count:
+            raise InvalidField.at(("body",), "the stream needs at least one line")
+
+
+async def _lines(request: Request) -> AsyncIterator[list[bytes]]:
+    """Yield the whole lines in each piece of the body, and what follows the last line break at its end."""
+    held = bytearray()
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        piece, more = message.get("body", b""), message.get("more_body", False)
+        searched = len(held)
+        held += piece
+        end = held.rfind(b"\n", searched)
+        if end >= 0:
+            whole = bytes(held[:end])
+            del held[: end + 1]
+            yield whole.split(b"\n")
+    if held:
+        yield [bytes(held)]
+
+
+def _upload(group: list[bytes], first: int) -> Upload:
+    """Return the pictures of some lines, the first of which is picture `first`."""
+    places = [("body", first + i, "image") for i in range(len(group))]
+    texts = [
+        parse_json(PictureLine, line, place[:-1]).image for line, place in zip(group, places, strict=True)
+    ]
+    return uploads.from_text(texts, places, first)
+
+
+def step_images(spec: ImageSpec) -> int:
+    """Return how many images of a model go in one step."""
+    if spec.height is None or spec.width is None:
+        return 1  # each may be of another size
+    size = spec.channels * spec.height * spec.width
+    return max(1, min(STEP_IMAGES, STEP_VALUES // size))
+
+
+async def answer(
+    request: Request, kind: Kind, model: Manifest, pictures: Upload | PictureLines, work: Work[Upload]
+) -> Response:
+    """Answer with what `work` makes of the pictures: of all at once, or of a stream's as they come."""
+    if isinstance(pictures, Upload):
+        return await answers.write(request, kind, model, await work(pictures))
+    return Stream(request, model, pictures.uploads(step_images(model.image)), work)
+
+
+class Stream(StreamingResponse, Generic[Source]):
+    """An answer whose lines are sent as they are made; it begins when the first of them are there."""
+
+    def __init__(
+        self, request: Request, model: Manifest, sources: AsyncGenerator[Source, None], work: Work[Source]
+    ) -> None:
+        """Answer with what `work` makes of each source, in their order."""
+        self._named = answers.named(request, model)
+        self._sources = sources
+        self._work = work
+        state.exchange(request).stream()
+        super().__init__((), headers=answers.headers(self._named), media_type=NDJSON)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Send the lines; the exchange makes the last one of an error behind the first."""
+        try:
+            async with aclosing(self._sources):
+                await self._send(send)
+        except (ServiceError, ClientDisconnect):
+            raise
+        except Exception:
+            logger.exception("%s failed in a stream", self._named["request_id"])
+            raise ServiceError from None
+
+    async def _send(self, send: Send) -> None:
+        count, rest = 0, self._named
+        async for source in self._sources:
+            members = await (self._insist(source) if count else self._work(source))
+            made = await answers.off_loop_if_large(
+                members, partial(lines.of_images, members, count, answers.dump)
+            )
+            if not count:
+                rest = self._named | members
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": b"".join(made), "more_body": True})
+            count += len(made)
+        await send({"type": "http.response.body", "body": lines.of_end(rest, count, answers.dump)})
+
+    async def _insist(self, source: Source) -> Members:
+        """Do the work of a step; where the queue is full the stream waits, until its time is up."""
+        while True:
+            try:
+                return await self._work(source)
+            except QueueFull:
+                await asyncio.sleep(WAIT_S)

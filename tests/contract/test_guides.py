@@ -1,0 +1,53 @@
+"""What docs/client.md and docs/formats.md show works as it is written, on the shipped checkpoints."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from process import ROOT, ServiceProcess
+
+CLIENT, FORMATS = ((ROOT / "docs" / f"{name}.md").read_text() for name in ("client", "formats"))
+PROGRAMS = re.findall(r"^```python\n(.*?)^```", CLIENT, flags=re.MULTILINE | re.DOTALL)
+COMMANDS = re.findall(r"^```sh\n(.*?)^```", FORMATS, flags=re.MULTILINE | re.DOTALL)
+
+
+def run(command: list[str], here: Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_the_guides_have_programs_and_commands():
+    assert (len(PROGRAMS), len(COMMANDS)) == (3, 3)
+    lines = PROGRAMS[0].splitlines()
+    assert len([line for line in lines if line]) == 9
+
+
+@pytest.mark.parametrize("number", range(len(PROGRAMS)))
+def test_a_program_runs(number: int, shipped: ServiceProcess, tmp_path: Path):
+    program = PROGRAMS[number].replace("http://127.0.0.1:8000", shipped.url)
+    said = run([sys.executable, "-c", program], tmp_path)
+    if number == 0:
+        assert Image.open(tmp_path / "boots.png").size == (84, 84)
+    else:
+        assert ("invalid-field" if number == 1 else "mmd_p") in said
+
+
+def test_commands_do_what_is_said(shipped: ServiceProcess, tmp_path: Path):
+    said = [
+        run(["bash", "-euo", "pipefail", "-c", one.replace("localhost:8000", shipped.url)], tmp_path)
+        for one in COMMANDS
+    ]
+    assert Image.open(tmp_path / "bags.webp").format == "WEBP"
+    assert len(json.loads(said[1])["latents"]) == 9
+    for name, member in (("bags", "image"), ("latents", "latent")):
+        *found, end = ((tmp_path / f"{name}.ndjson").read_text()).splitlines()
+        assert json.loads(end)["done"]["count"] == len(found) == 10_000
+        assert member in json.loads(found[-1])

@@ -1,0 +1,81 @@
+"""What imported networks are tried on: real pictures, and numbers at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from training.folders import SUFFIXES
+from training.importing.source import LatentFormat, Range, SourceError
+from training.randomness import generator
+
+SMALLEST_CROP = 128
+"""Pixels of the side of a part of a photograph, at least."""
+
+
+def real_images(folder: Path | None, count: int, channels: int, size: tuple[int, int]) -> Tensor:
+    """Return real pictures, uint8 (N, channels, height, width), cut to the aspect ratio of `size`.
+
+    They are those of a folder and of what lies below it, `count` at most, or else `count` parts of the two
+    photographs that come with scikit-learn.
+
+    Raises:
+        SourceError: the folder holds no readable picture.
+    """
+    pictures = _parts_of_photographs(count) if folder is None else _pictures(folder, count)
+    height, width = size
+    rows = []
+    for picture in pictures:
+        image = picture.convert("L" if channels == 1 else "RGB")
+        shrinks = image.width >= width and image.height >= height
+        method = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
+        pixels = np.asarray(ImageOps.fit(image, (width, height), method))
+        rows.append(torch.from_numpy(pixels.reshape(height, width, channels).copy()).permute(2, 0, 1))
+    return torch.stack(rows)
+
+
+def _pictures(folder: Path, count: int) -> Sequence[Image.Image]:
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = []
+    for path in files:
+        try:
+            with Image.open(path) as image:
+                found.append(ImageOps.exif_transpose(image).convert("RGB"))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue
+        if len(found) == count:
+            break
+    if not found:
+        raise SourceError(f"--images {folder}: there is no readable picture ({', '.join(SUFFIXES)})")
+    return found
+
+
+def _parts_of_photographs(count: int) -> Sequence[Image.Image]:
+    from sklearn.datasets import load_sample_images
+
+    photographs = [Image.fromarray(pixels) for pixels in load_sample_images().images]
+    random = np.random.default_rng(0)
+    parts = []
+    for number in range(count):
+        photograph = photographs[number % len(photographs)]
+        side = int(random.integers(SMALLEST_CROP, min(photograph.size)))
+        left, top = (int(random.integers(0, length - side + 1)) for length in photograph.size)
+        parts.append(photograph.crop((left, top, left + side, top + side)))
+    return parts
+
+
+def random_images(count: int, shape: Sequence[int], value_range: Range) -> Tensor:
+    """Return images of independent uniform numbers in `value_range`, (N, *shape)."""
+    low, high = value_range
+    return torch.rand(count, *shape, generator=generator(0, "import images")) * (high - low) + low
+
+
+def random_latents(count: int, shape: Sequence[int], latent: LatentFormat) -> Tensor:
+    """Return latents from N(0, I), (N, *shape), as far out as the autoencoder's own."""
+    z = torch.randn(count, *shape, generator=generator(0, "import latents"))
+    return z / latent.scaling_factor + latent.shift_factor
