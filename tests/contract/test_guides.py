@@ -24,6 +24,10 @@ def run(command: list[str], here: Path) -> str:
     return ended.stdout
 
 
+def test_the_readme_begins_with_the_same_program():
+    assert f"```python\n{PROGRAMS[0]}```" in (ROOT / "README.md").read_text()
+
+
 def test_the_guides_have_programs_and_commands():
     assert (len(PROGRAMS), len(COMMANDS)) == (3, 3)
     lines = PROGRAMS[0].splitlines()
