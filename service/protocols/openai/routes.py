@@ -27,7 +27,7 @@ USED = {"encode", "generate"}
 """A model is of use here if it offers one of these."""
 
 MAX_PIXELS = 1 << 23
-"""Of all pictures of a request that says a size, as many as eight of 1024 x 1024 have."""
+"""Of all resized pictures of one answer, eight of 1024 x 1024: a few bytes could ask for gigabytes."""
 
 NO_TOKENS = {"prompt_tokens": 0, "total_tokens": 0}
 
