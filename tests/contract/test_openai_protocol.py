@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import StartService
@@ -234,6 +237,35 @@ def check_error(answer: httpx.Response, param: str | None = None) -> None:
     assert set(error) == {"message", "type", "param", "code"}
     assert (error["type"], error["param"]) == ("invalid_request_error", param)
     assert error["code"].replace("_", "").isalpha()
+
+
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = st.none() | st.booleans() | NUMBERS | st.text()
+VALUES = st.recursive(SCALARS, lambda one: st.lists(one) | st.dictionaries(st.text(), one), max_leaves=8)
+SENSIBLE: dict[str, dict[str, Any]] = {
+    IMAGES: {
+        "prompt": "left",
+        "n": 2,
+        "size": "16x16",
+        "seed": 3,
+        "truncation": 1.0,
+        "output_format": "webp",
+    },
+    EMBEDDINGS: {"input": pictures(1), "encoding_format": "base64", "dimensions": 4},
+}
+FIELDS = [(path, name) for path, body in SENSIBLE.items() for name in (*body, "model", "stream")]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(field=st.sampled_from(FIELDS), value=VALUES)
+def test_whatever_a_field_holds_is_answered_or_refused(
+    client: httpx.Client, field: tuple[str, str], value: Any
+):
+    path, name = field
+    answer = client.post(path, content=json.dumps({**SENSIBLE[path], name: value}).encode())
+    assert answer.status_code in (200, 400, 404, 415), (field, value)
+    if answer.status_code != 200:
+        assert answer.json()["error"]["type"] == "invalid_request_error"
 
 
 def test_pictures_of_several_sizes_are_refused_where_the_model_keeps_them(client: httpx.Client):
