@@ -31,9 +31,8 @@ LINGER_S = 2.0
 class Exchange:
     """A request whose body is counted as it is read, and which can be cut off.
 
-    A stream is one whose answer begins before it is whole, and perhaps before its body is. Its limits of time
-    and bytes hold for each step from line to line, and what goes wrong behind its first line is said in its
-    last.
+    A stream is one whose answer begins before it is whole, perhaps before its body is. The limits hold for
+    each of its steps from line to line, and what goes wrong behind its first line is said in its last.
     """
 
     __slots__ = (

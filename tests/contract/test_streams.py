@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -271,3 +272,29 @@ def test_ten_thousand_pictures_in_one_request_take_no_memory(
     grown_mib = max((peak_bytes(pid) - b) / MIB for pid, b in zip(service.workers(), before, strict=True))
     print(f"{workers} worker(s): 2 x {MANY:,} pictures in {took_s:.1f} s, {grown_mib:+.1f} MiB at most")
     assert grown_mib < MOST_GROWN_MIB
+
+
+def test_a_stream_waits_where_others_are_refused(tmp_path: Path, start_service: StartService):
+    write_checkpoints(tmp_path)
+    service = start_service(max_images=32, max_count=32, queue_rows=32)
+    body = {"model": "slow", "count": 32}
+
+    async def press(until_s: float) -> list[int]:
+        statuses = []
+        async with httpx.AsyncClient(base_url=service.url, verify=False) as client:
+            while time.monotonic() < until_s:
+                statuses.append((await client.post("/generate", json=body)).status_code)
+        return statuses
+
+    async def run() -> list[int]:
+        async with Duplex(service.url, "/generate", body | {"count": 640}) as stream:
+            answers = stream.lines()
+            await anext(answers)
+            until_s = time.monotonic() + 2
+            pressing = [asyncio.ensure_future(press(until_s)) for _ in range(4)]
+            *found, end = [line async for line in answers]
+            assert end["done"]["count"] == 1 + len(found) == 640
+            return [status for one in pressing for status in await one]
+
+    statuses = asyncio.run(run())
+    assert set(statuses) == {200, 429}
