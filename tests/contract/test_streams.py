@@ -1,6 +1,7 @@
 """Streams of lines on the wire: as long as they take, no faster than read, gone with their client."""
 
 import asyncio
+import random
 import time
 from base64 import b64encode
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from conftest import StartService
 from duplex import Duplex
 from process import ServiceProcess, wait_until
-from resident import MIB, forget_peak, peak_bytes, settled_bytes
+from resident import MIB, descriptors, forget_peak, peak_bytes, settled_bytes
 from service import png
 from tiny import write_tiny
 
@@ -298,3 +299,39 @@ def test_a_stream_waits_where_others_are_refused(tmp_path: Path, start_service: 
 
     statuses = asyncio.run(run())
     assert set(statuses) == {200, 429}
+
+
+def test_a_hundred_streams_cut_off_anywhere_leave_nothing(tmp_path: Path, start_service: StartService):
+    write_checkpoints(tmp_path)
+    service = start_service(workers=2)
+    dice = random.Random(0)
+
+    async def vanish(number: int) -> None:
+        body = {"model": "slow", "count": 10_000} if number % 2 else None
+        async with Duplex(service.url, "/generate" if body else "/encode", body) as stream:
+            if not body:
+                await stream.send(
+                    b'{"image": "%b"}\n' % b64encode(FILES[0]) * dice.randrange(2, 40) + b'{"im'
+                )
+            answers = stream.lines()
+            for _ in range(dice.randrange(3)):
+                await anext(answers)
+            await asyncio.sleep(dice.random() / 5)
+
+    async def many() -> None:
+        await asyncio.gather(*(vanish(number) for number in range(100)))
+
+    def held() -> dict[int, tuple[int, int]]:
+        return {pid: (service.tasks(pid), descriptors(pid)) for pid in service.workers()}
+
+    asyncio.run(many())
+    wait_until(lambda: _is_still(service, "slow"), "nothing runs any more")
+    before = held()
+    asyncio.run(many())
+    wait_until(lambda: _is_still(service, "slow"), "nothing runs any more")
+    wait_until(
+        lambda: all(a <= b + 1 for pid in before for a, b in zip(held()[pid], before[pid], strict=True)),
+        f"nothing is held; before {before}",
+    )
+    assert service.get("/health/ready").status_code == 200
+    assert "Traceback" not in service.log()
