@@ -70,7 +70,7 @@ class Connection(HttpToolsProtocol):
         }
         self._reader_timeout_s = settings.reader_timeout_s
         self._max_head_bytes = settings.max_header_bytes
-        self._max_message_bytes = settings.max_header_bytes + 2 * settings.max_body_bytes + READ_AHEAD_BYTES
+        self._max_message_bytes = settings.max_header_bytes + 2 * settings.max_body_bytes
         self._refused = False
         self._message: object = None
         self._message_bytes = 0
@@ -109,13 +109,19 @@ class Connection(HttpToolsProtocol):
     def _check_size(self) -> None:
         if self._awaits_head() or self._head_bytes() > self._max_head_bytes:
             self._refuse(HeadersTooLarge(f"The head of a request may have {self._max_head_bytes} bytes."))
-        elif self._message_bytes - self._released_bytes() > self._max_message_bytes:
+        elif self._message_bytes > self._max_message_bytes:
+            self._check_streamed_size()
+
+    def _check_streamed_size(self) -> None:
+        exchange = self._exchange()
+        more_bytes = exchange.released_bytes + READ_AHEAD_BYTES if exchange and exchange.is_stream else 0
+        if self._message_bytes > self._max_message_bytes + more_bytes:
             self._refuse(BodyTooLarge())
 
-    def _released_bytes(self) -> int:
-        """Return how much of a streamed body was read and is not held any more."""
+    def _exchange(self) -> Exchange | None:
+        """Return the newest request's, if it has got that far."""
         exchange: Exchange | None = self.scope["state"].get("exchange") if self.scope else None
-        return exchange.released_bytes if exchange else 0
+        return exchange
 
     def _awaits_head(self) -> bool:
         return self.cycle is None or self.cycle.scope is not self.scope
@@ -171,7 +177,8 @@ class Connection(HttpToolsProtocol):
 
     def _note_phase(self, now_s: float) -> Phase:
         phase = self._phase()
-        seen = phase, self.cycle, self._released_bytes()
+        exchange = self._exchange()
+        seen = phase, self.cycle, exchange.released_bytes if exchange else 0
         if seen != self._seen:
             self._seen, self._since_s = seen, now_s
         return phase

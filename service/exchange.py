@@ -31,9 +31,8 @@ LINGER_S = 2.0
 class Exchange:
     """A request whose body is counted as it is read, and which can be cut off.
 
-    A stream is one whose answer begins before it is whole, and perhaps before its body is. Its limits of time
-    and bytes hold for each step from line to line, and what goes wrong behind its first line is said in its
-    last.
+    A stream is one whose answer begins before it is whole, perhaps before its body is. The limits hold for
+    each of its steps from line to line, and what goes wrong behind its first line is said in its last.
     """
 
     __slots__ = (
@@ -55,6 +54,7 @@ class Exchange:
         "error",
         "gone",
         "held_bytes",
+        "is_stream",
         "released_bytes",
         "was_cut",
     )
@@ -70,7 +70,7 @@ class Exchange:
         self._started = False
         self._begun_s = 0.0
         self._end_s = math.inf
-        self._step_s: tuple[float, float] | None = None
+        self._step_s = math.inf, math.inf
         self._task: asyncio.Task[object] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.deadline_s = math.inf
@@ -84,7 +84,7 @@ class Exchange:
         """Bytes that count with the watch."""
         self.released_bytes = 0
         """Bytes of a streamed body that were held, and are not any more."""
-        self.was_cut = False
+        self.is_stream = self.was_cut = False
 
     def begin(self, task: asyncio.Task[object] | None) -> None:
         """Note the task that works on the answer."""
@@ -92,6 +92,7 @@ class Exchange:
 
     def stream(self) -> None:
         """Become a stream: every step has as much time as a whole request."""
+        self.is_stream = True
         self._step_s = self.deadline_s - self._begun_s, self.body_deadline_s - self._begun_s
 
     def release(self, done_bytes: int) -> None:
@@ -149,7 +150,7 @@ class Exchange:
         self._receiving = False
         self._note(message)
         more_bytes = len(message.get("body", b""))
-        counted_bytes = self._read_bytes if self._step_s is None else self.held_bytes
+        counted_bytes = self.held_bytes if self.is_stream else self._read_bytes
         if counted_bytes > self._max_bytes:
             self.error = self._too_large()
             raise self.error
@@ -175,7 +176,7 @@ class Exchange:
         if self.error is not None:
             return
         self._started = True
-        if self._step_s is None:
+        if not self.is_stream:
             await self._send(message)
             return
         if message["type"] == "http.response.start" and not self._read_all:
@@ -189,8 +190,7 @@ class Exchange:
     async def refuse(self, error: ServiceError, scope: Scope) -> None:
         """Answer with an error, and close the connection if the request's body was not read to its end.
 
-        Raises the error if the application's answer has begun and is no stream: all that is left then is to
-        cut it off.
+        Raises the error if an answer that is no stream has begun: all that is left then is to cut it off.
         """
         if self._started:
             await self._end_stream(error, scope)
@@ -203,7 +203,7 @@ class Exchange:
         await response(scope, self._receive, self._send_and_linger)
 
     async def _end_stream(self, error: ServiceError, scope: Scope) -> None:
-        if self._step_s is None:
+        if not self.is_stream:
             raise error
         line = orjson.dumps({"error": error.problem(scope["state"]["request_id"])}) + b"\n"
         send = self._send if self._read_all else self._send_and_linger

@@ -39,7 +39,8 @@ def test_a_program_runs(number: int, shipped: ServiceProcess, tmp_path: Path):
     program = PROGRAMS[number].replace("http://127.0.0.1:8000", shipped.url)
     said = run([sys.executable, "-c", program], tmp_path)
     if number == 0:
-        assert Image.open(tmp_path / "boots.png").size == (84, 84)
+        with Image.open(tmp_path / "boots.png") as image:
+            assert image.size == (84, 84)
     else:
         assert ("invalid-field" if number == 1 else "mmd_p") in said
 
@@ -49,7 +50,8 @@ def test_commands_do_what_is_said(shipped: ServiceProcess, tmp_path: Path):
         run(["bash", "-euo", "pipefail", "-c", one.replace("localhost:8000", shipped.url)], tmp_path)
         for one in COMMANDS
     ]
-    assert Image.open(tmp_path / "bags.webp").format == "WEBP"
+    with Image.open(tmp_path / "bags.webp") as image:
+        assert image.format == "WEBP"
     assert len(json.loads(said[1])["latents"]) == 9
     for name, member in (("bags", "image"), ("latents", "latent")):
         *found, end = ((tmp_path / f"{name}.ndjson").read_text()).splitlines()

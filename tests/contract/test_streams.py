@@ -1,19 +1,21 @@
 """Streams of lines on the wire: as long as they take, no faster than read, gone with their client."""
 
 import asyncio
+import random
 import time
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
 from conftest import StartService
 from duplex import Duplex
 from process import ServiceProcess, wait_until
-from resident import MIB, forget_peak, peak_bytes, settled_bytes
+from resident import MIB, descriptors, forget_peak, peak_bytes, settled_bytes
 from service import png
 from tiny import write_tiny
 
@@ -40,7 +42,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
         "reader_timeout_s": 1,
         "max_stream_images": 20_000,
     }
-    with ServiceProcess(root / "checkpoints", root / "log", max_body_bytes=100_000, **limits) as process:
+    with ServiceProcess(root / "checkpoints", root / "log", max_body_bytes=200_000, **limits) as process:
         yield process
 
 
@@ -90,13 +92,13 @@ def test_a_body_may_announce_its_length(service: ServiceProcess):
     line = b'{"image": "%b"}\n' % b64encode(FILES[0])
     with service.client(headers={"content-type": "application/x-ndjson"}) as client:
         answer = client.post("/encode", content=line * 200)
-    assert len(line) * 200 > 100_000
+    assert len(line) * 200 > 200_000
     assert answer.content.count(b"\n") == 201
 
 
 def test_one_line_may_not_be_longer_than_a_body(service: ServiceProcess):
     with service.client(headers={"content-type": "application/x-ndjson"}) as client:
-        answer = client.post("/encode", content=b'{"image": "' + b"A" * 200_000)
+        answer = client.post("/encode", content=b'{"image": "' + b"A" * 1_000_000)
     assert answer.status_code == 413
 
 
@@ -271,3 +273,65 @@ def test_ten_thousand_pictures_in_one_request_take_no_memory(
     grown_mib = max((peak_bytes(pid) - b) / MIB for pid, b in zip(service.workers(), before, strict=True))
     print(f"{workers} worker(s): 2 x {MANY:,} pictures in {took_s:.1f} s, {grown_mib:+.1f} MiB at most")
     assert grown_mib < MOST_GROWN_MIB
+
+
+def test_a_stream_waits_where_others_are_refused(tmp_path: Path, start_service: StartService):
+    write_checkpoints(tmp_path)
+    service = start_service(max_images=32, max_count=32, queue_rows=32)
+    body = {"model": "slow", "count": 32}
+
+    async def press(until_s: float) -> list[int]:
+        statuses = []
+        async with httpx.AsyncClient(base_url=service.url, verify=False) as client:
+            while time.monotonic() < until_s:
+                statuses.append((await client.post("/generate", json=body)).status_code)
+        return statuses
+
+    async def run() -> list[int]:
+        async with Duplex(service.url, "/generate", body | {"count": 640}) as stream:
+            answers = stream.lines()
+            await anext(answers)
+            until_s = time.monotonic() + 2
+            pressing = [asyncio.ensure_future(press(until_s)) for _ in range(4)]
+            *found, end = [line async for line in answers]
+            assert end["done"]["count"] == 1 + len(found) == 640
+            return [status for one in pressing for status in await one]
+
+    statuses = asyncio.run(run())
+    assert set(statuses) == {200, 429}
+
+
+def test_a_hundred_streams_cut_off_anywhere_leave_nothing(tmp_path: Path, start_service: StartService):
+    write_checkpoints(tmp_path)
+    service = start_service(workers=2)
+    dice = random.Random(0)
+
+    async def vanish(number: int) -> None:
+        body = {"model": "slow", "count": 10_000} if number % 2 else None
+        async with Duplex(service.url, "/generate" if body else "/encode", body) as stream:
+            if not body:
+                await stream.send(
+                    b'{"image": "%b"}\n' % b64encode(FILES[0]) * dice.randrange(2, 40) + b'{"im'
+                )
+            answers = stream.lines()
+            for _ in range(dice.randrange(3)):
+                await anext(answers)
+            await asyncio.sleep(dice.random() / 5)
+
+    async def many() -> None:
+        await asyncio.gather(*(vanish(number) for number in range(100)))
+
+    def held() -> dict[int, tuple[int, int]]:
+        return {pid: (service.tasks(pid), descriptors(pid)) for pid in service.workers()}
+
+    asyncio.run(many())
+    wait_until(lambda: _is_still(service, "slow"), "nothing runs any more")
+    before = held()
+    asyncio.run(many())
+    wait_until(lambda: _is_still(service, "slow"), "nothing runs any more")
+    wait_until(
+        lambda: all(a <= b + 1 for pid in before for a, b in zip(held()[pid], before[pid], strict=True)),
+        f"nothing is held; before {before}",
+    )
+    assert service.get("/health/ready").status_code == 200
+    assert "Traceback" not in service.log()
