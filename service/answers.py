@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import archives, images, lines, media_types, npy, state
+from service import archives, images, lines, media_types, npy, state, telemetry
 from service.images import Format
 from service.manifest import ImageSpec, Manifest
 from service.media_types import JSON, NDJSON, NPY, ZIP
@@ -102,7 +103,9 @@ def named(request: Request, model: Manifest) -> dict[str, Any]:
 async def write(request: Request, kind: Kind, model: Manifest, members: dict[str, Any]) -> Response:
     """Return the answer of a model as `kind`, one of those that were offered."""
     whole = named(request, model) | members
+    started = time.perf_counter()
     content = await off_loop_if_large(members, lambda: _content(kind, whole))
+    telemetry.ENCODE.observe(time.perf_counter() - started)
     is_json = kind.media_type == JSON
     return Response(content, headers=None if is_json else headers(whole), media_type=kind.media_type)
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from service import telemetry
 from service.engine import Arrays, Engine
 from service.overseer import Watched
 from service.sampling import Draw, draw
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 class Job:
     """One request's rows on one graph: `taken` rows have been put into runs, `done` have come back."""
 
-    __slots__ = ("answer", "deadline_s", "done", "inputs", "outputs", "rows", "shapes", "taken")
+    __slots__ = ("_queued_s", "answer", "deadline_s", "done", "inputs", "outputs", "rows", "shapes", "taken")
 
     def __init__(self, inputs: Inputs, deadline_s: float, answer: asyncio.Future[Arrays]) -> None:
         self.inputs = inputs
@@ -37,10 +38,13 @@ class Job:
         self.answer = answer
         self.outputs: Arrays = {}
         self.taken = self.done = 0
+        self._queued_s = time.perf_counter()
 
     def take(self, rows: int) -> Part:
         """Take the next rows, as many or as few as there are, to put them into a run."""
         start, self.taken = self.taken, min(self.taken + rows, self.rows)
+        if not start:
+            telemetry.QUEUE.observe(time.perf_counter() - self._queued_s)
         return Part(self, start, self.taken)
 
     def fail(self, error: Exception) -> None:

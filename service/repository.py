@@ -156,6 +156,8 @@ class Repository:
         """Serve what was found."""
         loaded = {id(entry.model) for entry in self._entries.values()}
         news = any(id(entry.model) not in loaded for entry in entries.values() if entry.model)
+        for name in self._entries.keys() - entries.keys():
+            telemetry.MODEL_VERSION.labels(name).set(0)
         self._entries = entries
         self._chosen = {}
         self._settle_defaults()
@@ -267,6 +269,8 @@ class Repository:
 
     def _report(self) -> None:
         serving = self._serving()
+        for name, entry in self._entries.items():
+            telemetry.MODEL_VERSION.labels(name).set(entry.model.manifest.version if entry.model else 0)
         telemetry.MODELS.labels("serving").set(len(serving))
         unloaded = sum(entry.is_unloaded for entry in self._entries.values())
         telemetry.MODELS.labels("unloaded").set(unloaded)

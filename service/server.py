@@ -162,6 +162,7 @@ class Server(uvicorn.Server):
         loop.call_later(TICK_S, self._tick, loop)
         self._pulse.beat()
         self._connections.look()
+        telemetry.MEMORY_BYTES.set(memory.resident_bytes())
         repository: Repository = self._app.state.repository
         repository.follow()
         if repository.is_stuck and not self._is_stuck:

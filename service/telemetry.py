@@ -51,6 +51,23 @@ MODELS = Gauge(
     multiprocess_mode="livemin",
 )
 
+PHASE_SECONDS = Summary(
+    "latent_phase_seconds",
+    "Time a request spends in a phase: decode (pictures), queue (for a run), encode (the answer).",
+    ["phase"],
+)
+DECODE, QUEUE, ENCODE = (PHASE_SECONDS.labels(phase) for phase in ("decode", "queue", "encode"))
+MEMORY_BYTES = Gauge(
+    "latent_memory_bytes",
+    "Resident memory of the workers; what they share counts for each.",
+    multiprocess_mode="livesum",
+)
+MODEL_VERSION = Gauge(
+    "latent_model_version",
+    "Version of a checkpoint that serves, 0 if none does; the lowest of all workers'.",
+    ["model"],
+    multiprocess_mode="livemin",
+)
 INFERENCE_SECONDS = Summary(
     "latent_inference_seconds", "Time to answer over /v2.", ["model", "operation", "outcome"]
 )

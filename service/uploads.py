@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import time
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service import images
+from service import images, telemetry
 from service.errors import BodyTooLarge, InvalidField, Location, ServiceError, UnsupportedMediaType
 from service.images import BrokenImage, ImageError, ImageTooLarge
 from service.manifest import ImageSpec
@@ -46,6 +47,12 @@ class Upload:
         Raises:
             UnsupportedMediaType, BodyTooLarge, InvalidField: a picture cannot be used; says which and why.
         """
+        started = time.perf_counter()
+        fitted = await self._fit(spec, max_pixels)
+        telemetry.DECODE.observe(time.perf_counter() - started)
+        return fitted
+
+    async def _fit(self, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
         if isinstance(self._pictures, np.ndarray):
             return await self._fit_array(self._pictures, spec, max_pixels)
         places = self._places or [("body", "images", i) for i in range(len(self._pictures))]
