@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
+import yaml
 from tritonclient.utils import InferenceServerException
 
 import examples
@@ -285,3 +286,11 @@ def test_kserves_own_client_works(
         assert found[way]["shape"] == [3, 1, 8, 8]
         assert np.array(found[way]["values"]) == pytest.approx(expected.ravel(), abs=1e-6)
     assert "inputs of this model are latents" in found["refused"]
+
+
+def test_kserves_own_library_reads_our_manifest_whole(
+    environment: Callable[..., Path], run: Callable[..., Any]
+):
+    path = ROOT / "deploy" / "kubernetes" / "inference-service.yaml"
+    understood = run(environment("kserve", "kserve==0.21.0"), "kserve_manifest.py", path)
+    assert understood == yaml.safe_load(path.read_text())

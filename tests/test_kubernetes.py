@@ -1,0 +1,78 @@
+"""The manifests of deploy/kubernetes, held against the schemas of Kubernetes and against the service itself.
+
+That of KServe's own resource is read by KServe's library in tests/clients.
+"""
+
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from process import ROOT
+from service.app import create_app
+from service.settings import Settings
+
+FOLDER = ROOT / "deploy" / "kubernetes"
+VERSIONS = ("1.29", "1.33", "1.37")
+"""Of Kubernetes, old and new."""
+
+DOCUMENTS: dict[str, dict[str, Any]] = {
+    path.stem: yaml.safe_load(path.read_text()) for path in FOLDER.glob("*.yaml")
+}
+OURS = ("deployment", "service", "autoscaler")
+
+
+def pods() -> list[dict[str, Any]]:
+    """The containers of the deployment and of KServe's resource."""
+    deployment = DOCUMENTS["deployment"]["spec"]["template"]["spec"]
+    return [*deployment["containers"], *DOCUMENTS["inference-service"]["spec"]["predictor"]["containers"]]
+
+
+def test_all_manifests_are_known():
+    assert set(DOCUMENTS) == {*OURS, "inference-service"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", OURS)
+def test_a_manifest_obeys_its_schema(name: str, version: str):
+    kubernetes_validate.validate(DOCUMENTS[name], version, strict=True)
+
+
+def test_an_unknown_field_would_be_found():
+    spoilt = {**DOCUMENTS["service"], "spec": {**DOCUMENTS["service"]["spec"], "prots": []}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(spoilt, VERSIONS[0], strict=True)
+
+
+@pytest.mark.parametrize("container", pods(), ids=lambda container: container["name"])
+def test_what_a_container_is_told_is_what_the_service_knows(container: dict[str, Any]):
+    paths = {route.path for route in flat(create_app(Settings()).routes) if hasattr(route, "path")}
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        if probe in container:
+            assert container[probe]["httpGet"]["path"] in paths
+    names = {one["name"] for one in container["env"]} - {"STORAGE_URI"}
+    assert names <= {f"LATENT_{name.upper()}" for name in Settings.model_fields}
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_the_pieces_name_each_other():
+    deployment, service, scaler = (DOCUMENTS[name] for name in OURS)
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert service["spec"]["ports"][0]["targetPort"] in {port["name"] for port in container["ports"]}
+    grace = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    environment = {one["name"]: one["value"] for one in container["env"]}
+    assert grace > float(environment["LATENT_DRAIN_DELAY_S"]) + Settings().request_timeout_s
+
+
+def flat(routes: Any) -> list[Any]:
+    """Routes, also those of routers that are kept as they are."""
+    found: list[Any] = []
+    for route in routes:
+        inner = getattr(route, "original_router", None)
+        found += flat(inner.routes) if inner else [route]
+    return found
