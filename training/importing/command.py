@@ -42,7 +42,7 @@ def import_source(options: argparse.Namespace, say: Callable[[str], None]) -> Pa
         OSError: the disk is full or read-only; nothing is left behind.
     """
     source = READERS[options.kind](options)
-    offered = sorted({key.partition(".")[0] for key in source.operations})
+    offered = list(dict.fromkeys(key.partition(".")[0] for key in source.operations))
     for operation in options.default_for:
         if operation not in offered:
             raise SourceError(f"--default-for {operation}: this source offers {', '.join(offered)}")
