@@ -14,7 +14,8 @@ from training.importing import cyclegan, diffusers_folder, pythae, python_object
 from training.importing.inputs import real_images
 from training.importing.source import ImageFormat, Source, SourceError
 from training.importing.trial import Trial, preview, try_out
-from training.package import commit, golden, graph_files, graph_spec, library_versions, write
+from training.package import golden, graph_files, graph_spec, write
+from training.provenance import commit, library_versions
 from training.sheets import COLUMNS, grid, png_file
 
 READERS: dict[str, Callable[[argparse.Namespace], Source]] = {
