@@ -204,6 +204,7 @@ class Manifest(Section):
                 raise ValueError(f"default_for names {operation}, which operations lacks")
         if self.latent is None and {"encode", "decode", "generate"} & set(offered):
             raise ValueError("latent: needed by encode, decode and generate")
+        self._check_free_latent(offered)
         for key, graph in self.graphs().items():
             self._check_tensors(key, graph)
         if self.null_label and self.null_label.casefold() in map(
@@ -212,7 +213,6 @@ class Manifest(Section):
             raise ValueError("null_label: needs classes, none of which has its name")
         if self.reference and "encode" not in offered:
             raise ValueError("reference: needs encode")
-        self._check_free_latent(offered)
         for needed in self.needed_files():
             if needed not in self.files:
                 raise ValueError(f"files lacks {needed}")

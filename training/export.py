@@ -115,16 +115,22 @@ def _serialised(
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            module,
-            tuple(value[:4] for value in inputs.values()),
-            dynamo=True,
-            input_names=list(inputs),
-            output_names=list(outputs),
-            dynamic_shapes=tuple(dict.fromkeys((0, *free.get(name, ())), varies) for name in inputs),
-            opset_version=OPSET,
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                module,
+                tuple(value[:4] for value in inputs.values()),
+                dynamo=True,
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_shapes=tuple(dict.fromkeys((0, *free.get(name, ())), varies) for name in inputs),
+                opset_version=OPSET,
+                verbose=False,
+            )
+        except Exception as error:  # tracing runs the module's code, and raises what that raises
+            raise ExportError(
+                f"{type(module).__name__} cannot become a graph ({type(error).__name__}): "
+                "its code branches on values, or uses an operator that ONNX lacks"
+            ) from error
     assert program is not None
     return program.model_proto.SerializeToString()
 

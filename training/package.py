@@ -7,12 +7,9 @@ service's own, so the preview of a generator is exactly what `POST /generate {"s
 from __future__ import annotations
 
 import io
-import platform
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -34,6 +31,7 @@ from training.evaluate import Metrics
 from training.experiment import dataset_of
 from training.export import ExportedGraph, export
 from training.inference import batched
+from training.provenance import commit, library_versions
 from training.recipes.recipe import Recipe
 from training.reference import reference
 from training.run import RunProgress, RunRecord
@@ -42,7 +40,6 @@ from training.sheets import COLUMNS, SHEET_IMAGES, grid, png_file, sheet
 CheckpointError = checkpoint.CheckpointError
 OPERATIONS = get_args(Operation)
 NAME = NAME_PATTERN
-LIBRARIES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime", "pillow", "scikit-learn")
 ROWS = 64
 OUTPUTS = {
     "encode": ("latents", "logvar"),
@@ -299,22 +296,3 @@ def _tensor_spec(name: str, value: NDArray[Any], graph: ExportedGraph) -> dict[s
     free = graph.free.get(name, ())
     shape = [None if axis in free else length for axis, length in enumerate(value.shape)]
     return {"name": name, "dtype": str(value.dtype), "shape": shape[1:]}
-
-
-def library_versions(*others: str) -> dict[str, str]:
-    """Return the versions of Python, of the libraries that made a checkpoint, and of `others`."""
-    return {"python": platform.python_version()} | {name: version(name) for name in (*LIBRARIES, *others)}
-
-
-def commit() -> str | None:
-    """Return the git commit of the code, with a plus where files were changed; None outside a checkout."""
-    try:
-        head = _git("rev-parse", "HEAD")
-        return head + ("+" if _git("status", "--porcelain", "training") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], capture_output=True, text=True, check=True)  # noqa: S603, S607
-    return done.stdout.strip()

@@ -87,10 +87,10 @@ def test_models_of_pythae(environment: Callable[..., Path], run: Callable[..., A
     python = environment("pythae", *PYTHAE, borrow=True)
     run(python, "pythae_models.py", tmp_path, tmp_path / "out.npz")
     expected = np.load(tmp_path / "out.npz")
-    for name, offered in (("ae", 2), ("vae", 3)):
+    for name, offered in (("ae", 2), ("vae", 3), ("mnist", 3)):
         folder = run_import(python, "pythae", tmp_path / name, tmp_path / "checkpoints")
         assert len(checkpoint.read(folder).manifest.offers()) == offered
-        found = run_graph(folder, "encode", images=expected["images"])
+        found = run_graph(folder, "encode", images=expected[f"{name}.inputs"])
         found |= run_graph(folder, "decode", latents=expected[f"{name}.latents"])
         for key, array in found.items():
             assert off(array, expected[f"{name}.{key}"]) < 1e-4, key

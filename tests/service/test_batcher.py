@@ -48,7 +48,12 @@ class Bench:
     """A batcher before a tiny graph."""
 
     def __init__(
-        self, threads: Threads, key: str = "decode", queue_rows: int = 10_000, **options: Any
+        self,
+        threads: Threads,
+        key: str = "decode",
+        queue_rows: int = 10_000,
+        row_values: int | None = None,
+        **options: Any,
     ) -> None:
         manifest, files = describe_tiny(**options)
         operations = manifest["operations"]
@@ -64,6 +69,7 @@ class Bench:
             threads=threads,
             overseer=Overseer(60),
             metrics=GraphMetrics("bench", key),
+            row_values=row_values,
         )
 
     def run(self, inputs: Arrays, deadline_s: float = math.inf) -> "asyncio.Task[Arrays]":
@@ -142,6 +148,17 @@ async def test_batch_goes_to_the_thread_whole_where_cutting_it_costs_much(thread
     await asyncio.gather(*(bench.run(latents(1)) for _ in range(20)))
     assert bench.engine.runs == [20]
     assert threading.get_ident() not in bench.engine.threads
+
+
+async def test_image_larger_than_the_one_that_was_timed_goes_to_the_thread(threads: Threads):
+    """64 pixels took 1 ms, so 64 times as many are expected to take 64 ms."""
+    bench = Bench(threads, key="encode", row_values=64, size=None, operations=("encode",))
+    bench.batcher._run_time = RunTime(1e-3, 1, 1e-3)
+    await bench.run({"images": np.zeros((1, 1, 8, 8), np.float32)})
+    assert bench.engine.threads == {threading.get_ident()}
+    bench.batcher._run_time = RunTime(1e-3, 32, 32e-3)
+    await bench.run({"images": np.zeros((1, 1, 64, 64), np.float32)})
+    assert len(bench.engine.threads) == 2
 
 
 async def test_run_that_turns_out_long_moves_to_the_thread(threads: Threads):

@@ -84,17 +84,18 @@ def test_the_service_generates_with_it(workplace: Path):
 
 
 def test_a_pickled_network_is_never_read(workplace: Path, capsys: pytest.CaptureFixture[str]):
+    """Its weights could be those of a default network, but what is between them is not known."""
     folder = save(workplace / "custom", tensors_of(has_variance=True), uses_default_encoder=False)
     (folder / "encoder.pkl").write_bytes(pickle.dumps(print))
     assert run_import(folder) == 1
-    assert "pickled encoder, which could run code" in capsys.readouterr().err
+    assert "pickled beside them, which could run code and are not read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("change", "config", "said"),
     [
         ({"iaf_flow.net.weight": torch.zeros(1)}, {}, "weights of decoder, encoder, iaf_flow"),
-        ({"encoder.layers.0.0.weight": torch.zeros(8, 1, 3, 3)}, {}, "not the perceptrons"),
+        ({"encoder.layers.0.0.weight": torch.zeros(8, 1, 3, 3)}, {}, "neither the perceptrons"),
         ({"encoder.layers.1.0.weight": torch.zeros(8, 8)}, {}, "has besides layers.1.0.weight"),
         ({}, {"latent_dim": 4}, "has other shapes for embedding.weight"),
         ({}, {"input_dim": [30]}, "input_dim as [channels, height, width]"),

@@ -41,6 +41,11 @@ class Fixed(nn.Module):
         return images.reshape(-1, 3, 24, 28).flip(1)
 
 
+class Branching(nn.Module):
+    def forward(self, images):
+        return images if images.mean() > 0 else -images
+
+
 class Whole(nn.Module):
     def forward(self, images):
         return images.mean((1, 2, 3))
@@ -106,6 +111,11 @@ def test_a_module_by_itself_does_one_operation(workplace: Path, module: str):
         ),
         ("Whole", ["--operation", "decode", "--latent", "4", "--size", "8"], "decode fails on 4 in float32"),
         ("Autoencoder", ["--operation", "encode", "generate", "--latent", "4"], "no method generate"),
+        (
+            "Branching",
+            ["--operation", "translate", "--domains", "a", "b", "--size", "8"],
+            "Branching cannot become a graph",
+        ),
         ("number", ["--operation", "encode", "--latent", "4"], "is of type int; an nn.Module"),
         ("nothing", ["--operation", "encode", "--latent", "4"], "cannot be imported"),
         ("negative", ["--operation", "encode", "--latent", "4", "--range", "1", "0"], "the larger one"),

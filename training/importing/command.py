@@ -14,7 +14,8 @@ from training.importing import cyclegan, diffusers_folder, pythae, python_object
 from training.importing.inputs import real_images
 from training.importing.source import ImageFormat, Source, SourceError
 from training.importing.trial import Trial, preview, try_out
-from training.package import commit, golden, graph_files, graph_spec, library_versions, write
+from training.package import golden, graph_files, graph_spec, write
+from training.provenance import commit, library_versions
 from training.sheets import COLUMNS, grid, png_file
 
 READERS: dict[str, Callable[[argparse.Namespace], Source]] = {
@@ -42,7 +43,7 @@ def import_source(options: argparse.Namespace, say: Callable[[str], None]) -> Pa
         OSError: the disk is full or read-only; nothing is left behind.
     """
     source = READERS[options.kind](options)
-    offered = sorted({key.partition(".")[0] for key in source.operations})
+    offered = list(dict.fromkeys(key.partition(".")[0] for key in source.operations))
     for operation in options.default_for:
         if operation not in offered:
             raise SourceError(f"--default-for {operation}: this source offers {', '.join(offered)}")

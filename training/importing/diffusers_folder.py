@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from training.importing import weights
-from training.importing.source import ImageFormat, LatentFormat, Source, SourceError, check_channels, ready
+from training.importing.source import ImageFormat, LatentFormat, Source, SourceError, check_channels
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -85,7 +85,7 @@ def read(folder: Path) -> Source:
             f"{folder.name} has no {WEIGHTS}; weights that are pickled are not read: "
             "save_pretrained(folder, safe_serialization=True) writes them as tensors"
         )
-    autoencoder = ready(_load(folder, kind))
+    autoencoder = _load(folder, kind)
     channels = check_channels(_number(config, "in_channels"), _number(config, "out_channels"))
     encode = ENCODERS[kind](autoencoder)
     with torch.inference_mode():
@@ -122,8 +122,12 @@ def _load(folder: Path, kind: str) -> nn.Module:
         raise SourceError("diffusers is not installed: pip install -e '.[import]'") from None
     try:
         loaded: nn.Module = getattr(diffusers, kind).from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
+            folder,
+            torch_dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            low_cpu_mem_usage=False,
         )
     except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
         raise SourceError(f"diffusers cannot load {folder.name} ({type(error).__name__})") from None
-    return loaded
+    return loaded.eval().requires_grad_(requires_grad=False)

@@ -12,7 +12,7 @@ MAX_PIXELS = 1024 * 1024
 KINDS = {
     "diffusers": "an autoencoder's folder of diffusers: AutoencoderKL, AutoencoderTiny or VQModel",
     "cyclegan": "one generator that pytorch-CycleGAN-and-pix2pix saved, or two for both directions",
-    "pythae": "a model's folder of pythae, with the networks that it builds by default",
+    "pythae": "a model's folder of pythae, with its default networks or its convolutions for MNIST",
     "python": "a torch module by its name in Python, package.module:attribute; runs its code",
 }
 

@@ -1,17 +1,28 @@
 """Model folders of pythae: model_config.json and model.pt. Pickled networks beside them are never read.
 
-That leaves models whose networks are the ones pythae builds by default.
+So the networks are rebuilt from the names and shapes of their weights, which are those of pythae's default
+perceptrons or of its convolutions for MNIST.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import JsonValue
 from torch import Tensor, nn
 
 from training.importing import weights
 from training.importing.source import ImageFormat, LatentFormat, Source, SourceError, check_channels, ready
-from training.networks.pythae import PerceptronDecoder, PerceptronEncoder
+from training.networks.pythae import (
+    MNIST,
+    ConvolutionalDecoder,
+    ConvolutionalEncoder,
+    PerceptronDecoder,
+    PerceptronEncoder,
+)
+
+Tensors = dict[str, Tensor]
 
 UNUSED = ("discriminator",)
 """Networks that were needed for training alone."""
@@ -27,23 +38,18 @@ def read(folder: Path) -> Source:
     """
     config = weights.read_config(folder / "model_config.json")
     name = str(config.get("name") or "unknown").removesuffix("Config")
-    for half in ("encoder", "decoder"):
-        if (folder / f"{half}.pkl").exists() or config.get(f"uses_default_{half}") is False:
-            raise SourceError(
-                f"{folder.name} has a pickled {half}, which could run code and is not read; "
-                "import it with `python` from the code that defines it"
-            )
     shape, latent_dim = _shape(config.get("input_dim")), config.get("latent_dim")
     if shape is None or not isinstance(latent_dim, int) or latent_dim < 1:
         raise SourceError("model_config.json needs input_dim as [channels, height, width], and latent_dim")
     tensors = weights.read_tensors(folder / "model.pt", "model_state_dict")
     halves = _halves(tensors)
-    encoder, decoder = (
-        _encoder(halves["encoder"], shape, latent_dim),
-        _decoder(halves["decoder"], shape, latent_dim),
-    )
+    try:
+        encoder = _encoder(halves["encoder"], shape, latent_dim, _is_default(config, "encoder"))
+        decoder = _decoder(halves["decoder"], shape, latent_dim, _is_default(config, "decoder"))
+    except SourceError as error:
+        raise SourceError(f"{error}{_pickled(folder)}") from None
     operations: dict[str, nn.Module] = {"encode": encoder, "decode": decoder}
-    if encoder.log_var is not None:
+    if any(name.startswith("log_var") for name in halves["encoder"]):
         operations["generate"] = decoder
     return Source(
         family=name,
@@ -62,7 +68,7 @@ def _shape(found: object) -> tuple[int, int, int] | None:
     return None
 
 
-def _halves(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+def _halves(tensors: Tensors) -> dict[str, Tensors]:
     """Return the weights of encoder and decoder.
 
     Raises:
@@ -76,28 +82,56 @@ def _halves(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     return {name: weights.without_prefix(tensors, f"{name}.") for name in names}
 
 
-def _encoder(tensors: dict[str, Tensor], shape: tuple[int, int, int], latent_dim: int) -> PerceptronEncoder:
-    network = PerceptronEncoder(
-        shape, latent_dim, _hidden(tensors), has_variance=any(name.startswith("log_var") for name in tensors)
+def _pickled(folder: Path) -> str:
+    """Return what to say of networks that are pickled beside the weights."""
+    if not any((folder / f"{half}.pkl").exists() for half in ("encoder", "decoder")):
+        return ""
+    return (
+        "; its own ones are pickled beside them, which could run code and are not read: "
+        "use `import python` with the code that defines them"
     )
-    weights.load(network, tensors, "pythae's default encoder")
-    ready(network)
-    return network
 
 
-def _decoder(tensors: dict[str, Tensor], shape: tuple[int, int, int], latent_dim: int) -> nn.Module:
-    network = PerceptronDecoder(shape, latent_dim, _hidden(tensors))
-    weights.load(network, tensors, "pythae's default decoder")
+def _is_default(config: Mapping[str, JsonValue], half: str) -> bool:
+    """Say whether pythae built a network itself; early versions did not note it."""
+    return config.get(f"uses_default_{half}") is not False
+
+
+def _encoder(tensors: Tensors, shape: tuple[int, int, int], latent_dim: int, is_default: bool) -> nn.Module:
+    has_variance = any(name.startswith("log_var") for name in tensors)
+    if _is_convolutional(tensors, "layers.0.0.weight") and shape == MNIST:
+        network: nn.Module = ConvolutionalEncoder(latent_dim, has_variance)
+        weights.load(network, tensors, "pythae's convolutional encoder for MNIST")
+    else:
+        network = PerceptronEncoder(shape, latent_dim, _hidden(tensors, is_default), has_variance)
+        weights.load(network, tensors, "pythae's default encoder")
     return ready(network)
 
 
-def _hidden(tensors: dict[str, Tensor]) -> int:
+def _decoder(tensors: Tensors, shape: tuple[int, int, int], latent_dim: int, is_default: bool) -> nn.Module:
+    if _is_convolutional(tensors, "layers.1.0.weight") and shape == MNIST:
+        network: nn.Module = ConvolutionalDecoder(latent_dim)
+        weights.load(network, tensors, "pythae's convolutional decoder for MNIST")
+    else:
+        network = PerceptronDecoder(shape, latent_dim, _hidden(tensors, is_default))
+        weights.load(network, tensors, "pythae's default decoder")
+    return ready(network)
+
+
+def _is_convolutional(tensors: Tensors, name: str) -> bool:
+    return name in tensors and tensors[name].ndim == 4
+
+
+def _hidden(tensors: Tensors, is_default: bool) -> int:
     """Return the width of the hidden layer.
 
     Raises:
-        SourceError: the first layer is not a perceptron's.
+        SourceError: the first layer is not a perceptron's, or the perceptron is somebody's own.
     """
     first = tensors.get("layers.0.0.weight")
-    if first is None or first.ndim != 2:
-        raise SourceError("its networks are not the perceptrons that pythae builds by default")
+    if first is None or first.ndim != 2 or not is_default:
+        raise SourceError(
+            "its networks are neither the perceptrons that pythae builds by default "
+            "nor its convolutions for MNIST"
+        )
     return first.shape[0]

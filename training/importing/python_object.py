@@ -59,10 +59,11 @@ def read(
     needs_latent = [one for one in operations if one != "translate"]
     if needs_latent and latent is None:
         raise SourceError(f"--latent is needed for {', '.join(needs_latent)}: its axes, such as 16 or 4 8 8")
-    keys = {
-        f"translate.{to or (domains or ('', ''))[1]}" if one == "translate" else one for one in operations
+    target = to or (domains[1] if domains else "")
+    found = {
+        f"translate.{target}" if one == "translate" else one: _operation(module, one, len(operations))
+        for one in operations
     }
-    found = {key: _operation(module, key.partition(".")[0], len(operations)) for key in sorted(keys)}
     return Source(
         family=type(module).__name__,
         title=f"{type(module).__name__} of {name}",

@@ -109,28 +109,26 @@ def latent_shape(source: Source, size: tuple[int, int]) -> tuple[int, ...]:
 
 
 def preview(source: Source, pictures: Tensor) -> Tensor:
-    """Return what to show of the networks, (N, C, H, W) in [0, 1].
+    """Return what to show of the networks, (N, C, H, W) in [0, 1]."""
+    size = pictures.shape[2], pictures.shape[3]
+    count = max(4, min(SHOWN, SHOWN_PIXELS // (2 * size[0] * size[1])))
+    rows = _shown(source, to_range(pictures[:count], source.image.value_range))
+    return to_unit(torch.stack(rows, dim=1).flatten(0, 1), source.image.value_range)
 
-    That is pictures, each followed by what becomes of it, or else what becomes of random latents.
-    """
-    value_range, size = source.image.value_range, (pictures.shape[2], pictures.shape[3])
-    shown = max(4, min(SHOWN, SHOWN_PIXELS // (2 * size[0] * size[1])))
-    steps = [network for key, network in source.operations.items() if key.startswith("translate.")]
-    if {"encode", "decode"} <= set(source.operations):
-        steps = [source.operations["encode"], source.operations["decode"]]
-    if not steps:
-        (latents,) = random_inputs("decode", source, shown, size).values()
-        makes = source.operations.get("decode") or source.operations.get("generate")
-        return to_unit(run(makes, latents), value_range) if makes else to_range(pictures[:shown], (0, 1))
-    given = to_range(pictures[:shown], value_range)
-    rows = [given, run(steps[0], given)]
-    if len(steps) > 1:
-        rows = (
-            [given, run(steps[1], rows[1])]
-            if "encode" in source.operations
-            else [*rows, run(steps[1], rows[1])]
-        )
-    return to_unit(torch.stack(rows, dim=1).flatten(0, 1), value_range)
+
+def _shown(source: Source, given: Tensor) -> list[Tensor]:
+    """Return images, and what becomes of them step by step; or else what becomes of random latents."""
+    networks = source.operations
+    if {"encode", "decode"} <= set(networks):
+        return [given, run(networks["decode"], run(networks["encode"], given))]
+    rows = [given]
+    for key, network in networks.items():
+        if key.startswith("translate."):
+            rows.append(run(network, rows[-1]))
+        elif key in ("decode", "generate"):
+            (latents,) = random_inputs(key, source, len(given), (given.shape[2], given.shape[3])).values()
+            return [run(network, latents)]
+    return rows
 
 
 def _free_axes(source: Source) -> Free:
