@@ -64,9 +64,8 @@ def encode(
 
 
 def decode(session: Session, latents: ArrayLike, *, model: str | None = None) -> Steps[Images]:
-    """Make a picture of each latent; they come as flat rows or in their shape, (N, ...)."""
+    """Make a picture of each latent; they come in their shape, (N, ...), or of one size as flat rows too."""
     rows = np.asarray(latents, np.float32)
-    rows = rows.reshape(len(rows), -1)
     known = (yield from limits(session)) if len(rows) > 1 else None
     most = len(rows)
     if known:

@@ -151,7 +151,7 @@ class ModelInfo:
     operations: list[str]
     classes: list[str] | None
     domains: list[str] | None
-    latent_shape: tuple[int, ...] | None
+    latent_shape: tuple[int | None, ...] | None
     image_shape: tuple[int, int | None, int | None] | None
     """Channels, height, width; None where any multiple of the stride is accepted."""
 

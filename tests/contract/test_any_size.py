@@ -11,6 +11,7 @@ import pytest
 from problems import check_problem
 from process import ServiceProcess
 from service import png
+from service.client import Client
 from tiny import write_tiny
 
 RNG = np.random.default_rng(0)
@@ -127,6 +128,16 @@ def test_the_other_routes_work_or_say_why_not(client: httpx.Client):
         "one size" in check_problem(ask(client, "/compare", a=pair, b=larger), 422, "invalid-field")["detail"]
     )
     check_problem(ask(client, "/neighbours", images=pair), 409, "operation-not-offered")
+
+
+def test_the_python_client_sends_latents_back_in_their_shape(service: ServiceProcess):
+    pixels = RNG.integers(0, 256, (2, 12, 20), np.uint8)
+    with Client(service.url) as client:
+        latents = client.encode(pixels, model="free").latents
+        assert latents.shape == (2, 2, 3, 5)
+        assert client.decode(latents, model="free").images.shape == (2, 12, 20)
+        (known,) = client.models()
+        assert known.latent_shape == (2, None, None)
 
 
 def test_the_open_inference_protocol_knows_free_axes(client: httpx.Client):
