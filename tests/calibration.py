@@ -19,6 +19,7 @@ from sklearn.datasets import load_digits
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from service import checkpoint, comparison, divergences
+from service.permutations import Samples
 from service.reference import Reference
 from training.data import fashion_mnist
 from training.reference import HELD_OUT
@@ -87,7 +88,7 @@ def alarms(model: Shipped, pixels: Pixels, rounds: int) -> tuple[float, float]:
     known = comparison.sample(model.reference)
     rng = np.random.default_rng(1)
     found = [
-        divergences.mmd(latents[rng.choice(len(latents), IMAGES, replace=False)], known).p_value
+        divergences.mmd(Samples(latents[rng.choice(len(latents), IMAGES, replace=False)], known)).p_value
         < SIGNIFICANCE
         for _ in range(rounds)
     ]

@@ -26,7 +26,7 @@ COLOURS = 128
 CHANGES, FRAMES = 100, 120
 
 DRAG = """async (changes) => {
-    const bar = document.querySelector('input[type=range]');
+    const bar = document.querySelector('.bars input[type=range]');
     const picture = document.querySelector('img[alt="the picture its latent gives"]');
     const times = [];
     for (let i = 0; i < changes; i++) {
@@ -67,6 +67,8 @@ def open_panel(browser: Browser, url: str, panel: str, size: ViewportSize) -> Pa
     page = browser.new_page(viewport=size, color_scheme="light" if size is WIDE else "dark")
     page.goto(f"{url}/playground#{panel}")
     page.locator("main h1").wait_for()
+    if panel == "latents":
+        page.locator(".bars input[type=range]").first.wait_for()
     if panel == "compare":
         page.get_by_role("region", name="Set A").get_by_role("button", name="The samples").click()
         page.locator(".verdict").wait_for()

@@ -184,7 +184,19 @@ def test_resuming_over_changed_data_is_refused(fitted: Fitted, capsys: pytest.Ca
 
 
 def test_ctrl_c_saves_and_resume_ends_where_the_unbroken_run_does(workplace: Path):
-    words = ["fit", "vae", "--path", str(FASHION), "--updates", "40", "--batch-size", "64", "--name"]
+    words = [
+        "fit",
+        "vae",
+        "--path",
+        str(FASHION),
+        "--updates",
+        "40",
+        "--batch-size",
+        "64",
+        "--width",
+        "8",
+        "--name",
+    ]
     command = [sys.executable, "-m", "training", *words, "broken"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from service import divergences as numpy_divergences
+from service.permutations import Samples
 from training import divergences, two_samples
 from training.axioms import axioms, distances
 from training.randomness import generator
@@ -19,7 +20,7 @@ def samples() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_neighbour_estimates_equal_the_services(samples):
     a, b = samples
-    expected = numpy_divergences.kl(a.numpy(), b.numpy(), 0).value
+    expected = numpy_divergences.kl(Samples(a.numpy(), b.numpy(), 0)).value
     assert two_samples.kl_neighbours(a, b) == pytest.approx(expected, rel=1e-9)
     expected = numpy_divergences.js(a.numpy(), b.numpy(), 0).value
     assert two_samples.js_neighbours(a, b) == pytest.approx(expected, rel=1e-9)
@@ -34,7 +35,7 @@ def test_both_permutation_tests_agree_on_mmd_and_with_the_service(samples):
     other, slow_p = two_samples.permutation_test(
         lambda x, y: divergences.mmd(x, y, kernel).item(), a, b, 1000, generator(0, "two")
     )
-    expected = numpy_divergences.mmd(a.numpy(), b.numpy())
+    expected = numpy_divergences.mmd(Samples(a.numpy(), b.numpy()))
     assert value == pytest.approx(other, rel=1e-9)
     assert value == pytest.approx(expected.value, rel=1e-3)
     spread = 4 * math.sqrt(2 * p * (1 - p) / 1000)
