@@ -22,7 +22,7 @@ def test_neighbour_estimates_equal_the_services(samples):
     a, b = samples
     expected = numpy_divergences.kl(Samples(a.numpy(), b.numpy(), 0)).value
     assert two_samples.kl_neighbours(a, b) == pytest.approx(expected, rel=1e-9)
-    expected = numpy_divergences.js(a.numpy(), b.numpy(), 0).value
+    expected = numpy_divergences.js(Samples(a.numpy(), b.numpy(), 0)).value
     assert two_samples.js_neighbours(a, b) == pytest.approx(expected, rel=1e-9)
 
 
