@@ -39,6 +39,14 @@ def test_a_manifest_obeys_its_schema(name: str, version: str):
     kubernetes_validate.validate(DOCUMENTS[name], version, strict=True)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_pod_that_kserve_makes_obeys_its_schema(version: str):
+    predictor = DOCUMENTS["inference-service"]["spec"]["predictor"]
+    spec = {name: predictor[name] for name in ("containers", "volumes")}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "latent-service"}, "spec": spec}
+    kubernetes_validate.validate(pod, version, strict=True)
+
+
 def test_an_unknown_field_would_be_found():
     spoilt = {**DOCUMENTS["service"], "spec": {**DOCUMENTS["service"]["spec"], "prots": []}}
     with pytest.raises(kubernetes_validate.ValidationError):

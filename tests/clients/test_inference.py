@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
-import yaml
 from tritonclient.utils import InferenceServerException
 
 import examples
@@ -292,5 +291,5 @@ def test_kserves_own_library_reads_our_manifest_whole(
     environment: Callable[..., Path], run: Callable[..., Any]
 ):
     path = ROOT / "deploy" / "kubernetes" / "inference-service.yaml"
-    understood = run(environment("kserve", "kserve==0.21.0"), "kserve_manifest.py", path)
-    assert understood == yaml.safe_load(path.read_text())
+    unknown = run(environment("kserve", "kserve==0.21.0"), "kserve_manifest.py", path)
+    assert unknown == []
