@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
@@ -132,7 +133,17 @@ def _serialised(
                 "its code branches on values, or uses an operator that ONNX lacks"
             ) from error
     assert program is not None
-    return program.model_proto.SerializeToString()
+    return _without_notes(program.model_proto)
+
+
+def _without_notes(model: onnx.ModelProto) -> bytes:
+    """Return a graph without what its exporter noted on it: where the code of each node is, with paths."""
+    for graph in (model.graph, *model.functions):
+        del graph.metadata_props[:]
+        for part in (*graph.node, *graph.value_info, *getattr(graph, "initializer", ())):
+            del part.metadata_props[:]
+            part.doc_string = ""
+    return model.SerializeToString()
 
 
 def opened(model: bytes) -> onnxruntime.InferenceSession:

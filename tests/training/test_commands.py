@@ -73,6 +73,9 @@ def test_fit_leaves_a_checkpoint_the_service_can_read(recipe: str, operation: st
     assert all(value <= 1e-4 for value in found.manifest.parity.values())
     assert all(graph.preferred_batch >= 8 for graph in found.manifest.graphs().values())
     assert {"README.md", "preview.png", "weights.safetensors"} <= set(found.manifest.files)
+    assert not any(
+        str(ROOT).encode() in graph or b"site-packages" in graph for graph in found.graphs.values()
+    )
     assert (workplace / "runs" / "tried" / "sheets" / "final.png").is_file()
 
 
