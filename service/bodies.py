@@ -76,7 +76,7 @@ async def read_pictures(
     chosen = parse_options(options, query, "query")
     if kind == NDJSON:
         return chosen, PictureLines(request)
-    raw = await _read_some(request)
+    raw = await read_some(request)
     if kind == ZIP:
         most_bytes = state.settings(request).max_body_bytes
         return chosen, Upload(await asyncio.to_thread(archives.read, raw, limit, most_bytes))
@@ -101,7 +101,7 @@ async def read_latents(request: Request) -> tuple[DecodeOptions, Rows, Shape | N
         check_count(len(body.latents), limit, "latents")
         return body, body.latents, None if body.shape is None else tuple(body.shape)
     options = parse_options(DecodeOptions, request.query_params.multi_items(), "query")
-    raw = await _read_some(request)
+    raw = await read_some(request)
     array = cast(NDArray[np.float32], npy.read(raw, np.float32, dimensions=(2, 3, 4, 5)))
     check_count(len(array), limit, "latents")
     return options, array.reshape(len(array), -1), None if array.ndim == 2 else array.shape[1:]
@@ -147,7 +147,12 @@ async def read(request: Request) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def _read_some(request: Request) -> bytes:
+async def read_some(request: Request) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        BadRequest: it is empty.
+    """
     raw = await read(request)
     if not raw:
         raise BadRequest("The body is empty.")

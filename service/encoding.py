@@ -1,7 +1,7 @@
 """From the pictures of a request to their latents.
 
 routes/interpolate, neighbours, compare -> latents_of -> Upload.tensor -> Model.run
-routes/encode, protocols -> Model.run -> draw
+routes/encode, protocols -> encode -> Model.run, Windows.add -> draw
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from service import latents, sampling
 from service.errors import InferenceFailed, InvalidField
 from service.manifest import Manifest
 from service.model import Model
-from service.state import deadline_s, settings
+from service.state import deadline_s, settings, windows
 from service.uploads import Upload
 
 
@@ -30,6 +30,19 @@ async def latents_of(request: Request, model: Model, upload: Upload) -> NDArray[
     pictures = await upload.tensor(model.manifest.image, settings(request).max_image_pixels)
     outputs = await model.run("encode", {"images": pictures}, deadline_s(request))
     return latents.flat(outputs["latents"])
+
+
+async def encode(
+    request: Request, model: Model, pictures: NDArray[np.float32], deadline_s: float
+) -> dict[str, NDArray[Any]]:
+    """Return what `encode` gives for fitted pictures (N, C, H, W), and note the latents for the drift.
+
+    Raises:
+        QueueFull, DeadlineExceeded, InferenceFailed: see `Model.run`.
+    """
+    outputs = await model.run("encode", {"images": pictures}, deadline_s)
+    windows(request).add(model, outputs["latents"])
+    return outputs
 
 
 def draw(outputs: dict[str, NDArray[Any]], seeds: list[int], model: Manifest) -> NDArray[np.float32]:

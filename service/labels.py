@@ -7,6 +7,12 @@ from collections.abc import Sequence
 from service.errors import InvalidField, Location
 
 
+def find(label: str, names: Sequence[str]) -> int | None:
+    """Return the index in `names` of the class that `label` names, in any case; None where there is none."""
+    wanted = label.casefold()
+    return next((i for i, name in enumerate(names) if name.casefold() == wanted), None)
+
+
 def index(label: str | int, names: Sequence[str], loc: Location) -> int:
     """Return the index in `names` of the class that `label` names, in any case, or is.
 
@@ -17,8 +23,7 @@ def index(label: str | int, names: Sequence[str], loc: Location) -> int:
         if 0 <= label < len(names):
             return label
     else:
-        wanted = label.casefold()
-        for i, name in enumerate(names):
-            if name.casefold() == wanted:
-                return i
+        found = find(label, names)
+        if found is not None:
+            return found
     raise InvalidField.at(loc, f"no such class; known are {', '.join(names)}, or 0 to {len(names) - 1}")

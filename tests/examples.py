@@ -7,10 +7,15 @@ import re
 from process import ROOT
 
 
+def blocks(document: str, language: str) -> list[str]:
+    """Return the blocks of a file in docs/ that are in a language."""
+    text = (ROOT / "docs" / document).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
 def python(document: str) -> list[str]:
     """Return the Python blocks of a file in docs/."""
-    text = (ROOT / "docs" / document).read_text()
-    return re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    return blocks(document, "python")
 
 
 def run(example: str, url: str | None = None) -> str:

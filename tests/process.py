@@ -7,6 +7,7 @@ home folder: its end checks that.
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -29,6 +30,14 @@ def wait_until(condition: Callable[[], object], what: str, limit_s: float = 10) 
     while not condition():
         assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
         time.sleep(0.01)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def is_alive(pid: int) -> bool:

@@ -23,7 +23,7 @@ def lines() -> Iterator[str]:
     """Yield every route as `POST /decode application/json -> application/json, image/png`."""
     app = create_app(Settings())
     paths = openapi.document(app)["paths"]
-    for route in _routes(app.routes):
+    for route in routes(app.routes):
         if isinstance(route, Mount):
             yield f"MOUNT {route.path}"
         elif isinstance(route, Route):
@@ -33,11 +33,11 @@ def lines() -> Iterator[str]:
             yield f"{type(route).__name__}"
 
 
-def _routes(found: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+def routes(found: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
     """Yield routes, also those of routers that FastAPI keeps as they are."""
     for route in found:
         inner = getattr(route, "original_router", None)
-        yield from _routes(inner.routes) if inner else (route,)
+        yield from routes(inner.routes) if inner else (route,)
 
 
 def _media_types(operation: dict[str, Any] | None) -> str:

@@ -9,6 +9,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+import surface
 from process import ROOT
 from service.app import create_app
 from service.settings import Settings
@@ -55,7 +56,7 @@ def test_an_unknown_field_would_be_found():
 
 @pytest.mark.parametrize("container", pods(), ids=lambda container: container["name"])
 def test_what_a_container_is_told_is_what_the_service_knows(container: dict[str, Any]):
-    paths = {route.path for route in flat(create_app(Settings()).routes) if hasattr(route, "path")}
+    paths = {route.path for route in surface.routes(create_app(Settings()).routes) if hasattr(route, "path")}
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         if probe in container:
             assert container[probe]["httpGet"]["path"] in paths
@@ -75,12 +76,3 @@ def test_the_pieces_name_each_other():
     grace = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
     environment = {one["name"]: one["value"] for one in container["env"]}
     assert grace > float(environment["LATENT_DRAIN_DELAY_S"]) + Settings().request_timeout_s
-
-
-def flat(routes: Any) -> list[Any]:
-    """Routes, also those of routers that are kept as they are."""
-    found: list[Any] = []
-    for route in routes:
-        inner = getattr(route, "original_router", None)
-        found += flat(inner.routes) if inner else [route]
-    return found

@@ -27,7 +27,7 @@ from service.answers import Pictures
 from service.manifest import ImageSpec
 from service.model import Model
 from service.routes.plain import router as plain_router
-from service.state import deadline_s, repository, settings, windows
+from service.state import deadline_s, repository, settings
 from service.uploads import Upload
 
 router = plain_router("latent space")
@@ -57,8 +57,7 @@ async def encode(request: Request) -> Response:
 
     async def find(upload: Upload) -> dict[str, Any]:
         given = await upload.tensor(model.manifest.image, settings(request).max_image_pixels)
-        outputs = await model.run("encode", {"images": given}, deadline_s(request))
-        windows(request).add(model, outputs["latents"])
+        outputs = await encoding.encode(request, model, given, deadline_s(request))
         codes, drawn = outputs["latents"], {}
         if options.sample:
             drawn["seeds"] = seeds.spread(seed + upload.first, len(codes))

@@ -29,10 +29,7 @@ async def live(request: Request) -> Response:
 )
 async def ready(request: Request) -> Response:
     """Answer 200 while a model is served and the process is not on its way out, else 503."""
-    if drain(request).active:
-        raise NotReady("The process is about to stop; send requests elsewhere.")
-    if not repository(request).ready():
-        raise NotReady("No checkpoint is being served; GET /models says why.")
+    check_ready(request)
     listing = repository(request).listing()
     names = {state: [one.name for one in listing if one.state == state] for state in ("serving", "refused")}
     return answers.json(request, {"status": "ready", **names})
@@ -55,3 +52,15 @@ async def metrics(_: Request) -> Response:
     """Return counts and times of requests, batches and refusals, summed over the workers."""
     content, media_type = telemetry.metrics_response()
     return Response(content, headers={"content-type": media_type})
+
+
+def check_ready(request: Request) -> None:
+    """Let a request pass that may be answered here.
+
+    Raises:
+        NotReady: the process is on its way out, or no checkpoint serves.
+    """
+    if drain(request).active:
+        raise NotReady("The process is about to stop; send requests elsewhere.")
+    if not repository(request).ready():
+        raise NotReady("No checkpoint is being served; GET /models says why.")

@@ -2,23 +2,15 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import httpx
 
-from process import ROOT
+from process import ROOT, free_port
 
 MAX_INSTALLED_MB = 400
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_make_serve_in_a_fresh_clone_serves_without_torch(tmp_path: Path):

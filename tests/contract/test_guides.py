@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import examples
 from process import ROOT, ServiceProcess
 
-CLIENT, FORMATS = ((ROOT / "docs" / f"{name}.md").read_text() for name in ("client", "formats"))
-PROGRAMS = re.findall(r"^```python\n(.*?)^```", CLIENT, flags=re.MULTILINE | re.DOTALL)
-COMMANDS = re.findall(r"^```sh\n(.*?)^```", FORMATS, flags=re.MULTILINE | re.DOTALL)
+PROGRAMS = examples.blocks("client.md", "python")
+COMMANDS = examples.blocks("formats.md", "sh")
 
 
 def run(command: list[str], here: Path) -> str:

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ import httpx
 import pytest
 
 from conftest import StartService
-from process import ROOT, ServiceProcess, wait_until
+from process import ROOT, ServiceProcess, free_port, wait_until
 from tiny import write_tiny
 
 OBSERVE = ROOT / "deploy" / "observe"
@@ -35,13 +34,6 @@ def prometheus() -> str:
             pytest.fail("CI needs Prometheus")
         pytest.skip("Prometheus is not installed")
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Scraper:

@@ -20,12 +20,16 @@ PROBE = 64
 """Side of the image whose latent tells the stride."""
 
 
-class MeanAndVariance(nn.Module):
-    """The posterior of an AutoencoderKL: images -> mean and log variance."""
+class _Half(nn.Module):
+    """One way through an autoencoder."""
 
     def __init__(self, autoencoder: Any) -> None:
         super().__init__()
         self.autoencoder = autoencoder
+
+
+class MeanAndVariance(_Half):
+    """The posterior of an AutoencoderKL: images -> mean and log variance."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return both, (N, C, h, w)."""
@@ -33,12 +37,8 @@ class MeanAndVariance(nn.Module):
         return posterior.mean, posterior.logvar
 
 
-class Latents(nn.Module):
+class Latents(_Half):
     """The latents of an autoencoder without a distribution, not quantised yet: images -> latents."""
-
-    def __init__(self, autoencoder: Any) -> None:
-        super().__init__()
-        self.autoencoder = autoencoder
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (N, C, h, w)."""
@@ -46,12 +46,8 @@ class Latents(nn.Module):
         return latents
 
 
-class Images(nn.Module):
+class Images(_Half):
     """The images of latents, quantised first where the autoencoder does that."""
-
-    def __init__(self, autoencoder: Any) -> None:
-        super().__init__()
-        self.autoencoder = autoencoder
 
     def forward(self, latents: Tensor) -> Tensor:
         """Return (N, channels, H, W)."""

@@ -24,7 +24,7 @@ from service.protocols.inference.messages import Call
 from service.protocols.inference.tensors import BYTES, Tensor
 from service.repository import Repository
 from service.schemas import EncodeOptions, GenerateRequest, TranslateOptions
-from service.state import settings, windows
+from service.state import settings
 from service.uploads import Upload, from_text
 from service.validation import parse_known
 
@@ -107,8 +107,7 @@ async def _encode(
 ) -> tuple[Arrays, dict[str, int]]:
     options = parse_known(EncodeOptions, call.parameters, "parameters")
     pictures = await _pictures(request, model, call)
-    outputs: Arrays = await model.run("encode", {"images": pictures}, deadline_s)
-    windows(request).add(model, outputs["latents"])
+    outputs: Arrays = await encoding.encode(request, model, pictures, deadline_s)
     if not options.sample:
         return outputs, {}
     drawn = seeds.spread(options.seed, len(pictures))

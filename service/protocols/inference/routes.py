@@ -9,13 +9,14 @@ import orjson
 from fastapi import Request, Response
 
 from service import bodies, compression, telemetry
-from service.errors import InvalidField, NotReady, UnknownModel
+from service.errors import InvalidField, UnknownModel
 from service.manifest import TensorSpec
 from service.protocols.inference import messages, operations, statistics, tensors
 from service.protocols.inference.messages import HEADER_LENGTH, Call
 from service.protocols.inference.operations import SEPARATOR, Served
+from service.routes.health import check_ready
 from service.routes.plain import router as plain_router
-from service.state import deadline_s, drain, keys, repository, settings
+from service.state import deadline_s, keys, repository, settings
 from service.telemetry import Sums
 from service.version import VERSION
 
@@ -34,8 +35,7 @@ async def server_live(_: Request) -> Response:
 @router.get("/v2/health/ready", include_in_schema=False)
 async def server_ready(request: Request) -> Response:
     """Answer 200 while a model is served and the process is not on its way out, else 503."""
-    if drain(request).active or not repository(request).ready():
-        raise NotReady
+    check_ready(request)
     return _json({"ready": True})
 
 

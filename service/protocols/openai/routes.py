@@ -13,7 +13,7 @@ import orjson
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import bodies, encoding, generation, images, uploads
+from service import bodies, encoding, generation, images, labels, uploads
 from service.errors import InvalidField, UnknownModel
 from service.images import Format
 from service.manifest import ImageSpec, Manifest
@@ -58,8 +58,8 @@ async def generate_images(request: Request) -> Response:
     pixels = images.to_pixels(outputs["images"], spec)
     size = body.size or (pixels.shape[2], pixels.shape[1])
     files = await asyncio.to_thread(_files, pixels, spec, size, kind)
-    labels: Sequence[str | None] = drawing.labels or [None] * count
-    drawn = zip(files, labels, drawing.seeds, strict=True)
+    classes: Sequence[str | None] = drawing.labels or [None] * count
+    drawn = zip(files, classes, drawing.seeds, strict=True)
     data = [{"b64_json": file, "revised_prompt": label, "seed": seed} for file, label, seed in drawn]
     shown = f"{size[0]}x{size[1]}"
     return _json({"created": int(time.time()), "data": data, "output_format": kind, "size": shown})
@@ -84,16 +84,16 @@ def _label(prompt: str, model: Manifest) -> int | None:
     Raises:
         InvalidField: the model has classes, and none of that name; lists them.
     """
-    wanted = prompt.strip().casefold()
+    wanted = prompt.strip()
     if model.labels is None or not wanted:
         return None
-    names = [name.casefold() for name in model.labels]
-    if wanted not in names:
+    found = labels.find(wanted, model.labels)
+    if found is None:
         known = ", ".join(model.labels)
         raise InvalidField.at(
             ("body", "prompt"), f"must be the name of a class, or empty for any of them; known are {known}"
         )
-    return names.index(wanted)
+    return found
 
 
 def _files(pixels: NDArray[np.uint8], spec: ImageSpec, size: tuple[int, int], kind: Format) -> list[str]:

@@ -9,15 +9,15 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import bodies, images, latents
+from service import bodies, encoding, images, latents
 from service.answers import IN_PLACE_VALUES
 from service.bodies import check_count
-from service.errors import BadRequest, BodyTooLarge, InvalidField
+from service.errors import BodyTooLarge, InvalidField
 from service.manifest import ImageSpec, Manifest
 from service.protocols.remote_vae import messages, packing, tensors
 from service.protocols.remote_vae.messages import TENSOR, DecodeQuery, EncodeQuery
 from service.routes.plain import router as plain_router
-from service.state import deadline_s, repository, settings, windows
+from service.state import deadline_s, repository, settings
 from service.uploads import Upload
 
 router = plain_router("remote VAE")
@@ -28,7 +28,7 @@ async def decode(request: Request) -> Response:
     """Return the images of the latents in the body, as a file or as a tensor."""
     query = messages.read_query(request, DecodeQuery)
     model = repository(request).get(request.path_params["model"], "decode")
-    codes = _latents(request, model.manifest, query, await _read(request))
+    codes = _latents(request, model.manifest, query, await bodies.read_some(request))
     if query.output_type == "pil" and len(codes) > 1:
         raise InvalidField.at(("query", "shape"), "a file holds one image; ask for more with output_type=pt")
     scale, shift = messages.scaling(query, latents.spec(model.manifest))
@@ -103,14 +103,13 @@ async def encode(request: Request) -> Response:
     """Return the latents of the image in the body, a file or a tensor; of a distribution the mean."""
     query = messages.read_query(request, EncodeQuery)
     model = repository(request).get(request.path_params["model"], "encode")
-    raw = await _read(request)
+    raw = await bodies.read_some(request)
     if query.shape is None:
         upload = Upload([raw], [("body",)])
         pictures = await upload.tensor(model.manifest.image, settings(request).max_image_pixels)
     else:
         pictures = _images(request, model.manifest.image, query, raw)
-    outputs = await model.run("encode", {"images": pictures}, deadline_s(request))
-    windows(request).add(model, outputs["latents"])
+    outputs = await encoding.encode(request, model, pictures, deadline_s(request))
     scale, shift = messages.scaling(query, latents.spec(model.manifest))
     with np.errstate(over="ignore"):
         codes = _finite((outputs["latents"] - shift) * scale)
@@ -159,10 +158,3 @@ def _finite(codes: NDArray[np.float32]) -> NDArray[np.float32]:
     if not np.isfinite(codes).all():
         raise InvalidField.at(("query", "scaling_factor"), "the scaled latents are beyond float32")
     return codes
-
-
-async def _read(request: Request) -> bytes:
-    raw = await bodies.read(request)
-    if not raw:
-        raise BadRequest("The body is empty.")
-    return raw
