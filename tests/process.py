@@ -24,6 +24,11 @@ START_LIMIT_S = 20.0
 STOP_LIMIT_S = 20.0
 
 
+def shipped(name: str) -> Path:
+    """Return the folder of the newest version of a checkpoint in the repository."""
+    return max((ROOT / "checkpoints" / name).iterdir(), key=lambda folder: int(folder.name))
+
+
 def wait_until(condition: Callable[[], object], what: str, limit_s: float = 10) -> None:
     """Return as soon as the condition holds; fail if it does not in time."""
     deadline = time.monotonic() + limit_s

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from process import ROOT, ServiceProcess
+from process import ROOT, ServiceProcess, shipped
 from service import checkpoint
 from subset import FASHION
 from training.data import fashion_mnist
@@ -77,7 +77,7 @@ def train(words: str, here: Path, *options: str) -> str:
 
 def test_the_figures_are_printed_again_by_the_command(here: Path):
     printed = dict(figures(json.loads(train("evaluate", here))))
-    stored = dict(figures(checkpoint.read_manifest(ROOT / "checkpoints" / "fashion-ae-2d" / "3").metrics))
+    stored = dict(figures(checkpoint.read_manifest(shipped("fashion-ae-2d")).metrics))
     assert {name: printed[name] for name in stored} == pytest.approx(stored, rel=1e-3)
 
 
@@ -125,8 +125,7 @@ def test_figures_in_the_table_are_the_manifests():
     }
     assert set(rows) == {path.name for path in (ROOT / "checkpoints").iterdir()}
     for name, text in rows.items():
-        version = checkpoint.versions(ROOT / "checkpoints", name)[0]
-        manifest = checkpoint.read_manifest(ROOT / "checkpoints" / name / str(version))
+        manifest = checkpoint.read_manifest(shipped(name))
         known = set(dict(figures(manifest.metrics)).values())
         printed = re.findall(r"\b\d+\.\d+\b", text)
         assert printed, name

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from process import ROOT, ServiceProcess
+from process import ROOT, ServiceProcess, shipped
 from service import checkpoint
 from subset import FASHION
 from training.data import Dataset, fashion_mnist
@@ -33,12 +33,8 @@ MAX_GRAPH_BYTES = 40_000_000
 MAX_RESIDENT_MIB = 250
 
 
-def latest(name: str) -> Path:
-    return CHECKPOINTS / name / str(checkpoint.versions(CHECKPOINTS, name)[0])
-
-
 def metrics(name: str) -> Any:
-    return checkpoint.read_manifest(latest(name)).metrics
+    return checkpoint.read_manifest(shipped(name)).metrics
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +64,7 @@ def test_all_are_there():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_checkpoint_is_whole_small_and_true_to_its_networks(name: str):
-    found = checkpoint.read(latest(name)).manifest
+    found = checkpoint.read(shipped(name)).manifest
     assert sum(record.bytes for record in found.files.values()) < MAX_BYTES
     assert all(value <= 1e-4 for value in found.parity.values())
     assert {"README.md", "preview.png", "weights.safetensors"} <= set(found.files)
@@ -77,8 +73,14 @@ def test_a_checkpoint_is_whole_small_and_true_to_its_networks(name: str):
 
 
 def test_all_graphs_together_are_small():
-    graphs = [path for name in NAMES for path in latest(name).glob("*.onnx")]
+    graphs = [path for name in NAMES for path in shipped(name).glob("*.onnx")]
     assert sum(path.stat().st_size for path in graphs) < MAX_GRAPH_BYTES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_graphs_do_not_tell_where_they_were_made(name: str):
+    for path in shipped(name).glob("*.onnx"):
+        assert b"site-packages" not in path.read_bytes()
 
 
 @pytest.mark.parametrize(("name", "most"), [("fashion-vae", 0.43), ("fashion-ae-2d", 0.52)])
@@ -163,7 +165,7 @@ def test_the_preview_of_a_generator_is_what_the_service_draws(service: ServicePr
     for name in ("fashion-vae", "fashion-cgan", "fashion-gan"):
         with service.client() as client:
             drawn = client.post("/generate", json={"model": name, "seed": 0, "count": 64}).json()["images"]
-        preview = np.asarray(Image.open(latest(name) / "preview.png"))[::2, ::2] / 255
+        preview = np.asarray(Image.open(shipped(name) / "preview.png"))[::2, ::2] / 255
         tiles = preview.reshape(8, 28, 8, 28).transpose(0, 2, 1, 3).reshape(64, 28, 28)
         assert (
             max(np.abs(tile - pixels(one)).max() for tile, one in zip(tiles, drawn, strict=True))
@@ -192,7 +194,7 @@ def test_translation_finds_its_model_by_the_domain(
 
 def test_one_corrupt_checkpoint_is_refused_by_name_and_the_others_serve(tmp_path: Path):
     shutil.copytree(CHECKPOINTS, tmp_path / "checkpoints")
-    graph = tmp_path / "checkpoints" / "fashion-vae" / latest("fashion-vae").name / "encode.onnx"
+    graph = tmp_path / "checkpoints" / "fashion-vae" / shipped("fashion-vae").name / "encode.onnx"
     raw = bytearray(graph.read_bytes())
     raw[len(raw) // 2] ^= 1
     graph.write_bytes(raw)

@@ -253,7 +253,7 @@ def _folder(name: str) -> Path:
         if (folder / "run.json").is_file():
             return folder
     raise RunError(
-        f"{name!r} is neither a run in {RUNS} nor a checkpoint folder such as checkpoints/edges-photos/3"
+        f"{name!r} is neither a run in {RUNS} nor a checkpoint folder such as checkpoints/edges-photos/4"
     )
 
 

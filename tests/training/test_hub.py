@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import examples
-from process import ROOT
+from process import ROOT, shipped
 from service import checkpoint
 from tiny import describe_tiny, write_tiny
 from training.commands import main
@@ -173,8 +173,8 @@ def test_the_documented_commands_and_example_run(workplace: Path, capsys: pytest
         words = command.strip().replace(".venv/bin/python", sys.executable)
         ended = subprocess.run(["bash", "-euc", f"PYTHONPATH={ROOT} {words}"], capture_output=True, text=True)
         assert ended.returncode == 0, ended.stderr
-    shipped = ROOT / "checkpoints" / "fashion-cgan" / "3"
-    assert contents(workplace / "mine" / "fashion-cgan" / "3") == contents(shipped)
+    there = shipped("fashion-cgan")
+    assert contents(workplace / "mine" / "fashion-cgan" / there.name) == contents(there)
     (example,) = examples.python("hub.md")
-    size = sum(values.size for values in load_file(shipped / "weights.safetensors").values())
+    size = sum(values.size for values in load_file(there / "weights.safetensors").values())
     assert examples.run(example).splitlines() == [str(size), "['latents', 'labels']"]
