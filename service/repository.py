@@ -84,7 +84,7 @@ class Repository:
         self._overseer = Overseer(settings.stuck_run_s)
         self._folder = Folder(
             settings.checkpoints,
-            lambda folder: load(folder, settings.queue_rows, self._threads, self._overseer),
+            lambda folder: load(folder, settings.queue_rows, self._threads, self._overseer, settings.device),
         )
         self._orders = orders or OrderBook(Path(os.devnull), 1).orders(0)
         self._followed: dict[str, str] = {}
