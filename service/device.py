@@ -5,6 +5,7 @@ settings -> check; engine -> open_session
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any, Literal
 
 import onnxruntime as ort
@@ -27,20 +28,31 @@ PROVIDERS: dict[Device, list[Any]] = {
 }
 
 
+DRIVER = "libcuda.so.1"
+
+
 class NoSuchDevice(ValueError):
     """A device that is not there; the message is one line that says what to do."""
 
 
 def check(device: Device) -> None:
-    """Make sure that ONNX Runtime was built for a device; whether there is one, its first session says.
+    """Make sure that ONNX Runtime was built for a device and that its driver is there.
 
     Raises:
-        NoSuchDevice: it was not.
+        NoSuchDevice: it was not, or is not.
     """
-    if device == "cuda" and "CUDAExecutionProvider" not in ort.get_available_providers():
+    if device == "cpu":
+        return
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
         raise NoSuchDevice(
             "device: cuda needs onnxruntime-gpu in the place of onnxruntime; docs/gpu.md says how to get it"
         )
+    try:
+        ctypes.CDLL(DRIVER)
+    except OSError:
+        raise NoSuchDevice(
+            f"device: cuda needs an NVIDIA GPU with its driver; there is no {DRIVER}"
+        ) from None
 
 
 def open_session(graph: bytes, device: Device) -> ort.InferenceSession:
