@@ -4,6 +4,7 @@ comparison   beside other servers, on the same work: the default
 pauses       ten minutes of load: the longest wait
 growth       over batches, image sizes, models and workers
 costs        what each feature takes
+capacity     what so many requests per second need, measured and on paper
 phases       where the time goes, from a profile
 """
 
@@ -19,7 +20,7 @@ from benchmarks.serving.peers.configurations import CONFIGURATIONS
 from benchmarks.serving.server import CannotRun, check_idle
 from training.study import markdown, save
 
-ALONE = ("pauses", "growth", "costs", "phases")
+ALONE = ("pauses", "growth", "costs", "capacity", "phases")
 
 
 def main() -> int:
