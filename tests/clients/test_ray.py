@@ -1,0 +1,388 @@
+"""Ray Serve: deploy/ray/serve.yaml on a real cluster of two processors, under load, killed and updated.
+
+The tests share the cluster and follow each other: one replica, two by load, one killed, new versions, new settings.
+"""
+
+import asyncio
+import base64
+import io
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from process import ROOT, ServiceProcess, free_port, wait_until
+from service import checkpoint
+from service.client import AsyncClient
+from tiny import describe_tiny, write_tiny
+
+RAY = "ray[serve]==2.60.0"
+FILE = ROOT / "deploy" / "ray" / "serve.yaml"
+NAME = "latent-service"
+START_LIMIT_S = 60.0
+CLIENTS = 12
+SLOW_MS = 20
+COLOURS = {1: 0.2, 2: 0.6}
+LATENTS = {"latents": [[0.1, 0.2, 0.3, 0.4]], "model": "tiny"}
+DRAW = {"count": 2, "seed": 11, "model": "drawn", "return_latents": True}
+SETTINGS = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "0.5",
+}
+"""Of Ray: nobody else gets in, nothing goes out, and load is noticed sooner than in the 10 s it takes else."""
+
+
+class Cluster:
+    """A running cluster, and what is asked of it."""
+
+    def __init__(self, python: Path, work: Path, ray_folder: str) -> None:
+        self._python = python
+        self._file = work / "serve.yaml"
+        self._log = (work / "ray.log").open("wb")
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("LATENT_")},
+            **SETTINGS,
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "PYTHONPATH": str(ROOT),
+        }
+        command = [str(python), str(ROOT / "tests" / "clients" / "ray_cluster.py"), ray_folder]
+        self._process = subprocess.Popen(
+            command,
+            cwd=work,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        self._address = self._read()
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.file = yaml.safe_load(FILE.read_text())
+        """What is deployed, to be changed."""
+        self.file["http_options"]["port"] = self._port
+        (self.application,) = self.file["applications"]
+        (self.deployment,) = self.application["deployments"]
+
+    def deploy(self) -> None:
+        """Hand the file in, as it is now."""
+        self._file.write_text(yaml.safe_dump(self.file))
+        command = [str(self._python.with_name("serve")), "run", "--non-blocking", str(self._file)]
+        ended = subprocess.run(
+            [*command, f"--address={self._address}"],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert ended.returncode == 0, ended.stderr
+
+    def state(self) -> Any:
+        """What Ray says of the application."""
+        assert self._process.stdin
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return self._read().get(NAME, {"status": "none", "running": 0})
+
+    def is_running(self, replicas: int) -> bool:
+        state = self.state()
+        assert state["status"] not in ("DEPLOY_FAILED", "UNHEALTHY"), state
+        return state["status"] == "RUNNING" and state["running"] == replicas
+
+    def replicas(self) -> list[int]:
+        """The processes of the replicas."""
+        return [pid for pid in descendants(self._process.pid) if name_of(pid).startswith("ray::ServeReplica")]
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"{self.url}{path}", timeout=30)
+
+    def stop(self) -> None:
+        self._process.communicate()
+        self._log.close()
+
+    def _read(self) -> Any:
+        assert self._process.stdout
+        return json.loads(self._process.stdout.readline())
+
+
+def descendants(pid: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found = list(children.get(pid, ()))
+    for one in found:
+        found += children.get(one, ())
+    return found
+
+
+def name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+@pytest.fixture(scope="module")
+def python(environment: Callable[..., Path]) -> Path:
+    return environment("ray", RAY, "--constraint", str(ROOT / "constraints.txt"), borrow=True)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with checkpoints: `tiny` in two versions of different colours, slow, and `drawn`, quick."""
+    root = tmp_path_factory.mktemp("ray")
+    for version, colour in COLOURS.items():
+        options = {"colour": colour, "slow_ms": SLOW_MS, "preferred_batch": 4}
+        write_tiny(root / "checkpoints", version=version, default_for=("decode",), **options)
+    write_tiny(root / "checkpoints", "drawn", default_for=("encode", "generate"))
+    return root
+
+
+@pytest.fixture(scope="module")
+def cluster(python: Path, work: Path) -> Iterator[Cluster]:
+    """The file as it is shipped, but for the port, a lower target, and version 1 of `tiny` alone."""
+    with ExitStack() as stack:
+        folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets lie in it: no long path will do
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        started = Cluster(python, work, folder)
+        stack.callback(started.stop)
+        started.deployment["autoscaling_config"] |= {"target_ongoing_requests": 3, "upscale_delay_s": 0}
+        started.deployment["user_config"] = {"versions": {"tiny": 1}}
+        started.deploy()
+        wait_until(lambda: started.is_running(1), "a replica runs", START_LIMIT_S)
+        yield started
+
+
+class Load:
+    """Plain clients that ask on and on, send nothing twice, and look at every answer."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.sent = 0
+        self.failed: list[str] = []
+        self.wrong: list[Any] = []
+        self.versions: set[int] = set()
+        self.going = True
+
+    async def run(self) -> None:
+        async with httpx.AsyncClient(base_url=self._url, timeout=60) as client:
+            await asyncio.gather(*(self._ask(client) for _ in range(CLIENTS)))
+
+    async def _ask(self, client: httpx.AsyncClient) -> None:
+        while self.going:
+            self.sent += 1
+            try:
+                answer = await client.post("/decode", json=LATENTS)
+            except httpx.TransportError as error:
+                self.failed.append(repr(error))
+                continue
+            if answer.status_code != 200:
+                self.failed.append(f"{answer.status_code} {answer.text}")
+                continue
+            said = answer.json()
+            self.versions.add(said["version"])
+            if painted(said["images"][0]) != round(COLOURS[said["version"]] * 255):
+                self.wrong.append(said)
+
+
+def painted(image: str) -> int:
+    """Return the one colour of a base64 PNG."""
+    with Image.open(io.BytesIO(base64.b64decode(image))) as picture:
+        pixels = np.asarray(picture)
+    assert pixels.min() == pixels.max()
+    return int(pixels.max())
+
+
+async def under_load(cluster: Cluster, what: Callable[[Load], Awaitable[None]]) -> Load:
+    """Do something while the load goes on, and return what became of the load."""
+    load = Load(cluster.url)
+    running = asyncio.create_task(load.run())
+    try:
+        await until(lambda: bool(load.versions or load.failed), "answers come")
+        await what(load)
+    finally:
+        load.going = False
+        await running
+    assert load.wrong == []
+    return load
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    await asyncio.to_thread(wait_until, condition, what, START_LIMIT_S)
+
+
+@contextmanager
+def plain_service(work: Path) -> Iterator[ServiceProcess]:
+    with ServiceProcess(work / "checkpoints", work / "service.log") as service:
+        yield service
+
+
+def test_answers_are_those_of_the_plain_service(cluster: Cluster, work: Path):
+    image = base64.b64encode((ROOT / "docs" / "shoe.png").read_bytes()).decode()
+    with plain_service(work) as service, service.client() as plain:
+        for path, body, headers in (
+            ("/generate", DRAW, {}),
+            ("/generate", DRAW, {"accept": "image/png"}),
+            ("/encode", {"images": [image], "model": "drawn"}, {}),
+            ("/decode", {"latents": [[1, 2, 3, 4]], "model": "drawn"}, {"accept": "application/x-npy"}),
+            ("/decode", {"latents": [[1]], "model": "drawn"}, {}),
+            ("/decode", LATENTS, {"x-request-timeout-s": "0.001"}),
+            ("/nothing", {}, {}),
+        ):
+            headers = {**headers, "x-request-id": "a-test"}
+            ours = httpx.post(f"{cluster.url}{path}", json=body, headers=headers, timeout=30)
+            theirs = plain.post(path, json=body, headers=headers)
+            assert (ours.status_code, ours.content) == (theirs.status_code, theirs.content), path
+            assert ours.headers["content-type"] == theirs.headers["content-type"]
+
+
+def test_a_replica_has_metrics_and_the_threads_of_its_processors(cluster: Cluster):
+    several = {"count": 64, "seed": 1, "model": "tiny"}
+    assert httpx.post(f"{cluster.url}/generate", json=several, timeout=60).status_code == 200
+    (replica,) = cluster.replicas()
+    nice = [int(one.read_text().rpartition(")")[2].split()[16]) for one in task_stats(replica)]
+    assert nice.count(19) == 1  # of an orderly process: one thread for pieces, on a machine of any size
+    metrics = cluster.get("/metrics").text
+    assert 'latent_requests_total{method="POST",route="/generate",status="200"}' in metrics
+
+
+def task_stats(pid: int) -> list[Path]:
+    return sorted(Path(f"/proc/{pid}/task").glob("*/stat"))
+
+
+def test_nobody_can_load_or_unload(cluster: Cluster):
+    answer = httpx.post(f"{cluster.url}/admin/models/tiny/unload")
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+async def test_waiting_requests_bring_a_second_replica(cluster: Cluster):
+    async def wait(_: Load) -> None:
+        await until(lambda: cluster.is_running(2), "two replicas run")
+
+    load = await under_load(cluster, wait)
+    assert load.failed == []
+    assert load.versions == {1}
+
+
+async def test_a_killed_replica_takes_along_what_it_was_working_on(cluster: Cluster):
+    """Our client asks again; others get Ray's own 500 for what was in flight, and for nothing else."""
+    drawn: list[bytes] = []
+    killed: list[int] = []
+
+    async def kill(load: Load) -> None:
+        sent = load.sent
+        await until(lambda: load.sent > sent + CLIENTS, "both replicas are at work")
+        killed.append(cluster.replicas()[0])
+        async with AsyncClient(cluster.url) as client:
+
+            async def draw() -> None:
+                while load.going:
+                    drawn.append((await client.generate(1, seed=7, model="tiny")).images.tobytes())
+
+            drawing = [asyncio.create_task(draw()) for _ in range(CLIENTS)]
+            await until(lambda: len(drawn) > CLIENTS, "our clients are answered")
+            os.kill(killed[0], signal.SIGKILL)
+            await until(lambda: killed[0] not in cluster.replicas(), "it is gone")
+            await until(lambda: len(cluster.replicas()) == 2 and cluster.is_running(2), "there is another")
+            load.going = False
+            await asyncio.gather(*drawing)
+
+    load = await under_load(cluster, kill)
+    print(f"{len(load.failed)} of {CLIENTS} plain clients lost an answer, of {load.sent} requests")
+    assert set(load.failed) <= {"500 Internal Server Error"}
+    assert len(load.failed) <= CLIENTS
+    assert len(set(drawn)) == 1
+
+
+async def test_a_new_version_reaches_one_replica_after_the_other(cluster: Cluster):
+    before = cluster.replicas()
+
+    async def update(load: Load) -> None:
+        for version in (2, 1, 2):
+            load.versions.clear()
+            await deploy_versions(cluster, {"tiny": version})
+            await until(lambda version=version: version in load.versions, "it answers")
+            await until(lambda: cluster.is_running(2), "both replicas are updated")
+            load.versions.clear()
+            sent = load.sent
+            await until(lambda sent=sent: load.sent > sent + 4 * CLIENTS, "requests are answered since")
+            assert cluster.get("/models/tiny").json()["version"] == version
+
+    load = await under_load(cluster, update)
+    assert load.failed == []
+    assert load.versions == {2}
+    assert sorted(cluster.replicas()) == sorted(before)  # none was started anew
+
+
+async def deploy_versions(cluster: Cluster, versions: dict[str, int]) -> None:
+    cluster.deployment["user_config"] = {"versions": versions}
+    await asyncio.to_thread(cluster.deploy)
+
+
+async def test_a_version_that_is_refused_leaves_the_old_one(cluster: Cluster, work: Path):
+    description, files = describe_tiny(version=3)
+    files["decode.onnx"] = files["decode.onnx"][:-1]
+    checkpoint.write(work / "checkpoints", description, files)
+    before = cluster.replicas()
+
+    async def update(load: Load) -> None:
+        await deploy_versions(cluster, {"tiny": 3})
+        await until(lambda: bool(cluster.get("/models/tiny").json()["reason"]), "it is refused")
+        await until(lambda: cluster.is_running(2), "both replicas have looked at it")
+
+    load = await under_load(cluster, update)
+    assert load.failed == []
+    assert load.versions == {2}
+    assert sorted(cluster.replicas()) == sorted(before)
+    assert "version 3: " in cluster.get("/models/tiny").json()["reason"]
+
+
+async def test_new_settings_replace_replicas_that_finish_what_they_have(cluster: Cluster):
+    before = set(cluster.replicas())
+
+    async def update(_: Load) -> None:
+        cluster.application["args"]["max_count"] = 65
+        await asyncio.to_thread(cluster.deploy)
+        await until(lambda: not before & set(cluster.replicas()), "the old replicas are gone")
+        await until(lambda: cluster.is_running(2), "there are two new ones")
+
+    load = await under_load(cluster, update)
+    assert load.failed == []
+    assert cluster.get("/models").json()["limits"]["max_count"] == 65
+
+
+@pytest.mark.parametrize(
+    ("number", "part"),
+    [
+        *((0, None), (1, "allow_no_key: "), (2, "port: Ray does this"), (3, "drift_rows: it would hold in")),
+        *((4, "api_keys: Ray shows"), (5, "max_count: Input should be"), (6, "max_counts: Extra inputs")),
+        *((7, "user_config.version: "), (8, "user_config.versions.tiny: "), (9, "user_config.versions.tiny: ")),
+        (10, "Input should be a valid dictionary"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(said: Any, number: int, part: str | None):
+    _, message = said[number]
+    assert (part in message) if part else message is None
+
+
+@pytest.fixture(scope="module")
+def said(python: Path, run: Callable[..., Any]) -> Any:
+    return run(python, "ray_refusals.py")
