@@ -5,6 +5,7 @@ pauses       ten minutes of load: the longest wait
 growth       over batches, image sizes, models and workers
 costs        what each feature takes
 phases       where the time goes, from a profile
+ray_overhead what Ray Serve takes, against uvicorn alone
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from benchmarks.serving.peers.configurations import CONFIGURATIONS
 from benchmarks.serving.server import CannotRun, check_idle
 from training.study import markdown, save
 
-ALONE = ("pauses", "growth", "costs", "phases")
+ALONE = ("pauses", "growth", "costs", "phases", "ray_overhead")
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """What the application says to settings and to a `user_config` that cannot be, as JSON: [[given, message]].
 
-    python ray_refusals.py
+python ray_refusals.py
 """
 
 import asyncio
