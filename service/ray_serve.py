@@ -70,7 +70,7 @@ class Replica:
         try:
             wanted = UserConfig.model_validate(user_config)
         except ValidationError as error:
-            raise _bad_setting("user_config.", error) from None
+            raise _bad_setting("user_config", error) from None
         await self._repository.hold(wanted.versions)
 
     async def check_health(self) -> None:
@@ -148,6 +148,6 @@ def replica_cores() -> int:
 
 def _bad_setting(where: str, error: ValidationError) -> BadSetting:
     first = error.errors(include_url=False)[0]
-    name = ".".join(map(str, first["loc"]))
+    name = ".".join(part for part in (where, *map(str, first["loc"])) if part)
     message = first["msg"].removeprefix("Value error, ")
-    return BadSetting(f"{where}{name}: {message}" if name else message)
+    return BadSetting(f"{name}: {message}" if name else message)

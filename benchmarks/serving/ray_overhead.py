@@ -1,7 +1,7 @@
-"""What Ray Serve takes: the same application in one process under uvicorn, and in one replica behind Ray's proxies.
+"""What Ray Serve takes: the same application in one process under uvicorn, and in one replica of Ray's.
 
-Ray has two proxies: its own, which hands every request on by a call to the replica's actor, and HAProxy, which
-connects to the replica.
+Ray has two proxies: its own, which hands every request on by a call of the replica's actor, and HAProxy,
+which connects to the replica.
 """
 
 from __future__ import annotations
@@ -22,21 +22,13 @@ ROUTES = ("encode", "generate")
 CONNECTIONS = (1, 16)
 PYTHON = ENVIRONMENTS / "ray" / "bin" / "python"
 SERVES = (("LATENT_CHECKPOINTS", str(CHECKPOINTS.absolute())),)
+FACTORY = f"{HERE}.plain_uvicorn:app"
 UVICORN, RAY, HAPROXY = "uvicorn", "Ray's own proxy", "HAProxy"
 
 CONFIGURATIONS = (
     Configuration(
         UVICORN,
-        (
-            sys.executable,
-            "-m",
-            "uvicorn",
-            "--factory",
-            f"{HERE}.plain_uvicorn:app",
-            "--port",
-            "{port}",
-            *QUIET,
-        ),
+        (sys.executable, "-m", "uvicorn", "--factory", FACTORY, "--port", "{port}", *QUIET),
         8260,
         "one process",
         SERVES,

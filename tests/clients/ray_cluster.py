@@ -3,7 +3,7 @@
     python ray_cluster.py FOLDER
 
 Its files go to FOLDER, whose path has to be short. Prints where it is, then for every line that it reads the
-state of Serve's applications as JSON: {application: {"status": ..., "running": replicas, "target": replicas}}.
+state of Serve's applications as JSON: {application: {"status": ..., "message": ..., "running": replicas}}.
 """
 
 import json
@@ -28,7 +28,6 @@ def state(application: Any) -> dict[str, Any]:
     return {
         "status": application.status,
         "message": application.message,
-        "deployments": [one.status for one in deployments],
         "running": sum(one.replica_states.get("RUNNING", 0) for one in deployments),
     }
 

@@ -1,17 +1,15 @@
 """Ray Serve: deploy/ray/serve.yaml on a real cluster of two processors, under load, killed and updated.
 
-The tests share the cluster and follow each other: one replica, two by load, one killed, new versions, new settings.
+The tests share the cluster and follow each other: one replica, two by load, one killed, new versions, new
+settings.
 """
 
 import asyncio
 import base64
 import io
-import json
 import os
-import secrets
 import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,123 +19,22 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
-from process import ROOT, ServiceProcess, free_port, wait_until
+from cluster import START_LIMIT_S, Cluster
+from process import ROOT, ServiceProcess, wait_until
 from service import checkpoint
 from service.client import AsyncClient
 from tiny import describe_tiny, write_tiny
 
 RAY = "ray[serve]==2.60.0"
-FILE = ROOT / "deploy" / "ray" / "serve.yaml"
-NAME = "latent-service"
-START_LIMIT_S = 60.0
 CLIENTS = 12
+PAUSE_S = 0.05
+"""Of each between two requests, so that replicas can start beside them."""
 SLOW_MS = 20
 COLOURS = {1: 0.2, 2: 0.6}
 LATENTS = {"latents": [[0.1, 0.2, 0.3, 0.4]], "model": "tiny"}
 DRAW = {"count": 2, "seed": 11, "model": "drawn", "return_latents": True}
-SETTINGS = {
-    "RAY_AUTH_MODE": "token",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "0.5",
-}
-"""Of Ray: nobody else gets in, nothing goes out, and load is noticed sooner than in the 10 s it takes else."""
-
-
-class Cluster:
-    """A running cluster, and what is asked of it."""
-
-    def __init__(self, python: Path, work: Path, ray_folder: str) -> None:
-        self._python = python
-        self._file = work / "serve.yaml"
-        self._log = (work / "ray.log").open("wb")
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("LATENT_")},
-            **SETTINGS,
-            "RAY_AUTH_TOKEN": secrets.token_hex(32),
-            "PYTHONPATH": str(ROOT),
-        }
-        command = [str(python), str(ROOT / "tests" / "clients" / "ray_cluster.py"), ray_folder]
-        self._process = subprocess.Popen(
-            command,
-            cwd=work,
-            env=self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
-        self._address = self._read()
-        self._port = free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
-        self.file = yaml.safe_load(FILE.read_text())
-        """What is deployed, to be changed."""
-        self.file["http_options"]["port"] = self._port
-        (self.application,) = self.file["applications"]
-        (self.deployment,) = self.application["deployments"]
-
-    def deploy(self) -> None:
-        """Hand the file in, as it is now."""
-        self._file.write_text(yaml.safe_dump(self.file))
-        command = [str(self._python.with_name("serve")), "run", "--non-blocking", str(self._file)]
-        ended = subprocess.run(
-            [*command, f"--address={self._address}"],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert ended.returncode == 0, ended.stderr
-
-    def state(self) -> Any:
-        """What Ray says of the application."""
-        assert self._process.stdin
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        return self._read().get(NAME, {"status": "none", "running": 0})
-
-    def is_running(self, replicas: int) -> bool:
-        state = self.state()
-        assert state["status"] != "DEPLOY_FAILED", state
-        return state["status"] == "RUNNING" and state["running"] == replicas
-
-    def replicas(self) -> list[int]:
-        """The processes of the replicas."""
-        return [pid for pid in descendants(self._process.pid) if name_of(pid).startswith("ray::ServeReplica")]
-
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", timeout=30)
-
-    def stop(self) -> None:
-        self._process.communicate()
-        self._log.close()
-
-    def _read(self) -> Any:
-        assert self._process.stdout
-        return json.loads(self._process.stdout.readline())
-
-
-def descendants(pid: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found = list(children.get(pid, ()))
-    for one in found:
-        found += children.get(one, ())
-    return found
-
-
-def name_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +61,7 @@ def cluster(python: Path, work: Path) -> Iterator[Cluster]:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         started = Cluster(python, work, folder)
         stack.callback(started.stop)
-        started.deployment["autoscaling_config"] |= {"target_ongoing_requests": 3, "upscale_delay_s": 0}
+        started.deployment["autoscaling_config"] |= {"target_ongoing_requests": 1, "upscale_delay_s": 0}
         started.deployment["user_config"] = {"versions": {"tiny": 1}}
         started.deploy()
         wait_until(lambda: started.is_running(1), "a replica runs", START_LIMIT_S)
@@ -174,8 +71,9 @@ def cluster(python: Path, work: Path) -> Iterator[Cluster]:
 class Load:
     """Plain clients that ask on and on, send nothing twice, and look at every answer."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pause_s: float) -> None:
         self._url = url
+        self._pause_s = pause_s
         self.sent = 0
         self.failed: list[str] = []
         self.wrong: list[Any] = []
@@ -188,6 +86,7 @@ class Load:
 
     async def _ask(self, client: httpx.AsyncClient) -> None:
         while self.going:
+            await asyncio.sleep(self._pause_s)
             self.sent += 1
             try:
                 answer = await client.post("/decode", json=LATENTS)
@@ -211,9 +110,11 @@ def painted(image: str) -> int:
     return int(pixels.max())
 
 
-async def under_load(cluster: Cluster, what: Callable[[Load], Awaitable[None]]) -> Load:
+async def under_load(
+    cluster: Cluster, what: Callable[[Load], Awaitable[None]], pause_s: float = PAUSE_S
+) -> Load:
     """Do something while the load goes on, and return what became of the load."""
-    load = Load(cluster.url)
+    load = Load(cluster.url, pause_s)
     running = asyncio.create_task(load.run())
     try:
         await until(lambda: bool(load.versions or load.failed), "answers come")
@@ -247,9 +148,9 @@ def test_answers_are_those_of_the_plain_service(cluster: Cluster, work: Path):
             ("/decode", LATENTS, {"x-request-timeout-s": "0.001"}),
             ("/nothing", {}, {}),
         ):
-            headers = {**headers, "x-request-id": "a-test"}
-            ours = httpx.post(f"{cluster.url}{path}", json=body, headers=headers, timeout=30)
-            theirs = plain.post(path, json=body, headers=headers)
+            asked: Any = {"json": body, "headers": {**headers, "x-request-id": "a-test"}}
+            ours = httpx.post(f"{cluster.url}{path}", timeout=30, **asked)
+            theirs = plain.post(path, **asked)
             assert (ours.status_code, ours.content) == (theirs.status_code, theirs.content), path
             assert ours.headers["content-type"] == theirs.headers["content-type"]
 
@@ -308,7 +209,7 @@ async def test_a_killed_replica_takes_along_what_it_was_working_on(cluster: Clus
                 )
                 load.going = False
 
-    load = await under_load(cluster, kill)
+    load = await under_load(cluster, kill, pause_s=0)
     print(f"{len(load.failed)} of {CLIENTS} plain clients lost an answer, of {load.sent} requests")
     assert set(load.failed) <= {"500 Internal Server Error"}
     assert len(load.failed) <= CLIENTS
@@ -319,7 +220,7 @@ async def test_a_new_version_reaches_one_replica_after_the_other(cluster: Cluste
     before = cluster.replicas()
 
     async def update(load: Load) -> None:
-        for version in (2, 1, 2):
+        for version in (2, 1):
             load.versions.clear()
             await deploy_versions(cluster, {"tiny": version})
             await until(lambda version=version: version in load.versions, "it answers")
@@ -331,7 +232,7 @@ async def test_a_new_version_reaches_one_replica_after_the_other(cluster: Cluste
 
     load = await under_load(cluster, update)
     assert load.failed == []
-    assert load.versions == {2}
+    assert load.versions == {1}
     assert sorted(cluster.replicas()) == sorted(before)  # none was started anew
 
 
@@ -340,7 +241,7 @@ async def deploy_versions(cluster: Cluster, versions: dict[str, int]) -> None:
     await asyncio.to_thread(cluster.deploy)
 
 
-async def test_a_version_that_is_refused_leaves_the_old_one(cluster: Cluster, work: Path):
+async def test_where_a_version_is_refused_the_next_lower_one_serves(cluster: Cluster, work: Path):
     description, files = describe_tiny(version=3)
     files["decode.onnx"] = files["decode.onnx"][:-1]
     checkpoint.write(work / "checkpoints", description, files)
@@ -353,8 +254,9 @@ async def test_a_version_that_is_refused_leaves_the_old_one(cluster: Cluster, wo
 
     load = await under_load(cluster, update)
     assert load.failed == []
-    assert load.versions == {2}
+    assert load.versions <= {1, 2}
     assert sorted(cluster.replicas()) == sorted(before)
+    assert cluster.get("/models/tiny").json()["version"] == 2
     assert "version 3: " in cluster.get("/models/tiny").json()["reason"]
 
 
