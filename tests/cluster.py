@@ -9,6 +9,7 @@ import os
 import secrets
 import shlex
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from process import ROOT, free_port
 
 FILE = "deploy/ray/serve.yaml"
 NAME = "latent-service"
-START_LIMIT_S = 60.0
+START_LIMIT_S = 120.0
 SETTINGS = {
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -77,6 +78,7 @@ class Cluster:
 
     def state(self) -> Any:
         """What Ray says of the application."""
+        time.sleep(0.25)  # asked without a pause, Ray has no time for anything else
         assert self._process.stdin
         self._process.stdin.write("\n")
         self._process.stdin.flush()

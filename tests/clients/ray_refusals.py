@@ -21,7 +21,7 @@ def said(ask: Callable[[Any], object], given: Any) -> list[Any]:
 
 
 settings = [
-    {"allow_no_key": True, "max_count": "16"},
+    {"allow_no_key": "true", "checkpoints": "/srv/checkpoints"},
     {},
     {"allow_no_key": True, "port": 8000},
     {"allow_no_key": True, "drift_rows": 500},

@@ -7,12 +7,14 @@ settings.
 import asyncio
 import base64
 import io
+import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cluster import START_LIMIT_S, Cluster
+import examples
+from cluster import FILE, START_LIMIT_S, Cluster
 from process import ROOT, ServiceProcess, wait_until
 from service import checkpoint
 from service.client import AsyncClient
@@ -50,6 +53,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         options = {"colour": colour, "slow_ms": SLOW_MS, "preferred_batch": 4}
         write_tiny(root / "checkpoints", version=version, default_for=("decode",), **options)
     write_tiny(root / "checkpoints", "drawn", default_for=("encode", "generate"))
+    write_tiny(root / "checkpoints", "endless", operations=("decode",), endless="node", slow_ms=SLOW_MS)
     return root
 
 
@@ -130,15 +134,12 @@ async def until(condition: Callable[[], bool], what: str) -> None:
     await asyncio.to_thread(wait_until, condition, what, START_LIMIT_S)
 
 
-@contextmanager
-def plain_service(work: Path) -> Iterator[ServiceProcess]:
-    with ServiceProcess(work / "checkpoints", work / "service.log") as service:
-        yield service
-
-
 def test_answers_are_those_of_the_plain_service(cluster: Cluster, work: Path):
     image = base64.b64encode((ROOT / "docs" / "shoe.png").read_bytes()).decode()
-    with plain_service(work) as service, service.client() as plain:
+    with ExitStack() as stack:
+        service = stack.enter_context(ServiceProcess(work / "checkpoints", work / "service.log"))
+        plain = stack.enter_context(service.client())
+        ray = stack.enter_context(httpx.Client(base_url=cluster.url, timeout=30))
         for path, body, headers in (
             ("/generate", DRAW, {}),
             ("/generate", DRAW, {"accept": "image/png"}),
@@ -146,13 +147,15 @@ def test_answers_are_those_of_the_plain_service(cluster: Cluster, work: Path):
             ("/decode", {"latents": [[1, 2, 3, 4]], "model": "drawn"}, {"accept": "application/x-npy"}),
             ("/decode", {"latents": [[1]], "model": "drawn"}, {}),
             ("/decode", LATENTS, {"x-request-timeout-s": "0.001"}),
+            ("/generate", DRAW, {"accept": "application/x-ndjson"}),
             ("/nothing", {}, {}),
+            *((page, None, {}) for page in ("/models/drawn", "/docs", "/openapi.json", "/playground")),
         ):
-            asked: Any = {"json": body, "headers": {**headers, "x-request-id": "a-test"}}
-            ours = httpx.post(f"{cluster.url}{path}", timeout=30, **asked)
-            theirs = plain.post(path, **asked)
-            assert (ours.status_code, ours.content) == (theirs.status_code, theirs.content), path
-            assert ours.headers["content-type"] == theirs.headers["content-type"]
+            asked = {"method": "GET" if body is None else "POST", "url": path, "json": body}
+            asked["headers"] = {**headers, "x-request-id": "a-test"}
+            through_ray, expected = (client.request(**asked) for client in (ray, plain))
+            assert (through_ray.status_code, through_ray.content) == (expected.status_code, expected.content)
+            assert through_ray.headers["content-type"] == expected.headers["content-type"]
 
 
 def test_a_replica_has_metrics_and_the_threads_of_its_processors(cluster: Cluster):
@@ -167,6 +170,20 @@ def test_a_replica_has_metrics_and_the_threads_of_its_processors(cluster: Cluste
 
 def task_stats(pid: int) -> list[Path]:
     return sorted(Path(f"/proc/{pid}/task").glob("*/stat"))
+
+
+def test_the_commands_of_the_guide_are_those_of_the_test(cluster: Cluster):
+    """The second is what the test deploys with; the first does the same and waits."""
+    first, second, ask, _ = examples.blocks("ray.md", "sh")
+    assert first == f"serve run {FILE}\n"
+    assert second == f"serve run --non-blocking --address=auto {FILE}\n"
+    said = subprocess.run(
+        ["bash", "-c", ask.replace("http://127.0.0.1:8000", cluster.url)],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    assert len(json.loads(said.stdout)["latents"]) == 1
 
 
 def test_nobody_can_load_or_unload(cluster: Cluster):
@@ -264,14 +281,23 @@ async def test_new_settings_replace_replicas_that_finish_what_they_have(cluster:
     before = set(cluster.replicas())
 
     async def update(_: Load) -> None:
-        cluster.application["args"]["max_count"] = 65
+        cluster.application["args"] |= {"max_count": 300, "stuck_run_s": 1, "request_timeout_s": 6}
         await asyncio.to_thread(cluster.deploy)
         await until(lambda: not before & set(cluster.replicas()), "the old replicas are gone")
         await until(lambda: cluster.is_running(2), "there are two new ones")
 
     load = await under_load(cluster, update)
     assert load.failed == []
-    assert cluster.get("/models").json()["limits"]["max_count"] == 65
+    assert cluster.get("/models").json()["limits"]["max_count"] == 300
+
+
+def test_a_replica_that_lost_a_thread_is_replaced(cluster: Cluster):
+    before = set(cluster.replicas())
+    endless = {"latents": [[1e6, 0, 0, 0]], "model": "endless"}
+    answer = httpx.post(f"{cluster.url}/decode", json=endless, timeout=30)
+    assert (answer.status_code, answer.json()["code"]) == (504, "deadline-exceeded")
+    wait_until(lambda: len(before & set(cluster.replicas())) == 1, "one is gone", START_LIMIT_S)
+    wait_until(lambda: len(cluster.replicas()) == 2 and cluster.is_running(2), "another runs", START_LIMIT_S)
 
 
 @pytest.mark.parametrize(
