@@ -6,7 +6,6 @@ settings.
 
 import asyncio
 import base64
-import io
 import json
 import os
 import shutil
@@ -19,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-from PIL import Image
 
 import examples
 from cluster import FILE, START_LIMIT_S, Cluster
+from colours import DECODE, Load, colour_of
 from process import ROOT, ServiceProcess, wait_until
 from service import checkpoint
 from service.client import AsyncClient
@@ -35,8 +33,6 @@ CLIENTS = 12
 PAUSE_S = 0.05
 """Of each between two requests, so that replicas can start beside them."""
 SLOW_MS = 20
-COLOURS = {1: 0.2, 2: 0.6}
-LATENTS = {"latents": [[0.1, 0.2, 0.3, 0.4]], "model": "tiny"}
 DRAW = {"count": 2, "seed": 11, "model": "drawn", "return_latents": True}
 
 
@@ -49,8 +45,8 @@ def python(environment: Callable[..., Path]) -> Path:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with checkpoints: `tiny` in two versions of different colours, slow, and `drawn`, quick."""
     root = tmp_path_factory.mktemp("ray")
-    for version, colour in COLOURS.items():
-        options = {"colour": colour, "slow_ms": SLOW_MS, "preferred_batch": 4}
+    for version in (1, 2):
+        options = {"colour": colour_of(version), "slow_ms": SLOW_MS, "preferred_batch": 4}
         write_tiny(root / "checkpoints", version=version, default_for=("decode",), **options)
     write_tiny(root / "checkpoints", "drawn", default_for=("encode", "generate"))
     write_tiny(root / "checkpoints", "endless", operations=("decode",), endless="node", slow_ms=SLOW_MS)
@@ -72,61 +68,19 @@ def cluster(python: Path, work: Path) -> Iterator[Cluster]:
         yield started
 
 
-class Load:
-    """Plain clients that ask on and on, send nothing twice, and look at every answer."""
-
-    def __init__(self, url: str, pause_s: float) -> None:
-        self._url = url
-        self._pause_s = pause_s
-        self.sent = 0
-        self.failed: list[str] = []
-        self.wrong: list[Any] = []
-        self.versions: set[int] = set()
-        self.going = True
-
-    async def run(self) -> None:
-        async with httpx.AsyncClient(base_url=self._url, timeout=60) as client:
-            await asyncio.gather(*(self._ask(client) for _ in range(CLIENTS)))
-
-    async def _ask(self, client: httpx.AsyncClient) -> None:
-        while self.going:
-            await asyncio.sleep(self._pause_s)
-            self.sent += 1
-            try:
-                answer = await client.post("/decode", json=LATENTS)
-            except httpx.TransportError as error:
-                self.failed.append(repr(error))
-                continue
-            if answer.status_code != 200:
-                self.failed.append(f"{answer.status_code} {answer.text}")
-                continue
-            said = answer.json()
-            self.versions.add(said["version"])
-            if painted(said["images"][0]) != round(COLOURS[said["version"]] * 255):
-                self.wrong.append(said)
-
-
-def painted(image: str) -> int:
-    """Return the one colour of a base64 PNG."""
-    with Image.open(io.BytesIO(base64.b64decode(image))) as picture:
-        pixels = np.asarray(picture)
-    assert pixels.min() == pixels.max()
-    return int(pixels.max())
-
-
 async def under_load(
     cluster: Cluster, what: Callable[[Load], Awaitable[None]], pause_s: float = PAUSE_S
 ) -> Load:
     """Do something while the load goes on, and return what became of the load."""
-    load = Load(cluster.url, pause_s)
+    load = Load(cluster.url, CLIENTS, pause_s)
     running = asyncio.create_task(load.run())
     try:
-        await until(lambda: bool(load.versions or load.failed), "answers come")
+        await until(lambda: bool(load.versions or load.failures), "answers come")
         await what(load)
     finally:
         load.going = False
         await running
-    assert load.wrong == []
+    assert load.wrong == 0
     return load
 
 
@@ -146,7 +100,7 @@ def test_answers_are_those_of_the_plain_service(cluster: Cluster, work: Path):
             ("/encode", {"images": [image], "model": "drawn"}, {}),
             ("/decode", {"latents": [[1, 2, 3, 4]], "model": "drawn"}, {"accept": "application/x-npy"}),
             ("/decode", {"latents": [[1]], "model": "drawn"}, {}),
-            ("/decode", LATENTS, {"x-request-timeout-s": "0.001"}),
+            ("/decode", DECODE, {"x-request-timeout-s": "0.001"}),
             ("/generate", DRAW, {"accept": "application/x-ndjson"}),
             ("/nothing", {}, {}),
             *((page, None, {}) for page in ("/models/drawn", "/docs", "/openapi.json", "/playground")),
@@ -196,7 +150,7 @@ async def test_waiting_requests_bring_a_second_replica(cluster: Cluster):
         await until(lambda: cluster.is_running(2), "two replicas run")
 
     load = await under_load(cluster, wait)
-    assert load.failed == []
+    assert load.failures == []
     assert load.versions == {1}
 
 
@@ -227,9 +181,9 @@ async def test_a_killed_replica_takes_along_what_it_was_working_on(cluster: Clus
                 load.going = False
 
     load = await under_load(cluster, kill, pause_s=0)
-    print(f"{len(load.failed)} of {CLIENTS} plain clients lost an answer, of {load.sent} requests")
-    assert set(load.failed) <= {"500 Internal Server Error"}
-    assert len(load.failed) <= CLIENTS
+    print(f"{len(load.failures)} of {CLIENTS} plain clients lost an answer, of {load.sent} requests")
+    assert set(load.failures) <= {"500 Internal Server Error"}
+    assert len(load.failures) <= CLIENTS
     assert len(set(drawn)) == 1
 
 
@@ -248,7 +202,7 @@ async def test_a_new_version_reaches_one_replica_after_the_other(cluster: Cluste
             assert cluster.get("/models/tiny").json()["version"] == version
 
     load = await under_load(cluster, update)
-    assert load.failed == []
+    assert load.failures == []
     assert load.versions == {1}
     assert sorted(cluster.replicas()) == sorted(before)  # none was started anew
 
@@ -270,7 +224,7 @@ async def test_where_a_version_is_refused_the_next_lower_one_serves(cluster: Clu
         await until(lambda: cluster.is_running(2), "both replicas have looked at it")
 
     load = await under_load(cluster, update)
-    assert load.failed == []
+    assert load.failures == []
     assert load.versions <= {1, 2}
     assert sorted(cluster.replicas()) == sorted(before)
     assert cluster.get("/models/tiny").json()["version"] == 2
@@ -287,7 +241,7 @@ async def test_new_settings_replace_replicas_that_finish_what_they_have(cluster:
         await until(lambda: cluster.is_running(2), "there are two new ones")
 
     load = await under_load(cluster, update)
-    assert load.failed == []
+    assert load.failures == []
     assert cluster.get("/models").json()["limits"]["max_count"] == 300
 
 
