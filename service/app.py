@@ -54,10 +54,17 @@ chooses the form of the answer. Refusals are `application/problem+json` (RFC 945
 """
 
 
-def create_app(settings: Settings, orders: Orders | None = None, windows: Windows | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    orders: Orders | None = None,
+    windows: Windows | None = None,
+    *,
+    cores: int | None = None,
+) -> FastAPI:
     """Return the application; its models are loaded when it starts.
 
-    `orders` are those all workers follow, `windows` what they share of live latents.
+    `orders` are those all workers follow, `windows` what they share of live latents. Without `cores` it uses
+    all that the process may.
     """
     app = FastAPI(
         title="latent-service",
@@ -75,7 +82,7 @@ def create_app(settings: Settings, orders: Orders | None = None, windows: Window
     app.state.drain = Drain()
     app.state.keys = Keys(settings)
     app.state.watch = Watch(settings.max_held_bytes)
-    app.state.repository = Repository(settings, orders)
+    app.state.repository = Repository(settings, orders, cores)
     app.state.comparer = Comparer()
     app.state.windows = windows or Windows(Path(os.devnull), 0, 0)
     app.state.drift = Drift(app.state.windows, app.state.comparer)

@@ -9,6 +9,7 @@ and what is loaded is only given up for something that works.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -59,6 +60,16 @@ class Entry:
         return f"version {version}: {self.refusals[version].reason}"
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What somebody asked for, other than the highest version of every name."""
+
+    unloaded: Collection[str] = ()
+    """Names that are not to serve."""
+    highest: Mapping[str, int] = field(default_factory=dict)
+    """The highest version of a name that may serve."""
+
+
 class Folder:
     """A folder of checkpoints; `load` makes models of them."""
 
@@ -71,12 +82,11 @@ class Folder:
         return bool(re.fullmatch(NAME_PATTERN, name) and checkpoint.versions(self._root, name))
 
     def look(
-        self, known: Mapping[str, Entry], unloaded: Collection[str] = (), only: Collection[str] | None = None
+        self, known: Mapping[str, Entry], wanted: Wanted, only: Collection[str] | None = None
     ) -> dict[str, Entry]:
         """Return what the folder holds now, given what was known.
 
-        Names in `unloaded` are not to serve; with `only`, what is known of all other names stays. Takes long:
-        call it in a thread.
+        With `only`, what is known of all other names stays. Takes long: call it in a thread.
         """
         try:
             names = sorted(child.name for child in self._root.iterdir() if child.is_dir())
@@ -89,28 +99,31 @@ class Folder:
             if name.isprintable() and not name.startswith("."):
                 entry = known.get(name, Entry(()))
                 if only is None or name in only:
-                    entry = self._look_at(name, entry, is_unloaded=name in unloaded)
+                    entry = self._look_at(name, entry, wanted)
                 if entry.versions:
                     entries[name] = entry
         return entries
 
-    def _look_at(self, name: str, known: Entry, *, is_unloaded: bool) -> Entry:
+    def _look_at(self, name: str, known: Entry, wanted: Wanted) -> Entry:
         """Settle on what there is of a name."""
         try:
             versions = tuple(checkpoint.versions(self._root, name))
         except OSError as error:
             logger.warning("the checkpoints of %s cannot be read (%s)", name, type(error).__name__)
             return known
-        if is_unloaded:
+        if name in wanted.unloaded:
             return Entry(versions, is_unloaded=True)
         if versions and not re.fullmatch(NAME_PATTERN, name):
             return Entry(versions, refusals={versions[0]: Refusal((), BAD_NAME)})
-        return self._choose(name, versions, known)
+        return self._choose(name, versions, known, wanted.highest.get(name, math.inf))
 
-    def _choose(self, name: str, versions: tuple[int, ...], known: Entry) -> Entry:
-        """Settle on the highest version of a name that serves or can be loaded."""
+    def _choose(self, name: str, versions: tuple[int, ...], known: Entry, highest: float) -> Entry:
+        """Settle on the highest version of a name, up to `highest`, that serves or can be loaded."""
         refusals: dict[int, Refusal] = {}
-        for version in versions:
+        held = tuple(version for version in versions if version > highest)
+        if held and held == versions:
+            refusals[versions[0]] = Refusal((), f"no version above {highest} is to serve")
+        for version in versions[len(held) :]:
             folder = self._root / name / str(version)
             fingerprint = _fingerprint(folder)
             serves = known.model is not None and known.model.manifest.version == version
@@ -125,6 +138,8 @@ class Folder:
             refusals[version] = refusal
             if serves:  # spoilt on disk, but the copy in memory was verified
                 return Entry(versions, known.model, known.fingerprint, refusals)
+        if known.model is not None and known.model.manifest.version in held:
+            return Entry(versions, known.model, known.fingerprint, refusals)
         return Entry(versions, None, (), refusals)
 
     def _load(self, folder: Path, fingerprint: Fingerprint) -> Model | Refusal:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Literal
 
 from service import memory, telemetry
 from service.errors import NotReady, OperationNotOffered, UnknownModel
-from service.folder import Entry, Folder
+from service.folder import Entry, Folder, Wanted
 from service.manifest import Manifest, Operation
 from service.model import Model, load
 from service.orders import OrderBook, Orders
@@ -74,13 +75,13 @@ class ModelStatus:
 class Repository:
     """The served models, kept up to date with a folder and with orders. Belongs to one event loop."""
 
-    def __init__(self, settings: Settings, orders: Orders | None = None) -> None:
+    def __init__(self, settings: Settings, orders: Orders | None = None, cores: int | None = None) -> None:
         """Take the folder and the limits from `settings`; nothing is read before `start`.
 
-        Without `orders` there are none, and none can be given.
+        Without `orders` there are none, and none can be given; without `cores` all are used.
         """
         self._interval_s = settings.reload_interval_s
-        self._threads = Threads()
+        self._threads = Threads(cores)
         self._overseer = Overseer(settings.stuck_run_s)
         self._folder = Folder(
             settings.checkpoints,
@@ -88,6 +89,8 @@ class Repository:
         )
         self._orders = orders or OrderBook(Path(os.devnull), 1).orders(0)
         self._followed: dict[str, str] = {}
+        self._highest: dict[str, int] = {}
+        self._looking = asyncio.Lock()
         self._news = asyncio.Event()
         self._entries: dict[str, Entry] = {}
         self._defaults: dict[Operation, str] = {}
@@ -118,15 +121,25 @@ class Repository:
 
     async def refresh(self, *, only_orders: bool = False) -> None:
         """Look at the folder once, or at what there are new orders for. Loading happens in a thread."""
-        asked_s, given = time.monotonic(), self._orders.read()
-        only = [name for name, order in given.items() if order != self._followed.get(name)]
-        entries = await asyncio.to_thread(
-            self._folder.look, self._entries, self._orders.unloaded(given), only if only_orders else None
-        )
-        if entries != self._entries:
-            self._take(entries)
-        self._followed = given
-        self._orders.note_followed(asked_s)
+        async with self._looking:
+            asked_s, given = time.monotonic(), self._orders.read()
+            only = [name for name, order in given.items() if order != self._followed.get(name)]
+            wanted = Wanted(self._orders.unloaded(given), self._highest)
+            entries = await asyncio.to_thread(
+                self._folder.look, self._entries, wanted, only if only_orders else None
+            )
+            if entries != self._entries:
+                self._take(entries)
+            self._followed = given
+            self._orders.note_followed(asked_s)
+
+    async def hold(self, highest: Mapping[str, int]) -> None:
+        """Serve no version of a name above the one given for it, and look at the folder once.
+
+        As ever a version that is refused leaves the next lower one, or what is loaded.
+        """
+        self._highest = dict(highest)
+        await self.refresh()
 
     def follow(self) -> None:
         """Look for new orders; they are followed soon."""

@@ -15,7 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from service import memory
 
 PATIENCE = 10
-"""How nice the threads of large requests are: the event loops of all workers go first."""
+"""How much nicer the threads of large requests are: the event loops of all workers go first."""
+
+NICEST = 19
+"""The system knows no more."""
 
 TIDY_AFTER_S = 1.0
 """Time from the end of a large request until the memory it needed goes back to the system."""
@@ -27,8 +30,9 @@ BUSY_S = 0.1
 class Threads:
     """Two pools, so that small requests never wait behind the pieces of large ones."""
 
-    def __init__(self) -> None:
-        self.pieces = cores()
+    def __init__(self, pieces: int | None = None) -> None:
+        """Make them; with `pieces`, for so many cores in the place of all that this process may use."""
+        self.pieces = pieces or cores()
         """Pieces of large requests that may run at once: one per core of this process."""
         self.small = ThreadPoolExecutor(1, "inference")
         self.large = ThreadPoolExecutor(self.pieces, "pieces", be_patient)
@@ -68,4 +72,6 @@ def cores() -> int:
 def be_patient() -> None:
     """Let other threads go first, where a thread has a priority of its own (Linux)."""
     if hasattr(os, "sched_getaffinity"):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PATIENCE)
+        thread = threading.get_native_id()
+        nice = os.getpriority(os.PRIO_PROCESS, thread) + PATIENCE  # less than it has is not for everybody
+        os.setpriority(os.PRIO_PROCESS, thread, min(nice, NICEST))

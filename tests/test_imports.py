@@ -27,7 +27,7 @@ IMPORT_ALL = """
 import importlib, sys
 from pathlib import Path
 for file in Path("service").rglob("*.py"):
-    if "client" not in file.parts:  # which is for other processes
+    if "client" not in file.parts and file.name != "ray_serve.py":  # which are for other processes
         importlib.import_module(".".join(file.with_suffix("").parts).removesuffix(".__init__"))
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """

@@ -6,6 +6,7 @@ growth       over batches, image sizes, models and workers
 costs        what each feature takes
 capacity     what so many requests per second need, measured and on paper
 phases       where the time goes, from a profile
+ray_overhead what Ray Serve takes, against uvicorn alone
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from benchmarks.serving.peers.configurations import CONFIGURATIONS
 from benchmarks.serving.server import CannotRun, check_idle
 from training.study import markdown, save
 
-ALONE = ("pauses", "growth", "costs", "capacity", "phases")
+ALONE = ("pauses", "growth", "costs", "capacity", "phases", "ray_overhead")
 
 
 def main() -> int:

@@ -3,7 +3,8 @@
     Client.encode(...) -> operations.encode -> requests -> httpx -> the service
 
 Connections are kept and used again. A request that is answered with 429 or 503 is sent again when Retry-After
-says so, for as long as `retry_s`; any other refusal is raised as a ServiceProblem.
+says so, for as long as `retry_s`, and so is one whose answer a proxy lost; any other refusal is raised as a
+ServiceProblem.
 """
 
 from __future__ import annotations

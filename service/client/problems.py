@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 
 import httpx
 
+PROBLEM = "application/problem+json"
+"""The media type of all that the service itself refuses."""
+
 
 class FieldProblem(NamedTuple):
     """What is wrong with one field of a request."""
@@ -63,7 +66,7 @@ def check_line(line: str) -> dict[str, Any]:
 
 def problem(response: httpx.Response) -> ServiceProblem:
     """Return what an answer that is not 200 says, whoever sent it."""
-    if response.headers.get("content-type") == "application/problem+json":
+    if response.headers.get("content-type") == PROBLEM:
         return ServiceProblem(response.json())
     status = response.status_code
     said = {"status": status, "code": f"http-{status}", "title": response.reason_phrase}

@@ -15,7 +15,11 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 
+from service.client.problems import PROBLEM
+
 AGAIN = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
+LOST = (httpx.codes.INTERNAL_SERVER_ERROR, httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT)
+"""What a proxy answers where the service behind it went away; the service's own answers say more."""
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 """Where an answer does not say how long to wait, it is twice as long each time, up to this."""
@@ -88,11 +92,17 @@ def pause_s(response: httpx.Response, tries: int, end_s: float) -> float | None:
 
     `tries` counts the answers up to this one. Nothing is sent behind `end_s`, a time of `time.monotonic()`.
     """
-    if response.status_code not in AGAIN:
+    if not _asks_for_more(response):
         return None
     said = _retry_after_s(response.headers.get("retry-after", ""))
     seconds = min(FIRST_PAUSE_S * 2 ** (tries - 1), LONGEST_PAUSE_S) if said is None else said
     return seconds if time.monotonic() + seconds < end_s else None
+
+
+def _asks_for_more(response: httpx.Response) -> bool:
+    """Say whether sending again may help; it does no harm, since no request changes the service."""
+    lost = response.status_code in LOST and response.headers.get("content-type") != PROBLEM
+    return lost or response.status_code in AGAIN
 
 
 def _retry_after_s(text: str) -> float | None:

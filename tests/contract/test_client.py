@@ -304,6 +304,8 @@ class Busy(BaseHTTPRequestHandler):
     times_s: ClassVar[list[float]] = []
     connections: ClassVar[set[tuple[str, int]]] = set()
     lines = b""
+    problem = b""
+    """What the service itself says; else it is a proxy that refuses."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
@@ -316,8 +318,9 @@ class Busy(BaseHTTPRequestHandler):
         self.times_s.append(time.monotonic())
         self.connections.add(self.client_address)
         status, after = self.refusals.pop(0) if self.refusals else (200, None)
-        content = content if status == 200 else b"<html>busy</html>"
+        content = content if status == 200 else self.problem or b"<html>busy</html>"
         self.send_response(status)
+        self.send_header("Content-Type", "application/problem+json" if self.problem else "text/html")
         if after is not None:
             self.send_header("Retry-After", after)
         self.send_header("Content-Length", str(len(content)))
@@ -330,7 +333,7 @@ class Busy(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def busy() -> Iterator[str]:
-    Busy.refusals, Busy.times_s, Busy.connections = [], [], set()
+    Busy.refusals, Busy.times_s, Busy.connections, Busy.problem = [], [], set(), b""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Busy)
     thread = Thread(target=server.serve_forever)
     thread.start()
@@ -371,9 +374,23 @@ class TestBusy:
         assert raised.value.errors == []
         assert len(Busy.times_s) == 1
 
+    def test_it_comes_again_where_a_proxy_lost_the_answer(self, flavour: str, busy: str):
+        Busy.refusals[:] = [(500, "0"), (502, "0"), (504, "0")]
+        assert list_models(flavour, busy) == []
+        assert len(Busy.times_s) == 4
+
+    @pytest.mark.parametrize("status", [500, 504])
+    def test_what_the_service_itself_says_is_final(self, flavour: str, busy: str, status: int):
+        members = {"status": status, "code": "said", "title": "", "detail": "", "request_id": "7"}
+        Busy.problem = json.dumps(members).encode()
+        Busy.refusals[:] = [(status, "0")]
+        with pytest.raises(ServiceProblem, match=f"{status} said"):
+            list_models(flavour, busy)
+        assert len(Busy.times_s) == 1
+
     def test_other_refusals_are_final(self, flavour: str, busy: str):
-        Busy.refusals[:] = [(500, "0")]
-        with pytest.raises(ServiceProblem, match="500"):
+        Busy.refusals[:] = [(400, "0")]
+        with pytest.raises(ServiceProblem, match="400"):
             list_models(flavour, busy)
         assert len(Busy.times_s) == 1
 

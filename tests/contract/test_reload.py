@@ -1,34 +1,25 @@
 """New versions take over under load, without a failure and without a mixture."""
 
 import asyncio
-import base64
-import io
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
-import numpy as np
 import pytest
-from PIL import Image
 
+from colours import DECODE, Load, colour_of
 from conftest import Measured, StartService
-from process import ServiceProcess, wait_until
+from process import wait_until
 from robustness import forms
 from tiny import write_tiny
 
-DECODE = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
 CLIENTS = 4
 PAUSE_S = 0.08
 """With it the clients send 50 requests per second together."""
 
 BAD_EVERY = 5
 """Every so many versions one is bad."""
-
-
-def colour_of(version: int) -> float:
-    return version / 255
 
 
 def write_version(tmp_path: Path, version: int) -> Path:
@@ -42,42 +33,6 @@ def write_bad_version(tmp_path: Path, version: int) -> None:
     shutil.move(folder, tmp_path / "checkpoints" / "tiny" / str(version))
 
 
-class Load:
-    """Clients that ask all the time, and what they were told."""
-
-    def __init__(self, service: ServiceProcess) -> None:
-        self.service = service
-        self.sent = self.wrong = 0
-        self.failures: list[str] = []
-        self.versions: set[int] = set()
-        self.going = True
-
-    async def run(self, clients: int) -> None:
-        async with httpx.AsyncClient(base_url=self.service.url, timeout=20) as client:
-            await asyncio.gather(*(self._ask(client) for _ in range(clients)))
-
-    async def _ask(self, client: httpx.AsyncClient) -> None:
-        while self.going:
-            self.sent += 1
-            answer = await client.post("/decode", json=DECODE)
-            if answer.status_code != 200:
-                self.failures.append(answer.text)
-                continue
-            version = answer.json()["version"]
-            self.versions.add(version)
-            if painted(answer.json()["images"][0]) != round(colour_of(version) * 255):
-                self.wrong += 1
-            await asyncio.sleep(PAUSE_S)
-
-
-def painted(image: str) -> int:
-    """Return the one colour of a base64 PNG."""
-    with Image.open(io.BytesIO(base64.b64decode(image))) as picture:
-        pixels = np.asarray(picture)
-    assert pixels.min() == pixels.max()
-    return int(pixels.max())
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 @forms("swaps", short=10, full=100)
 async def test_each_answer_has_the_colour_of_its_version(
@@ -85,8 +40,8 @@ async def test_each_answer_has_the_colour_of_its_version(
 ):
     write_version(tmp_path, 1)
     service = start_service(workers=workers, reload_interval_s=0.1)
-    load = Load(service)
-    running = asyncio.create_task(load.run(CLIENTS))
+    load = Load(service.url, CLIENTS, PAUSE_S)
+    running = asyncio.create_task(load.run())
     started, version, good = time.monotonic(), 1, {1}
     await seen(load, lambda: bool(load.versions))
     while len(good) <= swaps:

@@ -304,6 +304,42 @@ async def test_loading_leaves_the_event_loop_free(tmp_path: Path, repository: Re
     assert longest_s < 0.25
 
 
+async def test_a_held_name_serves_no_higher_version(tmp_path: Path, repository: Repository):
+    for version in (1, 2):
+        write_tiny(tmp_path, version=version, colour=version / 10)
+    write_tiny(tmp_path, "other", 2)
+    await repository.hold({"tiny": 1, "nobody": 3})
+    assert await colour(repository, "tiny") == pytest.approx(0.1)
+    assert (status(repository).versions, status(repository).reason) == ((2, 1), None)
+    assert status(repository, "other").version == 2
+    await repository.refresh()
+    assert status(repository).version == 1
+    await repository.hold({"tiny": 3})
+    assert await colour(repository, "tiny") == pytest.approx(0.2)
+    await repository.hold({"tiny": 1})
+    assert await colour(repository, "tiny") == pytest.approx(0.1)
+    await repository.hold({})
+    assert await colour(repository, "tiny") == pytest.approx(0.2)
+
+
+async def test_what_is_loaded_serves_on_where_no_held_version_can(tmp_path: Path, repository: Repository):
+    description, files = describe_tiny(version=1)
+    spoil_weights(files, "decode", math.nan)
+    checkpoint.write(tmp_path, description, files)
+    write_tiny(tmp_path, version=2)
+    await repository.refresh()
+    await repository.hold({"tiny": 1})
+    assert (status(repository).state, status(repository).version) == ("serving", 2)
+    assert "version 1: " in (status(repository).reason or "")
+
+
+async def test_a_name_whose_versions_are_all_held_back_is_refused(tmp_path: Path, repository: Repository):
+    write_tiny(tmp_path, version=4)
+    await repository.hold({"tiny": 3})
+    assert (status(repository).state, status(repository).version) == ("refused", 4)
+    assert status(repository).reason == "version 4: no version above 3 is to serve"
+
+
 @pytest.mark.parametrize("name", ["Tiny", "tiny_2", "tiny 2"])
 async def test_folder_whose_name_is_no_checkpoint_name_is_refused(
     tmp_path: Path, repository: Repository, name: str
