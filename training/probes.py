@@ -69,7 +69,8 @@ def logistic_regression(codes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = F.cross_entropy(F.linear(codes, weights, biases), labels) + PENALTY / 2 * weights.square().sum()
+        error = F.cross_entropy(F.linear(codes, weights, biases), labels)
+        value = error + PENALTY / 2 * weights.square().sum()
         value.backward()
         return value
 
