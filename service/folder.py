@@ -2,8 +2,8 @@
 
     checkpoints/<name>/<version>/ -> Folder.look -> Entry, one per name -> repository
 
-Of each name the highest version that passes every check is chosen. One that fails is refused with its reason,
-and what is loaded is only given up for something that works.
+Of each name the highest versions that pass every check are chosen, as many as are to be kept. One that fails
+is refused with its reason, and what is loaded is only given up for something that works.
 """
 
 from __future__ import annotations
@@ -37,20 +37,38 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """A version that can serve, and the files it was made of."""
+
+    fingerprint: Fingerprint
+    model: Model
+
+
+@dataclass(frozen=True)
 class Entry:
-    """One name: the model that serves, if any, and the versions that were refused."""
+    """One name: the versions that can serve, and those that were refused."""
 
     versions: tuple[int, ...]
     """In the folder, highest first."""
-    model: Model | None = None
-    fingerprint: Fingerprint = ()
+    loaded: dict[int, Loaded] = field(default_factory=dict)
+    """By version, highest first."""
     refusals: dict[int, Refusal] = field(default_factory=dict)
     is_unloaded: bool = False
     """It is not to serve."""
 
     @property
+    def models(self) -> list[Model]:
+        """Return what can serve, highest version first."""
+        return [one.model for one in self.loaded.values()]
+
+    @property
+    def model(self) -> Model | None:
+        """Return what answers to the name without a version, if anything does."""
+        return next(iter(self.models), None)
+
+    @property
     def reason(self) -> str | None:
-        """Say why a higher version than the serving one does not serve."""
+        """Say why a version does not serve, the highest of those that are refused."""
         if self.is_unloaded:
             return "it was unloaded"
         if not self.refusals:
@@ -62,8 +80,10 @@ class Entry:
 class Folder:
     """A folder of checkpoints; `load` makes models of them."""
 
-    def __init__(self, root: Path, load: Callable[[Path], Model]) -> None:
+    def __init__(self, root: Path, keep_versions: int, load: Callable[[Path], Model]) -> None:
+        """Choose the `keep_versions` highest versions of each name that can be loaded."""
         self._root = root
+        self._keep_versions = keep_versions
         self._load_model = load
 
     def has(self, name: str) -> bool:
@@ -71,9 +91,13 @@ class Folder:
         return bool(re.fullmatch(NAME_PATTERN, name) and checkpoint.versions(self._root, name))
 
     def look(
-        self, known: Mapping[str, Entry], unloaded: Collection[str] = (), only: Collection[str] | None = None
+        self,
+        known: Mapping[str, Entry],
+        serving: Mapping[str, Entry],
+        unloaded: Collection[str] = (),
+        only: Collection[str] | None = None,
     ) -> dict[str, Entry]:
-        """Return what the folder holds now, given what was known.
+        """Return what the folder holds now, given what is known since the last look and what serves.
 
         Names in `unloaded` are not to serve; with `only`, what is known of all other names stays. Takes long:
         call it in a thread.
@@ -89,12 +113,12 @@ class Folder:
             if name.isprintable() and not name.startswith("."):
                 entry = known.get(name, Entry(()))
                 if only is None or name in only:
-                    entry = self._look_at(name, entry, is_unloaded=name in unloaded)
+                    entry = self._look_at(name, entry, serving.get(name), is_unloaded=name in unloaded)
                 if entry.versions:
                     entries[name] = entry
         return entries
 
-    def _look_at(self, name: str, known: Entry, *, is_unloaded: bool) -> Entry:
+    def _look_at(self, name: str, known: Entry, serving: Entry | None, *, is_unloaded: bool) -> Entry:
         """Settle on what there is of a name."""
         try:
             versions = tuple(checkpoint.versions(self._root, name))
@@ -105,31 +129,39 @@ class Folder:
             return Entry(versions, is_unloaded=True)
         if versions and not re.fullmatch(NAME_PATTERN, name):
             return Entry(versions, refusals={versions[0]: Refusal((), BAD_NAME)})
-        return self._choose(name, versions, known)
+        loaded = {**(serving.loaded if serving else {}), **known.loaded}
+        return self._choose(name, versions, loaded, known.refusals)
 
-    def _choose(self, name: str, versions: tuple[int, ...], known: Entry) -> Entry:
-        """Settle on the highest version of a name that serves or can be loaded."""
-        refusals: dict[int, Refusal] = {}
+    def _choose(
+        self,
+        name: str,
+        versions: tuple[int, ...],
+        known: Mapping[int, Loaded],
+        refusals: Mapping[int, Refusal],
+    ) -> Entry:
+        """Settle on the highest versions of a name that serve or can be loaded."""
+        entry = Entry(versions)
         for version in versions:
+            if len(entry.loaded) == self._keep_versions:
+                break
             folder = self._root / name / str(version)
             fingerprint = _fingerprint(folder)
-            serves = known.model is not None and known.model.manifest.version == version
-            if serves and fingerprint == known.fingerprint:
-                return Entry(versions, known.model, fingerprint, refusals)
-            refusal = known.refusals.get(version)
-            if refusal is None or refusal.fingerprint != fingerprint:
-                loaded = self._load(folder, fingerprint)
-                if isinstance(loaded, Model):
-                    return Entry(versions, loaded, fingerprint, refusals)
-                refusal = loaded
-            refusals[version] = refusal
-            if serves:  # spoilt on disk, but the copy in memory was verified
-                return Entry(versions, known.model, known.fingerprint, refusals)
-        return Entry(versions, None, (), refusals)
+            loaded, refusal = known.get(version), refusals.get(version)
+            if loaded is None or fingerprint != loaded.fingerprint:
+                found: Loaded | Refusal | None = refusal
+                if refusal is None or refusal.fingerprint != fingerprint:
+                    found = self._load(folder, fingerprint)
+                if isinstance(found, Refusal):  # where it was loaded before, that copy was verified
+                    entry.refusals[version] = found
+                else:
+                    loaded = found
+            if loaded is not None:
+                entry.loaded[version] = loaded
+        return entry
 
-    def _load(self, folder: Path, fingerprint: Fingerprint) -> Model | Refusal:
+    def _load(self, folder: Path, fingerprint: Fingerprint) -> Loaded | Refusal:
         try:
-            return self._load_model(folder)
+            return Loaded(fingerprint, self._load_model(folder))
         except CheckpointError as error:
             reason = str(error)
         except Exception:

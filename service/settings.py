@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     checkpoints: Path = Field(
         Path("checkpoints"), description="Folder that holds <name>/<version>/ checkpoints."
     )
+    keep_versions: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Newest versions of each checkpoint that serve; the newest by name, all as name@version.",
+    )
     reload_interval_s: float = Field(
         2.0,
         ge=0,

@@ -16,7 +16,8 @@ from onnx import numpy_helper
 
 from service import checkpoint
 from service.errors import NotReady, OperationNotOffered, UnknownModel
-from service.repository import ModelStatus, Repository
+from service.repository import Repository
+from service.serving import ModelStatus
 from service.settings import Settings
 from tiny import describe_tiny, to_npz, write_tiny
 
@@ -31,7 +32,7 @@ async def repository(tmp_path: Path) -> AsyncIterator[Repository]:
 
 
 def status(repository: Repository, name: str = "tiny") -> ModelStatus:
-    return {status.name: status for status in repository.listing()}[name]
+    return {status.name: status for status in repository.now().listing()}[name]
 
 
 async def colour(repository: Repository, model: str | None = None) -> float:
@@ -63,7 +64,7 @@ def change_golden(files: dict[str, bytes], change: Callable[[dict[str, Any]], ob
 
 async def test_empty_folder_is_not_ready(repository: Repository):
     assert not repository.ready()
-    assert repository.listing() == []
+    assert repository.now().listing() == []
     with pytest.raises(NotReady):
         repository.get(None, "encode")
 
@@ -242,7 +243,7 @@ async def test_removed_name_disappears(tmp_path: Path, repository: Repository):
     await repository.refresh()
     shutil.rmtree(tmp_path / "gone")
     await repository.refresh()
-    assert [status.name for status in repository.listing()] == ["stays"]
+    assert [status.name for status in repository.now().listing()] == ["stays"]
 
 
 async def test_serving_version_spoilt_on_disk_goes_on_serving_from_memory(
@@ -300,7 +301,7 @@ async def test_loading_leaves_the_event_loop_free(tmp_path: Path, repository: Re
     while not refreshing.done():
         await asyncio.sleep(0.001)
         longest_s, last = max(longest_s, loop.time() - last), loop.time()
-    assert len(repository.listing()) == 6
+    assert len(repository.now().listing()) == 6
     assert longest_s < 0.25
 
 
@@ -319,7 +320,7 @@ async def test_other_folders_are_no_checkpoints(tmp_path: Path, repository: Repo
     (tmp_path / "notes").mkdir()
     (tmp_path / "tiny").write_text("a file")
     await repository.refresh()
-    assert repository.listing() == []
+    assert repository.now().listing() == []
 
 
 async def test_models_are_chosen_by_claim_then_by_name(
@@ -344,7 +345,7 @@ async def test_models_are_chosen_by_claim_then_by_name(
     assert chosen("translate") == "e"
     assert chosen("translate", "boots") == "e"
     assert chosen("translate", "bags") == "d"
-    assert {status.name: status.default_for for status in repository.listing()} == {
+    assert {status.name: status.default_for for status in repository.now().listing()} == {
         "a": (),
         "b": ("encode",),
         "c": (),
