@@ -117,7 +117,7 @@ class Drift:
         return found | await self._comparer.run(latents[-MOST:], comparison.sample(model.reference))
 
     async def keep_watching(self, repository: Repository, every_s: float) -> None:
-        """Measure the newest of every name from time to time, for the metrics, until cancelled; one worker does."""
+        """Measure what answers to each name from time to time, for the metrics; one worker does."""
         while self._windows.is_watched:
             await asyncio.sleep(every_s)
             for model in repository.now().models():

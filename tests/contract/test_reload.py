@@ -1,18 +1,15 @@
 """New versions take over under load, without a failure and without a mixture."""
 
 import asyncio
-import base64
-import io
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
-from PIL import Image
 
+from colours import painted, write_bad_version, write_version
 from conftest import Measured, StartService
 from process import ServiceProcess, wait_until
 from robustness import forms
@@ -25,21 +22,6 @@ PAUSE_S = 0.08
 
 BAD_EVERY = 5
 """Every so many versions one is bad."""
-
-
-def colour_of(version: int) -> float:
-    return version / 255
-
-
-def write_version(tmp_path: Path, version: int) -> Path:
-    options = {"operations": ("decode",), "default_for": ("decode",), "colour": colour_of(version)}
-    return write_tiny(tmp_path / "checkpoints", "tiny", version, **options)
-
-
-def write_bad_version(tmp_path: Path, version: int) -> None:
-    folder = write_version(tmp_path / "elsewhere", version)
-    (folder / "decode.onnx").write_bytes(b"broken")
-    shutil.move(folder, tmp_path / "checkpoints" / "tiny" / str(version))
 
 
 class Load:
@@ -65,17 +47,9 @@ class Load:
                 continue
             version = answer.json()["version"]
             self.versions.add(version)
-            if painted(answer.json()["images"][0]) != round(colour_of(version) * 255):
+            if painted(answer.json()["images"][0]) != version:
                 self.wrong += 1
             await asyncio.sleep(PAUSE_S)
-
-
-def painted(image: str) -> int:
-    """Return the one colour of a base64 PNG."""
-    with Image.open(io.BytesIO(base64.b64decode(image))) as picture:
-        pixels = np.asarray(picture)
-    assert pixels.min() == pixels.max()
-    return int(pixels.max())
 
 
 @pytest.mark.parametrize("workers", [1, 2])
