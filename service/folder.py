@@ -1,6 +1,6 @@
 """The folder of checkpoints: what a look at it finds, and which versions can be loaded.
 
-    checkpoints/<name>/<version>/ -> Folder.look -> Entry, one per name -> repository
+    checkpoints/ -> layout -> Folder.look -> Entry, one per name -> repository
 
 Of each name the highest versions that pass every check are chosen, as many as are to be kept. One that fails
 is refused with its reason, and what is loaded is only given up for something that works.
@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service import checkpoint
+from service import layout
 from service.checkpoint import CheckpointError
 from service.manifest import NAME_PATTERN
 from service.model import Model
@@ -80,7 +80,9 @@ class Entry:
 class Folder:
     """A folder of checkpoints; `load` makes models of them."""
 
-    def __init__(self, root: Path, keep_versions: int, load: Callable[[Path], Model]) -> None:
+    def __init__(
+        self, root: Path, keep_versions: int, load: Callable[[Path, tuple[str, int]], Model]
+    ) -> None:
         """Choose the `keep_versions` highest versions of each name that can be loaded."""
         self._root = root
         self._keep_versions = keep_versions
@@ -88,7 +90,9 @@ class Folder:
 
     def has(self, name: str) -> bool:
         """Say whether there is a checkpoint of this name, which may be any text."""
-        return bool(re.fullmatch(NAME_PATTERN, name) and checkpoint.versions(self._root, name))
+        if not re.fullmatch(NAME_PATTERN, name):
+            return False
+        return name in layout.of_one_name(self._root) or bool(layout.of_name(self._root, name))
 
     def look(
         self,
@@ -103,7 +107,8 @@ class Folder:
         call it in a thread.
         """
         try:
-            names = sorted(child.name for child in self._root.iterdir() if child.is_dir())
+            alone = layout.of_one_name(self._root)
+            names = alone or sorted(child.name for child in self._root.iterdir() if child.is_dir())
         except OSError as error:
             if known:
                 logger.warning("the checkpoint folder cannot be read (%s)", type(error).__name__)
@@ -113,44 +118,55 @@ class Folder:
             if name.isprintable() and not name.startswith("."):
                 entry = known.get(name, Entry(()))
                 if only is None or name in only:
-                    entry = self._look_at(name, entry, serving.get(name), is_unloaded=name in unloaded)
+                    folders = alone.get(name)
+                    entry = self._look_at(
+                        name, folders, entry, serving.get(name), is_unloaded=name in unloaded
+                    )
                 if entry.versions:
                     entries[name] = entry
         return entries
 
-    def _look_at(self, name: str, known: Entry, serving: Entry | None, *, is_unloaded: bool) -> Entry:
+    def _look_at(
+        self,
+        name: str,
+        folders: layout.Versions | None,
+        known: Entry,
+        serving: Entry | None,
+        *,
+        is_unloaded: bool,
+    ) -> Entry:
         """Settle on what there is of a name."""
         try:
-            versions = tuple(checkpoint.versions(self._root, name))
+            folders = folders or layout.of_name(self._root, name)
         except OSError as error:
             logger.warning("the checkpoints of %s cannot be read (%s)", name, type(error).__name__)
             return known
+        versions = tuple(folders)
         if is_unloaded:
             return Entry(versions, is_unloaded=True)
         if versions and not re.fullmatch(NAME_PATTERN, name):
             return Entry(versions, refusals={versions[0]: Refusal((), BAD_NAME)})
         loaded = {**(serving.loaded if serving else {}), **known.loaded}
-        return self._choose(name, versions, loaded, known.refusals)
+        return self._choose(name, folders, loaded, known.refusals)
 
     def _choose(
         self,
         name: str,
-        versions: tuple[int, ...],
+        folders: layout.Versions,
         known: Mapping[int, Loaded],
         refusals: Mapping[int, Refusal],
     ) -> Entry:
         """Settle on the highest versions of a name that serve or can be loaded."""
-        entry = Entry(versions)
-        for version in versions:
+        entry = Entry(tuple(folders))
+        for version, folder in folders.items():
             if len(entry.loaded) == self._keep_versions:
                 break
-            folder = self._root / name / str(version)
             fingerprint = _fingerprint(folder)
             loaded, refusal = known.get(version), refusals.get(version)
             if loaded is None or fingerprint != loaded.fingerprint:
                 found: Loaded | Refusal | None = refusal
                 if refusal is None or refusal.fingerprint != fingerprint:
-                    found = self._load(folder, fingerprint)
+                    found = self._load(folder, (name, version), fingerprint)
                 if isinstance(found, Refusal):  # where it was loaded before, that copy was verified
                     entry.refusals[version] = found
                 else:
@@ -159,16 +175,16 @@ class Folder:
                 entry.loaded[version] = loaded
         return entry
 
-    def _load(self, folder: Path, fingerprint: Fingerprint) -> Loaded | Refusal:
+    def _load(self, folder: Path, place: tuple[str, int], fingerprint: Fingerprint) -> Loaded | Refusal:
         try:
-            return Loaded(fingerprint, self._load_model(folder))
+            return Loaded(fingerprint, self._load_model(folder, place))
         except CheckpointError as error:
             reason = str(error)
         except Exception:
             # A hostile file may break any parser in any way, and must not take the others along.
-            logger.exception("loading %s/%s failed", folder.parent.name, folder.name)
+            logger.exception("loading %s/%s failed", *place)
             reason = "it cannot be loaded"
-        logger.warning("refused %s/%s: %s", folder.parent.name, folder.name, reason)
+        logger.warning("refused %s/%s: %s", *place, reason)
         return Refusal(fingerprint, reason)
 
 

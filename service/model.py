@@ -74,13 +74,17 @@ class Model:
         return await self._batchers[graph].run(inputs, deadline_s)
 
 
-def load(folder: Path, queue_rows: int, threads: Threads, overseer: Overseer) -> Model:
+def load(
+    folder: Path, place: tuple[str, int], queue_rows: int, threads: Threads, overseer: Overseer
+) -> Model:
     """Read the checkpoint in `folder`, build its engines and try them. Takes long: call it in a thread.
+
+    `place` is the name and version that it has to be.
 
     Raises:
         CheckpointError: something about it is not as its manifest says.
     """
-    found = checkpoint.read(folder)
+    found = checkpoint.read(folder, place)
     manifest = found.manifest
     batchers = {}
     for key, spec in manifest.graphs().items():
