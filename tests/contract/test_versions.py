@@ -3,9 +3,11 @@
 Every version paints a colour of its own.
 """
 
+import json
 import os
 import shutil
 import signal
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import pairwise
@@ -15,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+import examples
 from colours import colour_of, painted, write_bad_version, write_version
 from conftest import StartService
 from problems import check_problem
@@ -256,3 +259,23 @@ def test_a_worker_that_begins_while_the_folder_changes_serves_what_the_others_do
         wait_until(lambda number=number: versions(service) == {number}, "all serve it", 20)
     hammer.end()
     assert [changes(seen) for seen in hammer.seen] == [[1, 2, 3]] * 4
+
+
+def test_the_guide_does_what_it_says(tmp_path: Path, start_service: StartService):
+    start, publish, ask, withdraw = examples.blocks("versions.md", "sh")
+    write_tiny(tmp_path / "checkpoints", "fashion-vae", 5)
+    write_tiny(tmp_path / "made", "fashion-vae", 6)
+    name, _, kept = start.removesuffix(" make serve\n").partition("=")
+    assert name == "LATENT_KEEP_VERSIONS"
+    service = start_service(keep_versions=kept)
+
+    def run(commands: str) -> str:
+        script = commands.replace("localhost:8000", service.url)
+        bash = ["bash", "-euo", "pipefail", "-c", script]
+        ended = subprocess.run(bash, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    assert json.loads(run(publish))["served"] == [6, 5]
+    assert json.loads(run(ask))["version"] == 5
+    assert json.loads(run(withdraw))["served"] == [5]
