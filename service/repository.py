@@ -106,7 +106,8 @@ class Repository:
             self._vote.cast(found.mark)
             self._catch_up()
         if self._next and self._vote.is_alone:
-            logger.error("other workers cannot serve %s, this one does", found)
+            if found.mark != self._serving.mark:
+                logger.error("other workers cannot serve %s; this one does", found)
             self._take(found)
         self._followed = given
         if not self._next:

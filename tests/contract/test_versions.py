@@ -82,14 +82,14 @@ def test_versions_that_are_kept_answer_by_their_number(
 
 
 def test_other_protocols_have_every_version_that_is_kept(tmp_path: Path, start_service: StartService):
-    for number in (1, 2):
-        write_version(tmp_path, number)
-    write_version(tmp_path, 3, operations=("decode", "generate"))
+    write_version(tmp_path, 1)
+    for number in (2, 3):
+        write_version(tmp_path, number, operations=("decode", "generate"))
     service = start_service(keep_versions=3)
     latents = {"name": "latents", "datatype": "FP32", "shape": [1, 4], "data": [0.0] * 4}
     with service.client() as client:
         assert client.get("/v2/models/tiny.decode").json()["versions"] == ["3", "2", "1"]
-        assert client.get("/v2/models/tiny.generate").json()["versions"] == ["3"]
+        assert client.get("/v2/models/tiny.generate").json()["versions"] == ["3", "2"]
         for number in (1, 2, 3):
             path = f"/v2/models/tiny.decode/versions/{number}"
             assert client.get(f"{path}/ready").status_code == 200
@@ -101,10 +101,12 @@ def test_other_protocols_have_every_version_that_is_kept(tmp_path: Path, start_s
         assert "versions 3, 2, 1 are" in unknown.json()["error"]
         listed = {(one["name"], one["version"]) for one in client.post("/v2/repository/index").json()}
         decoders = {("tiny.decode", str(number)) for number in (1, 2, 3)}
-        assert listed == {("tiny.generate", "3"), *decoders}
-        drawn = client.post("/v1/images/generations", json={"prompt": "", "model": "tiny@3"})
-        assert painted(drawn.json()["data"][0]["b64_json"]) == 3
-        assert [one["id"] for one in client.get("/v1/models").json()["data"]] == ["tiny"]
+        assert listed == {("tiny.generate", "3"), ("tiny.generate", "2"), *decoders}
+        assert [one["id"] for one in client.get("/v1/models").json()["data"]] == ["tiny", "tiny@2"]
+        assert client.get("/v1/models/tiny@2").json()["version"] == 2
+        for name, number in (("tiny", 3), ("tiny@2", 2)):
+            drawn = client.post("/v1/images/generations", json={"prompt": "", "model": name})
+            assert painted(drawn.json()["data"][0]["b64_json"]) == number
 
 
 def test_drift_and_metrics_are_those_of_a_name_and_its_versions(tmp_path: Path, start_service: StartService):

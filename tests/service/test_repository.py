@@ -15,6 +15,7 @@ import pytest
 from onnx import numpy_helper
 
 from service import checkpoint
+from service.agreement import Agreement
 from service.errors import NotReady, OperationNotOffered, UnknownModel
 from service.repository import Repository
 from service.serving import ModelStatus
@@ -290,6 +291,73 @@ async def test_polling_finds_a_new_version(tmp_path: Path):
         while status(repository).version != 2:
             await asyncio.sleep(0.01)
     await repository.stop()
+
+
+def in_two_workers(votes: Path, *roots: Path) -> list[Repository]:
+    """Return repositories that agree on what they serve, each to be refreshed by hand."""
+    votes.touch()
+    agreement = Agreement(votes, 2)
+    return [
+        Repository(Settings(checkpoints=root, reload_interval_s=0), vote=agreement.vote(number))
+        for number, root in enumerate(roots)
+    ]
+
+
+async def test_workers_change_over_when_the_last_has_loaded(tmp_path: Path):
+    root = tmp_path / "checkpoints"
+    write_tiny(root, version=1)
+    workers = in_two_workers(tmp_path / "votes", root, root)
+    for worker in workers:
+        await worker.start()
+    write_tiny(root, version=2)
+    await workers[0].refresh()
+    assert [status(worker).version for worker in workers] == [1, 1]
+    await workers[1].refresh()
+    assert [status(worker).version for worker in workers] == [2, 2]
+    shutil.rmtree(root / "tiny" / "2")
+    await workers[1].refresh()
+    assert [status(worker).version for worker in workers] == [2, 2]
+    await workers[0].refresh()
+    assert [status(worker).version for worker in workers] == [1, 1]
+    for worker in workers:
+        await worker.stop()
+
+
+async def test_what_was_withdrawn_before_all_had_it_never_serves(tmp_path: Path):
+    root = tmp_path / "checkpoints"
+    write_tiny(root, version=1, colour=0.125)
+    workers = in_two_workers(tmp_path / "votes", root, root)
+    for worker in workers:
+        await worker.start()
+    write_tiny(root, version=2)
+    await workers[0].refresh()
+    (root / "tiny" / "1" / "decode.onnx").write_bytes(b"")
+    shutil.rmtree(root / "tiny" / "2")
+    for worker in workers:
+        await worker.refresh()
+        assert await colour(worker) == 0.125  # from memory, as it is spoilt on the disk
+    for worker in workers:
+        await worker.stop()
+
+
+async def test_workers_that_never_find_the_same_each_serve_what_they_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    for version, name in ((1, "a"), (2, "b")):
+        write_tiny(tmp_path / name, version=version)
+    first, second = in_two_workers(tmp_path / "votes", tmp_path / "a", tmp_path / "b")
+    await first.start()
+    starting = asyncio.create_task(second.start())
+    while not starting.done():
+        await first.refresh()
+        await asyncio.sleep(0.01)
+    for _ in range(5):
+        await first.refresh()
+        await second.refresh()
+    assert (status(first).version, status(second).version) == (1, 2)
+    assert caplog.text.count("other workers cannot serve tiny@2") == 1
+    for worker in (first, second):
+        await worker.stop()
 
 
 async def test_loading_leaves_the_event_loop_free(tmp_path: Path, repository: Repository):
