@@ -162,12 +162,10 @@ class Folder:
             if len(entry.loaded) == self._keep_versions:
                 break
             fingerprint = _fingerprint(folder)
-            loaded, refusal = known.get(version), refusals.get(version)
-            if loaded is None or fingerprint != loaded.fingerprint:
-                found: Loaded | Refusal | None = refusal
-                if refusal is None or refusal.fingerprint != fingerprint:
-                    found = self._load(folder, (name, version), fingerprint)
-                if isinstance(found, Refusal):  # where it was loaded before, that copy was verified
+            loaded = known.get(version)
+            if loaded is None or loaded.fingerprint != fingerprint:
+                found = self._load(folder, (name, version), fingerprint, refusals.get(version))
+                if isinstance(found, Refusal):  # what was loaded before was verified, and stays
                     entry.refusals[version] = found
                 else:
                     loaded = found
@@ -175,7 +173,12 @@ class Folder:
                 entry.loaded[version] = loaded
         return entry
 
-    def _load(self, folder: Path, place: tuple[str, int], fingerprint: Fingerprint) -> Loaded | Refusal:
+    def _load(
+        self, folder: Path, place: tuple[str, int], fingerprint: Fingerprint, refusal: Refusal | None
+    ) -> Loaded | Refusal:
+        """Load a version, unless these very files were refused before."""
+        if refusal is not None and refusal.fingerprint == fingerprint:
+            return refusal
         try:
             return Loaded(fingerprint, self._load_model(folder, place))
         except CheckpointError as error:

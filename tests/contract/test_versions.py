@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 import examples
@@ -23,6 +24,7 @@ from conftest import StartService
 from problems import check_problem
 from process import ServiceProcess, wait_until
 from service import responses
+from service.client import Client
 from tiny import write_tiny
 
 DECODE = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
@@ -70,6 +72,8 @@ def test_versions_that_are_kept_answer_by_their_number(
     with service.client() as client:
         problem = check_problem(decode(client, "tiny@1"), 404, "unknown-model")
         assert problem["detail"] == "That version of tiny is not being served; versions 3, 2 are."
+    with Client(service.url) as client:
+        assert client.decode(np.zeros((1, 4)), model="tiny@2").version == 2
     new = shown(service)
     responses.ModelResponse.model_validate(new)
     assert (new["version"], new["versions"], new["served"]) == (3, [3, 2, 1], [3, 2])
