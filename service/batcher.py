@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
 
-from service.engine import Arrays, Engine
+from service.engine import Arrays, Runner
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
 from service.jobs import Inputs, Job, Part, Run, run
 from service.overseer import Overseer
@@ -42,7 +42,7 @@ class Batcher:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Runner,
         *,
         batch_rows: int,
         queue_rows: int,
@@ -235,7 +235,10 @@ class Batcher:
 
     def _rows_of_a_piece(self) -> int:
         """Return how many rows of a large request to run at once: few where small requests wait beside it."""
-        if self._threads.is_quiet:
+        whole_s = self._run_time.seconds(self._batch_rows)
+        if (
+            self._threads.is_quiet or self._run_time.seconds(1) > whole_s / 2
+        ):  # few take as long as all of them
             return self._batch_rows
         return min(max(1, self._run_time.rows(PIECE_S)), self._batch_rows)
 

@@ -2,19 +2,21 @@
 
     batcher -> Engine.run -> batcher
 
-An engine runs on one thread; parallelism comes from several worker processes, each with its own engines.
+On the processor an engine runs on one thread; parallelism comes from several worker processes, each with
+engines of its own.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.checkpoint import CheckpointError
+from service.device import Device, NoSuchDevice, open_session
 from service.manifest import Graph, TensorSpec
 
 Arrays = dict[str, NDArray[Any]]
@@ -28,22 +30,29 @@ That is the key under which a tensor names the file, outside the graph, that hol
 """
 
 
+class Runner(Protocol):
+    """What runs a graph: an engine, or what stands before one."""
+
+    def run(self, inputs: Mapping[str, NDArray[Any]], options: ort.RunOptions | None = None) -> Arrays:
+        """Run the graph on N rows and return its outputs by name, N rows each."""
+
+
 class Engine:
     """An ONNX Runtime session whose tensors are those the manifest promises."""
 
-    def __init__(self, graph: bytes, spec: Graph) -> None:
+    def __init__(self, graph: bytes, spec: Graph, device: Device = "cpu") -> None:
         """Load a graph from verified bytes, never from a path.
 
         Raises:
-            CheckpointError: it is no valid graph, keeps weights in other files, or has other tensors than
-                the manifest says.
+            CheckpointError: it is no valid graph, keeps weights in other files, has other tensors than the
+                manifest says, or there is no such device.
         """
         if _EXTERNAL_DATA.search(graph):
             raise CheckpointError(f"{spec.graph} keeps weights outside the file")
         try:
-            self._session = ort.InferenceSession(
-                graph, _session_options(), providers=["CPUExecutionProvider"]
-            )
+            self._session = open_session(graph, device)
+        except NoSuchDevice as error:
+            raise CheckpointError(str(error)) from None
         except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no base class but this
             raise CheckpointError(
                 f"{spec.graph} is not a graph that can be run ({type(error).__name__})"
@@ -59,21 +68,6 @@ class Engine:
         that the graph cannot take, or for a run that was ended.
         """
         return dict(zip(self._outputs, self._session.run(self._outputs, inputs, options), strict=True))
-
-
-def _session_options() -> ort.SessionOptions:
-    """Return options for one thread and little memory.
-
-    The arena keeps the largest batch's memory for ever (60 MB over eight small models) and was not faster.
-    """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
-    options.log_severity_level = 4
-    return options
 
 
 def _compare(file: str, kind: str, found: list[Any], promised: tuple[TensorSpec, ...]) -> None:

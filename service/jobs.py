@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import telemetry
-from service.engine import Arrays, Engine
+from service.engine import Arrays, Runner
 from service.overseer import Watched
 from service.sampling import Draw, draw
 
@@ -91,7 +91,7 @@ class Run(NamedTuple):
     """It took far too long, and was ended."""
 
 
-def run(engine: Engine, parts: list[Part], watched: Watched) -> Run:
+def run(engine: Runner, parts: list[Part], watched: Watched) -> Run:
     """Run a batch, on whatever thread, and cut its outputs into the parts'.
 
     A failure is blamed on nobody: every part is run alone then, so that the innocent are answered.

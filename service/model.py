@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import checkpoint
-from service.batcher import Batcher
+from service.batcher import PIECE_S, Batcher
 from service.checkpoint import CheckpointError
-from service.engine import Arrays, Engine
+from service.device import Device
+from service.engine import Arrays, Engine, Runner
 from service.errors import OperationNotOffered
 from service.jobs import Inputs
 from service.manifest import Graph, Manifest, TensorSpec
 from service.overseer import FAR_TOO_LONG, Overseer
+from service.padded import SIZES, Padded
 from service.reference import Reference
 from service.run_time import RunTime
 from service.telemetry import GraphMetrics
@@ -75,11 +77,16 @@ class Model:
 
 
 def load(
-    folder: Path, place: tuple[str, int], queue_rows: int, threads: Threads, overseer: Overseer
+    folder: Path,
+    queue_rows: int,
+    threads: Threads,
+    overseer: Overseer,
+    device: Device = "cpu",
+    place: tuple[str, int] | None = None,
 ) -> Model:
     """Read the checkpoint in `folder`, build its engines and try them. Takes long: call it in a thread.
 
-    `place` is the name and version that it has to be.
+    `place` is the name and version that it has to be, those of the folder if left out.
 
     Raises:
         CheckpointError: something about it is not as its manifest says.
@@ -88,13 +95,16 @@ def load(
     manifest = found.manifest
     batchers = {}
     for key, spec in manifest.graphs().items():
-        engine = Engine(found.graphs[key], spec)
+        engine: Runner = Engine(found.graphs[key], spec, device)
         golden = _Golden(key, spec, found.golden)
+        batch_rows = spec.preferred_batch
+        if device == "cuda":
+            engine, batch_rows = _padded(engine, golden, overseer)
         first_runs = _FirstRuns(engine, golden, overseer)
         _check_golden(first_runs, golden, manifest)
         batchers[key] = Batcher(
             engine,
-            batch_rows=spec.preferred_batch,
+            batch_rows=batch_rows,
             queue_rows=queue_rows,
             run_time=_warm_up(first_runs, golden, len(manifest.labels or ())),
             threads=threads,
@@ -103,6 +113,21 @@ def load(
             row_values=_row_values(spec, golden),
         )
     return Model(manifest, batchers, found.preview, found.reference)
+
+
+def _padded(engine: Runner, golden: _Golden, overseer: Overseer) -> tuple[Padded, int]:
+    """Return the engine with runs of one size, and that size: the largest of which a run is still short.
+
+    Raises:
+        CheckpointError: the graph cannot be run.
+    """
+    chosen = Padded(engine, SIZES[0])
+    for rows in SIZES:
+        tried = Padded(engine, rows)
+        if _time_runs(_FirstRuns(tried, golden, overseer), golden, golden.inputs) > PIECE_S:
+            break
+        chosen = tried
+    return chosen, chosen.rows
 
 
 def _row_values(spec: Graph, golden: _Golden) -> int | None:
@@ -151,7 +176,7 @@ def _fits(value: NDArray[Any], tensor: TensorSpec) -> bool:
 class _FirstRuns:
     """Runs of a graph that may be anything yet."""
 
-    def __init__(self, engine: Engine, golden: _Golden, overseer: Overseer) -> None:
+    def __init__(self, engine: Runner, golden: _Golden, overseer: Overseer) -> None:
         self._engine = engine
         self._key = golden.key
         self._overseer = overseer

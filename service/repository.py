@@ -47,7 +47,9 @@ class Repository:
         self._folder = Folder(
             settings.checkpoints,
             settings.keep_versions,
-            lambda folder, place: load(folder, place, settings.queue_rows, self._threads, self._overseer),
+            lambda folder, place: load(
+                folder, settings.queue_rows, self._threads, self._overseer, settings.device, place
+            ),
         )
         self._orders = orders or OrderBook(Path(os.devnull), 1).orders(0)
         self._vote = vote or Agreement(Path(os.devnull), 1).vote(0)

@@ -73,6 +73,9 @@ class Settings(BaseSettings):
         le=100,
         description="Newest versions of each checkpoint that serve; the newest by name, all as name@version.",
     )
+    device: Literal["cpu", "cuda"] = Field(
+        "cpu", description="What runs the graphs; cuda is this machine's GPU, see [gpu.md](gpu.md)."
+    )
     reload_interval_s: float = Field(
         2.0,
         ge=0,
@@ -211,6 +214,10 @@ class Settings(BaseSettings):
             raise ValueError("max_held_bytes: must hold one whole body, at least max_body_bytes")
         if self.queue_rows < max(self.max_count, self.max_images):
             raise ValueError("queue_rows: must hold one whole request, at least max_count and max_images")
+        if self.device != "cpu":
+            from service import device  # noqa: PLC0415 - ONNX Runtime, which nobody else needs so early
+
+            device.check(self.device)
         return self
 
 

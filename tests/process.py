@@ -75,12 +75,17 @@ class ServiceProcess:
             f"--workers={workers}",
             *flags,
         ]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("LATENT_")}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("LATENT_") or name == "LATENT_DEVICE"
+        }
         self._log = log
         self._audit = log.with_suffix(".audit")
         self._home = log.with_suffix(".home")
         self._home.mkdir()
         environment.pop("XDG_CACHE_HOME", None)
+        environment["CUDA_CACHE_DISABLE"] = "1"  # else the driver would leave files in HOME
         environment |= {"AUDIT_LOG": str(self._audit), "PYTHONPATH": str(AUDIT), "HOME": str(self._home)}
         if audit_files:
             environment["AUDIT_FILES"] = "yes"

@@ -56,20 +56,20 @@ def linear_probe(train: Tensor, train_labels: Tensor, test: Tensor, test_labels:
     """Return the accuracy of multinomial logistic regression on standardised codes."""
     mean, deviation = train.mean(0), train.std(0).clamp_min(1e-6)
     weights, biases = logistic_regression((train - mean) / deviation, train_labels)
-    logits = (test - mean) / deviation @ weights + biases
+    logits = F.linear((test - mean) / deviation, weights, biases)
     return (logits.argmax(1) == test_labels).double().mean().item()
 
 
 def logistic_regression(codes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return weights (D, classes) and biases (classes,) of least mean cross-entropy + lambda/2 |W|²."""
+    """Return weights (classes, D) and biases (classes,) of least mean cross-entropy + lambda/2 |W|²."""
     classes = int(labels.max()) + 1
-    weights = torch.zeros(codes.shape[1], classes, dtype=codes.dtype, requires_grad=True)
+    weights = torch.zeros(classes, codes.shape[1], dtype=codes.dtype, requires_grad=True)
     biases = torch.zeros(classes, dtype=codes.dtype, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights, biases], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = F.cross_entropy(codes @ weights + biases, labels) + PENALTY / 2 * weights.square().sum()
+        value = F.cross_entropy(F.linear(codes, weights, biases), labels) + PENALTY / 2 * weights.square().sum()
         value.backward()
         return value
 

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,8 +27,11 @@ def few_samples() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def judges(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the judges of all tests are kept, since each takes a while to train."""
-    return tmp_path_factory.mktemp("judges")
+    """Where the judges of all tests are kept, in whatever process, since each takes a while to train."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "judges"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(autouse=True)

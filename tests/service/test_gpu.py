@@ -1,0 +1,83 @@
+"""The shipped checkpoints on a GPU: what the processor says within its tolerance, and no row knows of others.
+
+Needs a GPU and onnxruntime-gpu (docs/gpu.md). `LATENT_DEVICE=cuda` runs the other tests of the service on it.
+"""
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from process import ROOT
+from service.device import NoSuchDevice, check
+from service.engine import Arrays
+from service.jobs import Inputs
+from service.manifest import Graph
+from service.model import Model, load
+from service.overseer import Overseer
+from service.settings import BadSetting, read_settings
+from service.threads import Threads
+
+SHIPPED = sorted(path for path in (ROOT / "checkpoints").glob("*/*") if path.is_dir())
+DEADLINE_S = float("inf")
+ROWS = 100
+
+
+def why_not() -> str:
+    """Say why there is no GPU; nothing where there is one."""
+    try:
+        check("cuda")
+    except NoSuchDevice as error:
+        return str(error)
+    return ""
+
+
+needs_cuda = pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a GPU")
+
+
+@pytest.mark.skipif(not why_not(), reason="there is a GPU")
+def test_without_a_gpu_cuda_is_refused_at_once():
+    with pytest.raises(BadSetting, match=r"^device: cuda needs (onnxruntime-gpu|an NVIDIA GPU)"):
+        read_settings(["--device", "cuda"])
+
+
+def random_rows(spec: Graph, rows: int) -> Inputs:
+    order = np.random.default_rng(rows)
+    inputs: Arrays = {}
+    for tensor in spec.inputs:
+        shape = (rows, *(axis or 32 for axis in tensor.shape))
+        if tensor.dtype == "int64":
+            inputs[tensor.name] = order.integers(0, 10, shape)
+        else:
+            inputs[tensor.name] = order.uniform(-1, 1, shape).astype(np.float32)
+    return inputs
+
+
+def loaded(folder: Path, device: str) -> Model:
+    return load(folder, 4096, Threads(), Overseer(60), "cuda" if device == "cuda" else "cpu")
+
+
+@needs_cuda
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.parent.name)
+async def test_a_gpu_says_what_the_processor_says_and_no_row_knows_of_others(folder: Path):
+    on_gpu, on_cpu = loaded(folder, "cuda"), loaded(folder, "cpu")
+    for key, spec in on_gpu.manifest.graphs().items():
+        inputs = random_rows(spec, ROWS)
+        together = await in_parts(on_gpu, key, inputs, ROWS)
+        for size in (1, 3, 50):
+            apart = await in_parts(on_gpu, key, inputs, size)
+            assert all(np.array_equal(value, together[name]) for name, value in apart.items()), (key, size)
+        for name, expected in (await in_parts(on_cpu, key, inputs, ROWS)).items():
+            error = np.abs(together[name] - expected).max() / np.ptp(expected)
+            assert error <= on_gpu.manifest.golden.tolerance, (key, name)
+
+
+async def in_parts(model: Model, key: str, inputs: Inputs, size: int) -> Arrays:
+    """Run rows in requests of `size` rows, all at once, and return the outputs of all."""
+    parts = [
+        {name: value[start : start + size] for name, value in inputs.items()}
+        for start in range(0, ROWS, size)
+    ]
+    outputs = await asyncio.gather(*(model.run(key, part, DEADLINE_S) for part in parts))
+    return {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
