@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from service import refusals
+from service.agreement import Vote
 from service.comparison import Comparer
 from service.drain import Drain
 from service.drift import Drift, Windows
@@ -57,14 +58,15 @@ chooses the form of the answer. Refusals are `application/problem+json` (RFC 945
 def create_app(
     settings: Settings,
     orders: Orders | None = None,
+    vote: Vote | None = None,
     windows: Windows | None = None,
     *,
     cores: int | None = None,
 ) -> FastAPI:
     """Return the application; its models are loaded when it starts.
 
-    `orders` are those all workers follow, `windows` what they share of live latents. Without `cores` it uses
-    all that the process may.
+    `orders` are those all workers follow, `vote` is this one's part in what serves, `windows` what they share
+    of live latents. Without `cores` it uses all that the process may.
     """
     app = FastAPI(
         title="latent-service",
@@ -82,9 +84,9 @@ def create_app(
     app.state.drain = Drain()
     app.state.keys = Keys(settings)
     app.state.watch = Watch(settings.max_held_bytes)
-    app.state.repository = Repository(settings, orders, cores)
+    app.state.repository = Repository(settings, orders, vote, cores)
     app.state.comparer = Comparer()
-    app.state.windows = windows or Windows(Path(os.devnull), 0, 0)
+    app.state.windows = windows or Windows(Path(os.devnull), 0, 0, 1)
     app.state.drift = Drift(app.state.windows, app.state.comparer)
     latent_space = (encode, generate, interpolate, neighbours, compare)
     parts = (*latent_space, translate, models, latent_map, drift, health, admin, docs, playground)

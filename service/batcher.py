@@ -124,8 +124,8 @@ class Batcher:
             self._show_waiting()
 
     def _show_waiting(self) -> None:
+        self._metrics.queue_rows.inc(self._waiting_rows - self._shown_rows)  # other versions count there too
         self._shown_rows = self._waiting_rows
-        self._metrics.queue_rows.set(self._waiting_rows)
 
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
         """Schedule a run, after the requests that arrived in this tick of the loop have queued up too."""

@@ -75,28 +75,45 @@ def versions(root: Path, name: str) -> list[int]:
     return sorted(found, reverse=True)
 
 
-def read_manifest(folder: Path) -> Manifest:
+def identity(folder: Path) -> tuple[str, int]:
+    """Return the name and version that `folder`'s manifest states.
+
+    Raises:
+        CheckpointError: it cannot be read, or breaks the schema.
+    """
+    manifest = _open_manifest(folder)
+    return manifest.name, manifest.version
+
+
+def read_manifest(folder: Path, place: tuple[str, int] | None = None) -> Manifest:
     """Read and check `folder`'s manifest, without its other files.
+
+    `place` is the name and version that it has to state, those of the folder if left out.
 
     Raises:
         CheckpointError: it is missing, too large, does not match its hash, or breaks the schema.
     """
-    raw = _read_file(folder, MANIFEST, limit=MAX_MANIFEST_BYTES)
-    manifest = _parse_manifest(raw, _read_file(folder, MANIFEST_HASH, limit=256))
-    if (manifest.name, str(manifest.version)) != (folder.parent.name, folder.name):
+    manifest = _open_manifest(folder)
+    name, version = place or (folder.parent.name, folder.name)
+    if (manifest.name, str(manifest.version)) != (name, str(version)):
         raise CheckpointError(
             f"{MANIFEST} says {manifest.name}/{manifest.version}, the folder says otherwise"
         )
     return manifest
 
 
-def read(folder: Path) -> Checkpoint:
-    """Read the checkpoint in `folder`, every file checked against the manifest.
+def _open_manifest(folder: Path) -> Manifest:
+    raw = _read_file(folder, MANIFEST, limit=MAX_MANIFEST_BYTES)
+    return _parse_manifest(raw, _read_file(folder, MANIFEST_HASH, limit=256))
+
+
+def read(folder: Path, place: tuple[str, int] | None = None) -> Checkpoint:
+    """Read the checkpoint in `folder`, every file checked against the manifest; `place` as for the manifest.
 
     Raises:
         CheckpointError: any file is missing, changed, or of another size than the manifest says.
     """
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, place)
     needed = manifest.needed_files() | {PREVIEW}
     kept: dict[str, bytes] = {}
     for name, record in manifest.files.items():

@@ -37,11 +37,12 @@ logger = logging.getLogger(__name__)
 class Windows:
     """The newest latents of every model, in a folder that all workers share."""
 
-    def __init__(self, folder: Path, worker: int, rows: int) -> None:
-        """Keep `rows` latents per model; with 0 none are kept."""
+    def __init__(self, folder: Path, worker: int, rows: int, versions: int) -> None:
+        """Keep `rows` latents per model, of so many versions of each name; with 0 none are kept."""
         self._folder = folder
         self._worker = worker
         self.rows = rows
+        self._versions = versions
         self._own: dict[str, Rows] = {}
         self._next: dict[str, int] = {}
 
@@ -78,8 +79,9 @@ class Windows:
         return rows[order, 1:].astype(np.float32)
 
     def _forget(self, name: str) -> None:
-        """Drop what this worker has noted for earlier versions of a model."""
-        for key in [key for key in self._own if key.partition("@")[0] == name]:
+        """Make room for another version of a model: drop what this worker has kept longest."""
+        kept = [key for key in self._own if key.partition("@")[0] == name]
+        for key in kept[: max(0, len(kept) + 1 - self._versions)]:
             del self._own[key], self._next[key]
             (self._folder / f"{key}.{self._worker}").unlink()
 
@@ -103,7 +105,7 @@ class Drift:
         self._comparer = comparer
 
     async def measure(self, model: Model) -> dict[str, float | int | None]:
-        """Return what the docs say of /models/{name}/drift, and keep it for the metrics.
+        """Return what the docs say of /models/{name}/drift.
 
         Raises:
             QueueFull: other comparisons wait already.
@@ -112,17 +114,18 @@ class Drift:
         found: dict[str, float | int | None] = {"images": len(latents), "window": self._windows.rows}
         if model.reference is None or len(latents) < FEWEST:
             return found | dict.fromkeys(comparison.NUMBERS)
-        compared = await self._comparer.run(latents[-MOST:], comparison.sample(model.reference))
-        telemetry.note_drift(model.manifest.name, compared["mmd"], compared["mmd_p"], len(latents))
-        return found | compared
+        return found | await self._comparer.run(latents[-MOST:], comparison.sample(model.reference))
 
     async def keep_watching(self, repository: Repository, every_s: float) -> None:
-        """Measure every model from time to time, for the metrics, until cancelled; one worker does."""
+        """Measure what answers to each name from time to time, for the metrics; one worker does."""
         while self._windows.is_watched:
             await asyncio.sleep(every_s)
-            for model in repository.models():
+            for model in repository.now().models():
                 try:
-                    await self.measure(model)
+                    found = await self.measure(model)
+                    mmd, mmd_p = found["mmd"], found["mmd_p"]
+                    if mmd is not None and mmd_p is not None:
+                        telemetry.note_drift(model.manifest.name, mmd, mmd_p, int(found["images"] or 0))
                 except QueueFull:
                     logger.info("drift of %s is left for later", model.manifest.name)
                 except Exception:  # one model's trouble must not end the watch over all

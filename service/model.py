@@ -77,14 +77,21 @@ class Model:
 
 
 def load(
-    folder: Path, queue_rows: int, threads: Threads, overseer: Overseer, device: Device = "cpu"
+    folder: Path,
+    queue_rows: int,
+    threads: Threads,
+    overseer: Overseer,
+    device: Device = "cpu",
+    place: tuple[str, int] | None = None,
 ) -> Model:
     """Read the checkpoint in `folder`, build its engines and try them. Takes long: call it in a thread.
+
+    `place` is the name and version that it has to be, those of the folder if left out.
 
     Raises:
         CheckpointError: something about it is not as its manifest says.
     """
-    found = checkpoint.read(folder)
+    found = checkpoint.read(folder, place)
     manifest = found.manifest
     batchers = {}
     for key, spec in manifest.graphs().items():

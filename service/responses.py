@@ -179,10 +179,13 @@ class ModelInfo(BaseModel):
     """A checkpoint: what it offers, or why it is refused."""
 
     name: str
-    version: int | None = Field(description="The version that serves, else the highest found.")
-    versions: list[int]
+    version: int | None = Field(description="The version that this is about, else the highest found.")
+    versions: list[int] = Field(description="Versions in the folder, highest first.")
+    served: list[int] = Field(
+        description="Versions that can be asked as name@version; the first of them answers to the name alone."
+    )
     state: Literal["serving", "refused", "unloaded"]
-    reason: str | None = Field(description="Why the highest version does not serve.")
+    reason: str | None = Field(description="Why a version does not serve, the highest of those refused.")
     default_for: list[str] = Field(description="Operations it answers when a request names no model.")
     title: str | None = None
     family: str | None = None

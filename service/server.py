@@ -26,6 +26,7 @@ from fastapi import FastAPI
 
 from service import memory, telemetry
 from service.acceptor import Acceptor
+from service.agreement import Vote
 from service.app import create_app
 from service.balance import Share
 from service.connection import Connection
@@ -64,6 +65,8 @@ class Ties(NamedTuple):
     """Says that its event loop turns."""
     orders: Orders
     """What all workers are asked to serve."""
+    vote: Vote
+    """Its part in what all serve from when on."""
     windows: Windows
     """What they have encoded of late."""
     parent: int
@@ -74,7 +77,7 @@ def serve(settings: Settings, listener: socket.socket, ties: Ties, *, announce: 
     """Serve on `listener` until told to stop; `announce` prints where, and what, once it does."""
     memory.limit_pools()
     telemetry.configure_logs(settings.log_level, settings.log_format)
-    app = create_app(settings, ties.orders, ties.windows)
+    app = create_app(settings, ties.orders, ties.vote, ties.windows)
     config = uvicorn.Config(
         app,
         loop="uvloop",

@@ -1,12 +1,14 @@
 """Every limit and path of the service, typed and frozen; the first thing `python -m service` makes.
 
-A setting comes from its flag, else from the environment variable `LATENT_<NAME>`, else from its default.
+A setting comes from its flag, else from the environment variable `LATENT_<NAME>`, else from its default. The
+port may come from `PORT` too, which platforms that run containers set.
 Keys have no flags, since other processes can read a command line; they come from the environment or a file.
 `settings_page` makes docs/settings.md of what is said here.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -52,12 +54,24 @@ class Settings(BaseSettings):
     )
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    port: int = Field(
+        8000,
+        ge=0,
+        le=65535,
+        description="Port to listen on, 0 for any free one; if it is not given, PORT counts.",
+    )
     workers: int = Field(
         1, ge=1, le=256, description="Processes that serve; one per core is the most that helps."
     )
     checkpoints: Path = Field(
-        Path("checkpoints"), description="Folder that holds <name>/<version>/ checkpoints."
+        Path("checkpoints"),
+        description="Folder that holds <name>/<version>/ checkpoints, or one name's versions, or one alone.",
+    )
+    keep_versions: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Newest versions of each checkpoint that serve; the newest by name, all as name@version.",
     )
     device: Literal["cpu", "cuda"] = Field(
         "cpu", description="What runs the graphs; cuda is this machine's GPU, see [gpu.md](gpu.md)."
@@ -181,6 +195,13 @@ class Settings(BaseSettings):
                 given = {**given, name: _read(Path(path), f"{name}_file")}
         return given
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_port(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Listen where the platform says, if nobody else does."""
+        port = os.environ.get("PORT")
+        return {"port": port, **given} if port else given
+
     @model_validator(mode="after")
     def _check(self) -> Settings:
         if not (self.api_keys or self.allow_no_key or _is_loopback(self.host)):
@@ -222,6 +243,8 @@ def read_settings(arguments: Sequence[str]) -> Settings:
             raise BadSetting(message) from None
         name = str(first["loc"][0])
         flag, variable = f"--{name.replace('_', '-')}", f"LATENT_{name.upper()}"
+        if name == "port":
+            variable += " or PORT"
         if name in SECRETS:
             raise BadSetting(f"{variable}: {message}") from None
         raise BadSetting(f"{flag} (or {variable}): {message}, not {first['input']!r}") from None

@@ -35,6 +35,7 @@ UNITS = {
     "count": "images",
     "connections": "connections",
     "workers": "processes",
+    "versions": "versions",
     "share": "of 1",
 }
 """By the last word of a setting's name."""

@@ -24,13 +24,14 @@ from pathlib import Path
 from prometheus_client.multiprocess import mark_process_dead
 
 from service import memory, telemetry
+from service.agreement import Agreement
 from service.balance import Balance
 from service.drift import Windows
 from service.orders import OrderBook
 from service.pulse import Pulses
 from service.server import Ties, serve
 from service.settings import Settings
-from service.workers import DRIFT, METRICS_FOLDER, ORDERS
+from service.workers import DRIFT, METRICS_FOLDER, ORDERS, VOTES
 
 LOOK_EVERY_S = 0.5
 """Time from one look for signs of life to the next."""
@@ -58,6 +59,7 @@ class Supervisor:
         self._balance = Balance(settings.workers)
         self._pulses = Pulses(settings.workers, math.ceil(settings.stuck_worker_s / LOOK_EVERY_S))
         self._orders = OrderBook(folder / ORDERS, settings.workers)
+        self._agreement = Agreement(folder / VOTES, settings.workers)
         self._drift = folder / DRIFT
         self._looked_s = time.monotonic()
         self._stopping = False
@@ -113,7 +115,8 @@ class Supervisor:
             self._balance.share(number),
             self._pulses.pulse(number),
             self._orders.orders(number),
-            Windows(self._drift, number, self._settings.drift_rows),
+            self._agreement.vote(number),
+            Windows(self._drift, number, self._settings.drift_rows, self._settings.keep_versions),
             self._alive,
         )
 
@@ -141,6 +144,7 @@ class Supervisor:
         """Take note of a worker's end and replace it, unless this is the end of all."""
         worker.join()
         self._balance.share(number).leave()
+        self._agreement.leave(number)
         if METRICS_FOLDER in os.environ:
             mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
         if self._stopping:

@@ -20,7 +20,7 @@ def choose(models: Repository, options: TranslateOptions) -> Model:
     """
     if options.model is not None:
         return models.get(options.model, "translate")
-    known = {to for status in models.listing() if status.manifest for to in _targets(status.manifest)}
+    known = {to for status in models.now().listing() if status.manifest for to in _targets(status.manifest)}
     if options.to is not None and known and options.to not in known:
         raise InvalidField.at(("body", "to"), f"no such domain; known are {', '.join(sorted(known))}")
     model = models.get(None, "translate", options.to)

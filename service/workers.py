@@ -18,6 +18,9 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of its own is made in it
 METRICS, ORDERS, DRIFT = "metrics", "orders", "drift"
 """The folders in it."""
 
+VOTES = "votes"
+"""The file in it that whoever votes has locked."""
+
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Where the workers' numbers meet; prometheus_client looks at it once, when it is imported."""
 
@@ -28,6 +31,7 @@ def supervise(settings: Settings, listener: socket.socket) -> int:
     with tempfile.TemporaryDirectory(prefix="latent-service-", dir=memory) as folder:
         for part in (METRICS, ORDERS, DRIFT):
             Path(folder, part).mkdir()
+        Path(folder, VOTES).touch()
         if settings.workers > 1:  # for a single one it would only cost time
             os.environ[METRICS_FOLDER] = str(Path(folder, METRICS))
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's own threads would not survive a fork

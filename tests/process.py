@@ -59,12 +59,14 @@ class ServiceProcess:
     def __init__(
         self, checkpoints: Path, log: Path, workers: int = 1, *, audit_files: bool = False, **settings: Any
     ) -> None:
-        """Start with these settings; `log` receives what it prints.
+        """Start with these settings, of which None is left out; `log` receives what it prints.
 
         With `audit_files` it also notes every file that Python opens and every folder it lists.
         """
         settings = {"port": 0, "drain_delay_s": 0.2, "reload_interval_s": 0.1, **settings}
-        flags = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+        flags = [
+            f"--{name.replace('_', '-')}={value}" for name, value in settings.items() if value is not None
+        ]
         command = [
             sys.executable,
             "-m",

@@ -3,6 +3,7 @@
 That of KServe's own resource is read by KServe's library in tests/clients.
 """
 
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -10,9 +11,11 @@ import pytest
 import yaml
 
 import surface
+from conftest import StartService
 from process import ROOT
 from service.app import create_app
 from service.settings import Settings
+from tiny import write_tiny
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 VERSIONS = ("1.29", "1.33", "1.37")
@@ -63,6 +66,19 @@ def test_what_a_container_is_told_is_what_the_service_knows(container: dict[str,
     names = {one["name"] for one in container["env"]} - {"STORAGE_URI"}
     assert names <= {f"LATENT_{name.upper()}" for name in Settings.model_fields}
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_what_kserve_brings_serves_as_the_manifest_says(tmp_path: Path, start_service: StartService):
+    (container,) = DOCUMENTS["inference-service"]["spec"]["predictor"]["containers"]
+    told = {one["name"].removeprefix("LATENT_").lower(): one["value"] for one in container["env"]}
+    assert told.pop("checkpoints") == "/mnt/models"
+    assert int(told.pop("port")) == container["ports"][0]["containerPort"]
+    assert told.keys() == {"storage_uri", "allow_no_key"}  # the latter is for addresses beyond loopback
+    write_tiny(tmp_path / "made", version=3).rename(tmp_path / "checkpoints")
+    service = start_service()
+    for probe in ("readinessProbe", "livenessProbe"):
+        assert service.get(container[probe]["httpGet"]["path"]).status_code == 200
+    assert service.get("/v2/models/tiny.decode/versions/3").json()["versions"] == ["3"]
 
 
 def test_the_pieces_name_each_other():

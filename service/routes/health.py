@@ -30,7 +30,7 @@ async def live(request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """Answer 200 while a model is served and the process is not on its way out, else 503."""
     check_ready(request)
-    listing = repository(request).listing()
+    listing = repository(request).now().listing()
     names = {state: [one.name for one in listing if one.state == state] for state in ("serving", "refused")}
     return answers.json(request, {"status": "ready", **names})
 

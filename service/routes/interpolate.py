@@ -24,7 +24,7 @@ from service.answers import Pictures
 from service.errors import InvalidField, Location, OperationNotOffered
 from service.manifest import Manifest, Operation
 from service.model import Model
-from service.repository import Offer
+from service.offers import Offer
 from service.routes.plain import router as plain_router
 from service.schemas import InterpolateRequest, Stop
 from service.state import deadline_s, repository, settings

@@ -9,9 +9,9 @@ from fastapi import Request, Response
 from service import answers, openapi, responses
 from service.errors import UnknownModel
 from service.manifest import Manifest
-from service.repository import ModelStatus
 from service.responses import ImageInfo, LatentInfo, ModelInfo
 from service.routes.plain import router as plain_router
+from service.serving import ModelStatus
 from service.state import repository, settings
 
 router = plain_router("models")
@@ -20,7 +20,7 @@ NAME = {
     "name": "name",
     "in": "path",
     "required": True,
-    "description": "Name of the model.",
+    "description": "Name of the model, or name@version for one of the versions that serve.",
     "schema": {"type": "string"},
     "example": "fashion-vae",
 }
@@ -33,7 +33,7 @@ NAME = {
 )
 async def list_models(request: Request) -> Response:
     """Return every checkpoint that was found, those that are refused with the reason, and the limits."""
-    found = [info(status).model_dump() for status in repository(request).listing()]
+    found = [info(status).model_dump() for status in repository(request).now().listing()]
     chosen = settings(request)
     limits = {name: getattr(chosen, name) for name in responses.Limits.model_fields}
     return answers.json(request, {"models": found, "limits": limits})
@@ -66,13 +66,9 @@ def _status(request: Request) -> ModelStatus:
     """Return what is known of the model that the path names.
 
     Raises:
-        UnknownModel: there is none of that name.
+        UnknownModel: there is none of that name, or that version of it does not serve.
     """
-    listing = {status.name: status for status in repository(request).listing()}
-    status = listing.get(request.path_params["name"])
-    if status is None:
-        raise UnknownModel(f"There is no such model; known are {', '.join(listing)}.")
-    return status
+    return repository(request).now().status(request.path_params["name"])
 
 
 def info(status: ModelStatus) -> ModelInfo:
@@ -81,6 +77,7 @@ def info(status: ModelStatus) -> ModelInfo:
         name=status.name,
         version=status.version,
         versions=list(status.versions),
+        served=list(status.served),
         state=status.state,
         reason=status.reason,
         default_for=list(status.default_for),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from colours import DECODE, Load, colour_of
+from colours import DECODE, Load, write_bad_version, write_version
 from conftest import Measured, StartService
 from process import wait_until
 from robustness import forms
@@ -20,17 +20,6 @@ PAUSE_S = 0.08
 
 BAD_EVERY = 5
 """Every so many versions one is bad."""
-
-
-def write_version(tmp_path: Path, version: int) -> Path:
-    options = {"operations": ("decode",), "default_for": ("decode",), "colour": colour_of(version)}
-    return write_tiny(tmp_path / "checkpoints", "tiny", version, **options)
-
-
-def write_bad_version(tmp_path: Path, version: int) -> None:
-    folder = write_version(tmp_path / "elsewhere", version)
-    (folder / "decode.onnx").write_bytes(b"broken")
-    shutil.move(folder, tmp_path / "checkpoints" / "tiny" / str(version))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

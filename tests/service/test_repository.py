@@ -15,8 +15,10 @@ import pytest
 from onnx import numpy_helper
 
 from service import checkpoint
+from service.agreement import Agreement
 from service.errors import NotReady, OperationNotOffered, UnknownModel
-from service.repository import ModelStatus, Repository
+from service.repository import Repository
+from service.serving import ModelStatus
 from service.settings import Settings
 from tiny import describe_tiny, to_npz, write_tiny
 
@@ -31,7 +33,7 @@ async def repository(tmp_path: Path) -> AsyncIterator[Repository]:
 
 
 def status(repository: Repository, name: str = "tiny") -> ModelStatus:
-    return {status.name: status for status in repository.listing()}[name]
+    return {status.name: status for status in repository.now().listing()}[name]
 
 
 async def colour(repository: Repository, model: str | None = None) -> float:
@@ -63,7 +65,7 @@ def change_golden(files: dict[str, bytes], change: Callable[[dict[str, Any]], ob
 
 async def test_empty_folder_is_not_ready(repository: Repository):
     assert not repository.ready()
-    assert repository.listing() == []
+    assert repository.now().listing() == []
     with pytest.raises(NotReady):
         repository.get(None, "encode")
 
@@ -242,7 +244,7 @@ async def test_removed_name_disappears(tmp_path: Path, repository: Repository):
     await repository.refresh()
     shutil.rmtree(tmp_path / "gone")
     await repository.refresh()
-    assert [status.name for status in repository.listing()] == ["stays"]
+    assert [status.name for status in repository.now().listing()] == ["stays"]
 
 
 async def test_serving_version_spoilt_on_disk_goes_on_serving_from_memory(
@@ -291,6 +293,73 @@ async def test_polling_finds_a_new_version(tmp_path: Path):
     await repository.stop()
 
 
+def in_two_workers(votes: Path, *roots: Path) -> list[Repository]:
+    """Return repositories that agree on what they serve, each to be refreshed by hand."""
+    votes.touch()
+    agreement = Agreement(votes, 2)
+    return [
+        Repository(Settings(checkpoints=root, reload_interval_s=0), vote=agreement.vote(number))
+        for number, root in enumerate(roots)
+    ]
+
+
+async def test_workers_change_over_when_the_last_has_loaded(tmp_path: Path):
+    root = tmp_path / "checkpoints"
+    write_tiny(root, version=1)
+    workers = in_two_workers(tmp_path / "votes", root, root)
+    for worker in workers:
+        await worker.start()
+    write_tiny(root, version=2)
+    await workers[0].refresh()
+    assert [status(worker).version for worker in workers] == [1, 1]
+    await workers[1].refresh()
+    assert [status(worker).version for worker in workers] == [2, 2]
+    shutil.rmtree(root / "tiny" / "2")
+    await workers[1].refresh()
+    assert [status(worker).version for worker in workers] == [2, 2]
+    await workers[0].refresh()
+    assert [status(worker).version for worker in workers] == [1, 1]
+    for worker in workers:
+        await worker.stop()
+
+
+async def test_what_was_withdrawn_before_all_had_it_never_serves(tmp_path: Path):
+    root = tmp_path / "checkpoints"
+    write_tiny(root, version=1, colour=0.125)
+    workers = in_two_workers(tmp_path / "votes", root, root)
+    for worker in workers:
+        await worker.start()
+    write_tiny(root, version=2)
+    await workers[0].refresh()
+    (root / "tiny" / "1" / "decode.onnx").write_bytes(b"")
+    shutil.rmtree(root / "tiny" / "2")
+    for worker in workers:
+        await worker.refresh()
+        assert await colour(worker) == 0.125  # from memory, as it is spoilt on the disk
+    for worker in workers:
+        await worker.stop()
+
+
+async def test_workers_that_never_find_the_same_each_serve_what_they_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    for version, name in ((1, "a"), (2, "b")):
+        write_tiny(tmp_path / name, version=version)
+    first, second = in_two_workers(tmp_path / "votes", tmp_path / "a", tmp_path / "b")
+    await first.start()
+    starting = asyncio.create_task(second.start())
+    while not starting.done():
+        await first.refresh()
+        await asyncio.sleep(0.01)
+    for _ in range(5):
+        await first.refresh()
+        await second.refresh()
+    assert (status(first).version, status(second).version) == (1, 2)
+    assert caplog.text.count("other workers cannot serve tiny@2") == 1
+    for worker in (first, second):
+        await worker.stop()
+
+
 async def test_loading_leaves_the_event_loop_free(tmp_path: Path, repository: Repository):
     for name in "abcdef":
         write_tiny(tmp_path, name, slow_ms=10)
@@ -300,7 +369,7 @@ async def test_loading_leaves_the_event_loop_free(tmp_path: Path, repository: Re
     while not refreshing.done():
         await asyncio.sleep(0.001)
         longest_s, last = max(longest_s, loop.time() - last), loop.time()
-    assert len(repository.listing()) == 6
+    assert len(repository.now().listing()) == 6
     assert longest_s < 0.25
 
 
@@ -355,7 +424,7 @@ async def test_other_folders_are_no_checkpoints(tmp_path: Path, repository: Repo
     (tmp_path / "notes").mkdir()
     (tmp_path / "tiny").write_text("a file")
     await repository.refresh()
-    assert repository.listing() == []
+    assert repository.now().listing() == []
 
 
 async def test_models_are_chosen_by_claim_then_by_name(
@@ -380,7 +449,7 @@ async def test_models_are_chosen_by_claim_then_by_name(
     assert chosen("translate") == "e"
     assert chosen("translate", "boots") == "e"
     assert chosen("translate", "bags") == "d"
-    assert {status.name: status.default_for for status in repository.listing()} == {
+    assert {status.name: status.default_for for status in repository.now().listing()} == {
         "a": (),
         "b": ("encode",),
         "c": (),

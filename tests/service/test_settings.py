@@ -17,6 +17,7 @@ from service.settings import SECRETS, BadSetting, Settings, read_settings
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(f"LATENT_{name.upper()}", raising=False)
+    monkeypatch.delenv("PORT", raising=False)
 
 
 def test_defaults_are_those_of_the_design():
@@ -37,6 +38,7 @@ def test_every_setting_is_a_flag_and_a_variable(monkeypatch: pytest.MonkeyPatch,
         "port": "9000",
         "workers": "3",
         "checkpoints": "elsewhere",
+        "keep_versions": "2",
         "reload_interval_s": "0.5",
         "drain_delay_s": "4.0",
         "request_timeout_s": "7.0",
@@ -80,6 +82,21 @@ def test_flag_wins_over_variable(monkeypatch: pytest.MonkeyPatch):
     assert read_settings(["--port", "9001"]).port == 9001
 
 
+def test_a_platforms_port_counts_where_no_other_is_given(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PORT", "8080")
+    assert read_settings([]).port == 8080
+    assert read_settings(["--port", "9001"]).port == 9001
+    monkeypatch.setenv("LATENT_PORT", "9000")
+    assert read_settings([]).port == 9000
+    monkeypatch.setenv("LATENT_PORT", "")
+    assert read_settings([]).port == 8080
+    monkeypatch.setenv("PORT", "")
+    assert read_settings([]).port == 8000
+    monkeypatch.setenv("PORT", "http")
+    with pytest.raises(BadSetting, match=r"--port \(or LATENT_PORT or PORT\): .* not 'http'"):
+        read_settings([])
+
+
 def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LATENT_WORKERS", "")
     assert read_settings([]).workers == 1
@@ -99,8 +116,11 @@ def test_every_setting_explains_itself():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--port", "x"], r"--port \(or LATENT_PORT\): .* valid integer.*, not 'x'"),
-        (["--port", "65536"], r"--port \(or LATENT_PORT\): .* less than or equal to 65535, not '65536'"),
+        (["--port", "x"], r"--port \(or LATENT_PORT or PORT\): .* valid integer.*, not 'x'"),
+        (
+            ["--port", "65536"],
+            r"--port \(or LATENT_PORT or PORT\): .* equal to 65535, not '65536'",
+        ),
         (["--port", "-1"], r"--port .*"),
         (["--workers", "0"], r"--workers \(or LATENT_WORKERS\): .* greater than or equal to 1, not '0'"),
         (["--request-timeout-s", "nan"], r"--request-timeout-s .*"),

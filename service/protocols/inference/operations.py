@@ -69,9 +69,17 @@ def find(models: Repository, name: str, version: str | None) -> Served:
     return Served(model, operation)
 
 
+def versions(models: Repository, served: Served) -> list[str]:
+    """Return the versions of a checkpoint that offer the same operation, highest first."""
+    manifests = [model.manifest for model in models.now().versions(served.model.manifest.name)]
+    return [str(one.version) for one in manifests if served.operation in one.offers()]
+
+
 def every(models: Repository) -> list[Served]:
     """Return everything that serves."""
-    return [Served(model, operation) for model in models.models() for operation in model.manifest.offers()]
+    return [
+        Served(model, operation) for model in models.now().models() for operation in model.manifest.offers()
+    ]
 
 
 async def run(

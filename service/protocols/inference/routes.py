@@ -61,7 +61,7 @@ async def model_metadata(request: Request) -> Response:
     return _json(
         {
             "name": served.name,
-            "versions": [str(served.model.manifest.version)],
+            "versions": operations.versions(repository(request), served),
             "platform": PLATFORM,
             "inputs": [_described(tensor) for tensor in served.graph.inputs],
             "outputs": [_described(tensor) for tensor in served.graph.outputs],
@@ -120,16 +120,22 @@ async def model_statistics(request: Request) -> Response:
 
 @router.post("/v2/repository/index", include_in_schema=False)
 async def repository_index(request: Request) -> Response:
-    """List every model; a checkpoint that does not serve has one entry, under its own name, that says why."""
+    """List every version of every model; a checkpoint of which none serves has one entry that says why."""
     raw = await bodies.read(request)
     ready_only = _member(raw, "ready") is True
-    found = []
-    for status in repository(request).listing():
-        if status.manifest:
-            names = [f"{status.name}{SEPARATOR}{operation}" for operation in status.manifest.offers()]
-            found += [_entry(name, status.version, "READY", "") for name in names]
-        elif not ready_only:
-            found.append(_entry(status.name, status.version, "UNAVAILABLE", status.reason or ""))
+    serving = repository(request).now()
+    found = [
+        _entry(f"{status.name}{SEPARATOR}{operation}", model.manifest.version, "READY", "")
+        for status in serving.listing()
+        for model in serving.versions(status.name)
+        for operation in model.manifest.offers()
+    ]
+    if not ready_only:
+        found += [
+            _entry(status.name, status.version, "UNAVAILABLE", status.reason or "")
+            for status in serving.listing()
+            if not status.served
+        ]
     return _json(found)
 
 

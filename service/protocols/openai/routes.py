@@ -140,15 +140,22 @@ async def show_model(request: Request) -> Response:
 
 
 def _models(request: Request) -> dict[str, dict[str, Any]]:
-    """Return what is told of the models, by name."""
-    manifests = [model.manifest for model in repository(request).models()]
-    return {one.name: _model(one) for one in manifests if USED & set(one.offers())}
+    """Return what is told of the models: by name the newest, by name@version those before it."""
+    serving = repository(request).now()
+    found = {}
+    for status in serving.listing():
+        for manifest in (model.manifest for model in serving.versions(status.name)):
+            is_newest = manifest.version == status.version
+            name = status.name if is_newest else f"{status.name}@{manifest.version}"
+            if USED & set(manifest.offers()):
+                found[name] = _model(name, manifest)
+    return found
 
 
-def _model(manifest: Manifest) -> dict[str, Any]:
+def _model(name: str, manifest: Manifest) -> dict[str, Any]:
     """Return what is told of a model: what that API has, and what decides how it can be asked."""
     return {
-        "id": manifest.name,
+        "id": name,
         "object": "model",
         "created": 0,  # a checkpoint does not say when it was made
         "owned_by": "latent-service",
