@@ -1,0 +1,394 @@
+"""Requests as OpenTelemetry spans, as a collector receives them from a running service."""
+
+import json
+import re
+import secrets
+from base64 import b64encode
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from collector import ERROR, UNSET, Collector, Span
+from conftest import StartService
+from process import ServiceProcess, free_port, run_service, wait_until
+from service import png
+from tiny import write_tiny
+
+SOON = {"OTEL_BSP_SCHEDULE_DELAY": "50"}
+AT_THE_END = {"OTEL_BSP_SCHEDULE_DELAY": "600000"}
+PICTURE = png.write(np.zeros((8, 8), np.uint8))
+PNG = {"content-type": "image/png"}
+LATENT = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
+PHASES = ["decode", "queue", "compute", "encode"]
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with Collector() as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def traced(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, collector: Collector
+) -> Iterator[ServiceProcess]:
+    """A service with one worker, then one with two, whose traces the collector gets."""
+    root = tmp_path_factory.mktemp("traced")
+    operations = ("encode", "decode", "generate")
+    write_tiny(root / "checkpoints", "tiny", 3, operations=operations, default_for=operations)
+    write_tiny(root / "checkpoints", "slow", 1, operations=("decode",), slow_ms=60)
+    with ServiceProcess(
+        root / "checkpoints",
+        root / "log",
+        request.param,
+        collector=collector.address,
+        variables=SOON,
+        log_format="json",
+        log_requests_share=1,
+    ) as process:
+        yield process
+
+
+def parent(*, sampled: bool = True) -> tuple[str, str, dict[str, str]]:
+    """Return the ids of a caller's span, and the header that says them."""
+    trace_id, span_id = secrets.token_hex(16), secrets.token_hex(8)
+    return trace_id, span_id, {"traceparent": f"00-{trace_id}-{span_id}-{int(sampled):02x}"}
+
+
+def traceresponse(answer: httpx.Response) -> tuple[str, str, str]:
+    """Return the trace id, the span id and the flags that an answer carries."""
+    found = re.fullmatch("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})", answer.headers["traceresponse"])
+    assert found, answer.headers["traceresponse"]
+    return found[1], found[2], found[3]
+
+
+def test_a_request_is_a_span_and_its_phases_are_children(traced: ServiceProcess, collector: Collector):
+    trace_id, caller_id, headers = parent()
+    with traced.client(headers={"x-request-id": "asked"}) as client:
+        answer = client.post("/encode", content=PICTURE, headers=headers | PNG)
+    server, *phases = collector.trace(trace_id, PHASES)
+    assert (server.name, server.parent_id, server.status) == ("POST /encode", caller_id, UNSET)
+    assert traceresponse(answer) == (trace_id, server.span_id, "01")
+    assert server.attributes == {
+        "http.request.method": "POST",
+        "http.route": "/encode",
+        "http.response.status_code": 200,
+        "url.scheme": "http",
+        "url.path": "/encode",
+        "network.protocol.version": "1.1",
+        "server.address": "127.0.0.1",
+        "server.port": int(traced.url.rpartition(":")[2]),
+        "latent.model": "tiny",
+        "latent.version": 3,
+        "latent.rows": 1,
+        "latent.request_id": "asked",
+    }
+    assert [span.name for span in phases] == PHASES
+    assert {span.parent_id for span in phases} == {server.span_id}
+    assert all(span.is_within(server) and span.start_ns < span.end_ns for span in phases)
+    assert all(one.end_ns <= following.start_ns for one, following in pairwise(phases))
+    assert [span.attributes for span in phases] == [
+        {"latent.rows": 1},
+        {"latent.rows": 1},
+        {
+            "latent.model": "tiny",
+            "latent.graph": "encode",
+            "latent.rows": 1,
+            "latent.batch.rows": 1,
+            "latent.batch.requests": 1,
+        },
+        {},
+    ]
+
+
+def test_spans_say_which_service_and_process_they_come_from(traced: ServiceProcess, collector: Collector):
+    answers = [traced.get("/health/live") for _ in range(20)]
+    spans = [collector.trace(traceresponse(answer)[0])[0] for answer in answers]
+    assert len({span.trace_id for span in spans}) == 20
+    assert {span.resource["process.pid"] for span in spans} <= set(traced.workers())
+    assert {span.resource["service.name"] for span in spans} == {"latent-service"}
+
+
+def test_the_callers_state_is_kept(traced: ServiceProcess, collector: Collector):
+    trace_id, _, headers = parent()
+    state = {"tracestate": "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"}
+    with traced.client() as client:
+        client.get("/health/live", headers=headers | state)
+    (server,) = collector.trace(trace_id)
+    assert server.trace_state == state["tracestate"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "nonsense",
+        f"00-{'0' * 32}-b7ad6b7169203331-01",
+        f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01",
+        "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+        "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-" + "0" * 600,
+        "\u00e9",
+    ],
+)
+def test_a_malformed_parent_is_none(traced: ServiceProcess, collector: Collector, given: str):
+    with traced.client() as client:
+        answer = client.get("/health/live", headers={"traceparent": given.encode()})
+    trace_id, span_id, _ = traceresponse(answer)
+    assert trace_id != "0af7651916cd43dd8448eb211c80319c"
+    (server,) = collector.trace(trace_id)
+    assert (server.span_id, server.parent_id) == (span_id, "")
+
+
+def test_two_parents_are_none(traced: ServiceProcess, collector: Collector):
+    given = [("traceparent", parent()[2]["traceparent"]) for _ in range(2)]
+    with traced.client() as client:
+        trace_id, *_ = traceresponse(client.get("/health/live", headers=given))
+    (server,) = collector.trace(trace_id)
+    assert server.parent_id == ""
+
+
+def test_what_the_caller_does_not_sample_is_not_sent(traced: ServiceProcess, collector: Collector):
+    with traced.client() as client:  # one connection, so that one worker gets both
+        trace_id, _, headers = parent(sampled=False)
+        answer = client.post("/encode", content=PICTURE, headers=headers | PNG)
+        assert traceresponse(answer)[::2] == (trace_id, "00")
+        later, *_ = traceresponse(client.get("/health/live"))
+    collector.trace(later)
+    assert trace_id not in {span.trace_id for span in collector.spans}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "name", "problem"),
+    [
+        ("/decode", {"latents": [[1.0]]}, 422, "POST /decode", "invalid-field"),
+        ("/decode", {**LATENT, "model": "none"}, 404, "POST /decode", "unknown-model"),
+        ("/nowhere", {}, 404, "POST", "no-such-route"),
+        ("/v2/models/none/infer", {}, 404, "POST /v2/models/{name}/infer", "unknown-model"),
+        ("/v1/embeddings", {"input": "x"}, 400, "POST /v1/embeddings", "invalid-field"),
+    ],
+)
+def test_a_refusal_is_no_error_of_the_server(
+    traced: ServiceProcess, collector: Collector, path: str, body: Any, status: int, name: str, problem: str
+):
+    with traced.client() as client:
+        answer = client.post(path, json=body)
+    (server,) = collector.trace(traceresponse(answer)[0])
+    assert (answer.status_code, server.attributes["http.response.status_code"]) == (status, status)
+    assert (server.name, server.status) == (name, UNSET)
+    assert server.attributes["latent.problem"] == problem
+    assert "error.type" not in server.attributes
+
+
+def test_a_run_that_fails_is_an_error(traced: ServiceProcess, collector: Collector):
+    with traced.client() as client:
+        answer = client.post("/decode", json={"latents": [[1e20, 0, 0, 0]]})
+    assert answer.status_code == 500
+    server, *phases = collector.trace(traceresponse(answer)[0], ["compute"])
+    (compute,) = [span for span in phases if span.name == "compute"]
+    for span in (server, compute):
+        assert (span.status, span.attributes["error.type"]) == (ERROR, "inference-failed")
+
+
+def test_an_answer_that_is_late_is_an_error(traced: ServiceProcess, collector: Collector):
+    with traced.client(headers={"x-request-timeout-s": "0.001"}) as client:
+        answer = client.post("/decode", json={**LATENT, "model": "slow"})
+    assert answer.status_code == 504
+    server, *_ = collector.trace(traceresponse(answer)[0])
+    assert (server.status, server.attributes["error.type"]) == (ERROR, "deadline-exceeded")
+
+
+def test_requests_of_one_run_say_so_and_link_to_its_first(traced: ServiceProcess, collector: Collector):
+    """While a slow run goes on, the next requests queue up, and share the run behind it."""
+    with ThreadPoolExecutor(12) as threads, traced.client() as client:
+
+        def run(_: int) -> Span:
+            answer = client.post("/decode", json={**LATENT, "model": "slow"})
+            phases = collector.trace(traceresponse(answer)[0], ["compute"])
+            return next(span for span in phases if span.name == "compute")
+
+        runs: list[Span] = []
+        while not any(one.links for one in runs):
+            runs = list(threads.map(run, range(24)))
+    for first in [one for one in runs if not one.links]:
+        same = [one for one in runs if (first.trace_id, first.span_id) in one.links]
+        assert first.attributes["latent.batch.requests"] == len(same) + 1
+        assert {one.attributes["latent.batch.rows"] for one in (first, *same)} == {len(same) + 1}
+        assert all(len(one.links) == 1 for one in same)
+
+
+def test_a_stream_is_a_span_until_its_last_line(traced: ServiceProcess, collector: Collector):
+    with traced.client() as client:
+        asked = {"count": 100, "seed": 1}
+        answer = client.post("/generate", json=asked, headers={"accept": "application/x-ndjson"})
+    assert len(answer.text.splitlines()) == 101
+    server, *phases = collector.trace(traceresponse(answer)[0], ["encode"])
+    runs = [span.attributes["latent.rows"] for span in phases if span.name == "compute"]
+    assert len(runs) > 1
+    assert sum(runs) == server.attributes["latent.rows"] == 100
+    assert all(span.is_within(server) for span in phases)
+
+
+def test_a_stream_that_fails_behind_its_first_line_says_why(traced: ServiceProcess, collector: Collector):
+    lines = [json.dumps({"image": png_text}) for png_text in [b64encode(PICTURE).decode()] * 40 + ["broken"]]
+    with traced.client() as client:
+        headers = {"content-type": "application/x-ndjson"}
+        answer = client.post("/encode", content=in_two(lines), headers=headers)
+    assert answer.status_code == 200
+    assert json.loads(answer.text.splitlines()[-1])["error"]["code"] == "invalid-field"
+    server, *_ = collector.trace(traceresponse(answer)[0])
+    assert (server.attributes["http.response.status_code"], server.status) == (200, UNSET)
+    assert server.attributes["latent.problem"] == "invalid-field"
+
+
+def in_two(lines: list[str]) -> Iterator[bytes]:
+    """Yield all lines but the last, then that one."""
+    yield "\n".join([*lines[:-1], ""]).encode()
+    yield lines[-1].encode()
+
+
+def test_other_protocols_are_traced_alike(traced: ServiceProcess, collector: Collector):
+    trace_id, _, headers = parent()
+    tensor = {"name": "latents", "datatype": "FP32", "shape": [2, 4], "data": [0.0] * 8}
+    with traced.client() as client:
+        answer = client.post("/v2/models/tiny.decode/infer", json={"inputs": [tensor]}, headers=headers)
+    assert answer.status_code == 200
+    server, *phases = collector.trace(trace_id, ["compute"])
+    assert server.name == "POST /v2/models/{name}/infer"
+    assert (server.attributes["latent.model"], server.attributes["latent.rows"]) == ("tiny", 2)
+    assert [span.name for span in phases] == ["queue", "compute"]
+
+
+def test_the_log_leads_to_the_trace(traced: ServiceProcess):
+    trace_id, _, headers = parent()
+    with traced.client() as client:
+        answer = client.post("/decode", json={"latents": [[1.0]]}, headers=headers)
+    span_id = traceresponse(answer)[1]
+    wait_until(lambda: trace_id in traced.log(), "it is logged")
+    told = [json.loads(line) for line in traced.log().splitlines() if trace_id in line]
+    assert [(one["status"], one["trace_id"], one["span_id"]) for one in told] == [(422, trace_id, span_id)]
+    assert told[0]["request_id"] == answer.headers["x-request-id"]
+
+
+def test_lines_of_the_log_lead_to_the_trace_too(
+    tmp_path: Path, start_service: StartService, collector: Collector
+):
+    service = start_service(collector=collector.address)
+    answer = service.get("/nowhere")
+    trace_id, span_id, _ = traceresponse(answer)
+    request_id = answer.headers["x-request-id"]
+    line = rf" {request_id} GET unknown 404 \S+ ms trace_id={trace_id} span_id={span_id}$"
+    wait_until(lambda: re.search(line, service.log(), re.M), "it is logged")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_left_is_sent_at_the_end(
+    tmp_path: Path, start_service: StartService, collector: Collector, workers: int
+):
+    service = start_service(collector=collector.address, workers=workers, variables=AT_THE_END)
+    ids = {traceresponse(service.get("/health/live"))[0] for _ in range(20)}
+    assert not ids & {span.trace_id for span in collector.spans}
+    service.stop()
+    assert service.wait() == 0
+    assert ids <= {span.trace_id for span in collector.spans}
+
+
+def check_undisturbed(service: ServiceProcess) -> None:
+    """Ask more than the queue of spans holds, and stop the service."""
+    with service.client() as client:
+        for _ in range(50):
+            assert client.get("/health/live").status_code == 200
+        service.stop()
+    assert service.wait() == 0
+
+
+SMALL = {
+    **SOON,
+    "OTEL_BSP_MAX_QUEUE_SIZE": "10",
+    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "5",
+    "OTEL_EXPORTER_OTLP_TIMEOUT": "600",
+}
+
+
+def test_a_collector_that_is_down_disturbs_nothing(tmp_path: Path, start_service: StartService):
+    check_undisturbed(start_service(collector=f"127.0.0.1:{free_port()}", variables=SMALL))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_collector_that_hangs_disturbs_nothing(tmp_path: Path, start_service: StartService, workers: int):
+    """Each export could take ten minutes; the end of the service does not wait for it."""
+    with Collector(answers=False) as hanging:
+        service = start_service(collector=hanging.address, workers=workers, variables=SMALL)
+        service.get("/health/live")
+        assert hanging.asked.wait(10)
+        check_undisturbed(service)
+
+
+def test_the_sampler_is_the_environments(tmp_path: Path, start_service: StartService, collector: Collector):
+    variables = {**SOON, "OTEL_TRACES_SAMPLER": "parentbased_always_off", "OTEL_SERVICE_NAME": "pictures"}
+    service = start_service(collector=collector.address, variables=variables)
+    with service.client() as client:
+        unasked, _, flags = traceresponse(client.get("/health/live"))
+        trace_id, _, headers = parent()
+        client.get("/health/live", headers=headers)
+    (server,) = collector.trace(trace_id)
+    assert server.resource["service.name"] == "pictures"
+    assert int(flags, 16) & 1 == 0
+    assert unasked not in {span.trace_id for span in collector.spans}
+
+
+def sdk_files(service: ServiceProcess) -> list[Path]:
+    return [path for path in service.files() if "opentelemetry/sdk" in str(path)]
+
+
+@pytest.mark.parametrize("off", [{}, {"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}])
+def test_without_a_collector_nothing_is_loaded_and_nothing_said(
+    tmp_path: Path, start_service: StartService, off: dict[str, str]
+):
+    address = f"127.0.0.1:{free_port()}" if off else None
+    service = start_service(audit_files=True, collector=address, variables=off)
+    answer = service.get("/health/live")
+    assert "traceresponse" not in answer.headers
+    assert sdk_files(service) == []
+
+
+def test_with_a_collector_the_sdk_is_loaded(
+    tmp_path: Path, start_service: StartService, collector: Collector
+):
+    assert sdk_files(start_service(audit_files=True, collector=collector.address))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "/v1/traces"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
+    ],
+)
+def test_a_variable_that_cannot_be_followed_is_one_clear_line(variable: str, value: str):
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", variable: value}
+    ended = run_service("--port=0", **variables)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"{variable}: ")
+    assert ended.stderr.count("\n") == 1
+    assert value not in ended.stderr
+
+
+def test_missing_packages_are_one_clear_line(tmp_path: Path):
+    (tmp_path / "sitecustomize.py").write_text('import sys\nsys.modules["opentelemetry.sdk"] = None\n')
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "PYTHONPATH": str(tmp_path)}
+    ended = run_service("--port=0", **variables)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "OTEL_EXPORTER_OTLP_ENDPOINT is set, which needs more packages: "
+        "pip install 'latent-service[tracing]'\n"
+    )
