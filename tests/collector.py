@@ -1,5 +1,6 @@
 """A receiver of OTLP over HTTP, which reads what is sent with OpenTelemetry's own protobuf messages."""
 
+import gzip
 import http.server
 import threading
 from collections.abc import Iterable
@@ -47,7 +48,6 @@ class Collector:
     def __init__(self, *, answers: bool = True) -> None:
         """Receive; one that does not answer takes requests in and leaves them hanging."""
         self.spans: list[Span] = []
-        self.headers: list[dict[str, str]] = []
         self.asked = threading.Event()
         ended = self._ended = threading.Event()
         collector = self
@@ -63,7 +63,8 @@ class Collector:
                     return
                 assert self.path == "/v1/traces"
                 assert self.headers["content-type"] == "application/x-protobuf"
-                collector.headers.append(dict(self.headers))
+                if self.headers["content-encoding"] == "gzip":
+                    body = gzip.decompress(body)
                 collector.spans += read(ExportTraceServiceRequest.FromString(body))
                 self.send_response(200)
                 self.send_header("content-length", "0")
