@@ -19,6 +19,7 @@ from opentelemetry.trace import Tracer
 from service.version import VERSION
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+EXPORTER = "OTEL_TRACES_EXPORTER"
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 NAME = "latent-service"
@@ -47,6 +48,8 @@ def check() -> None:
     parts = urlsplit(os.environ[endpoint])
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise CannotTrace(f"{endpoint}: must be a URL that begins with http:// or https://")
+    if os.environ.get(EXPORTER, "otlp") not in ("otlp", ""):
+        raise CannotTrace(f"{EXPORTER}: must be otlp or none")
     for protocol in PROTOCOLS:
         if os.environ.get(protocol, "http/protobuf") not in ("http/protobuf", ""):
             raise CannotTrace(f"{protocol}: traces are sent as http/protobuf only")
@@ -62,7 +65,7 @@ def check() -> None:
 def _endpoint() -> str | None:
     """Return the variable that names the collector, unless another one says to send nothing."""
     is_off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    if is_off or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
+    if is_off or os.environ.get(EXPORTER) == "none":
         return None
     return next((name for name in ENDPOINTS if os.environ.get(name)), None)
 

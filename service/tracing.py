@@ -21,6 +21,9 @@ from service.traces import Trace, Value
 
 METHODS = middleware.METHODS | {"CONNECT", "TRACE"}
 
+MAX_PATH = 256
+"""Characters of a path that are kept: spans wait for the collector, and are to take little memory."""
+
 
 class Tracing:
     """Traces every request from its arrival to the end of its answer, whatever that is."""
@@ -64,7 +67,7 @@ class Tracing:
         attributes: dict[str, Value] = {
             "http.request.method": _method(scope),
             "url.scheme": scope["scheme"],
-            "url.path": scope["path"],
+            "url.path": scope["path"][:MAX_PATH],
             "network.protocol.version": scope["http_version"],
         }
         if scope["server"]:

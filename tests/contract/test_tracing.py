@@ -197,6 +197,22 @@ def test_a_run_that_fails_is_an_error(traced: ServiceProcess, collector: Collect
         assert (span.status, span.attributes["error.type"]) == (ERROR, "inference-failed")
 
 
+def test_what_is_said_of_a_run_is_not_said_of_the_request_that_set_it_off(traced: ServiceProcess):
+    told = "a run gave numbers that are not finite"
+    before = traced.log().count(told)
+    with traced.client() as client:
+        assert client.post("/decode", json={"latents": [[1e20, 0, 0, 0]]}).status_code == 500
+    wait_until(lambda: traced.log().count(told) > before, "it is logged")
+    assert [line for line in traced.log().splitlines() if told in line and "trace_id" in line] == []
+
+
+@pytest.mark.parametrize("path", ["/%ff%00%ed%a0%80", "/" + "%f0%9f%98%80" * 300, "/" + "x" * 20_000])
+def test_a_hostile_path_is_sent_and_short(traced: ServiceProcess, collector: Collector, path: str):
+    (server,) = collector.trace(traceresponse(traced.get(path))[0])
+    assert (server.name, server.attributes["http.response.status_code"]) == ("GET", 404)
+    assert 1 < len(server.attributes["url.path"]) <= 256
+
+
 def test_an_answer_that_is_late_is_an_error(traced: ServiceProcess, collector: Collector):
     with traced.client(headers={"x-request-timeout-s": "0.001"}) as client:
         answer = client.post("/decode", json={**LATENT, "model": "slow"})
@@ -370,6 +386,7 @@ def test_with_a_collector_the_sdk_is_loaded(
     [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "/v1/traces"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
     ],

@@ -86,6 +86,6 @@ def test_the_client_passes_the_active_span_on(service: ServiceProcess, collector
 
 def test_every_variable_of_the_guide_is_read():
     named = set(re.findall(r"OTEL_\w+", GUIDE))
-    ours = {*exporter.ENDPOINTS, exporter.PROTOCOLS[1], "OTEL_TRACES_EXPORTER"}
+    ours = {*exporter.ENDPOINTS, exporter.PROTOCOLS[1], exporter.EXPORTER}
     assert ours <= named
     assert named - ours <= set(vars(environment_variables))
