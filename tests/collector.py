@@ -2,12 +2,15 @@
 
 import gzip
 import http.server
+import re
+import secrets
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
@@ -18,6 +21,9 @@ from process import wait_until
 ERROR = Status.STATUS_CODE_ERROR
 UNSET = Status.STATUS_CODE_UNSET
 SERVER = Message.SPAN_KIND_SERVER
+
+SOON = {"OTEL_BSP_SCHEDULE_DELAY": "50"}
+"""Variables for a service whose spans do not linger."""
 
 
 @dataclass(frozen=True)
@@ -127,3 +133,16 @@ def read(request: ExportTraceServiceRequest) -> list[Span]:
 
 def _values(attributes: Iterable[KeyValue]) -> dict[str, Any]:
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in attributes}
+
+
+def parent(*, sampled: bool = True) -> tuple[str, str, dict[str, str]]:
+    """Return the ids of a caller's span, and the header that says them."""
+    trace_id, span_id = secrets.token_hex(16), secrets.token_hex(8)
+    return trace_id, span_id, {"traceparent": f"00-{trace_id}-{span_id}-{int(sampled):02x}"}
+
+
+def traceresponse(answer: httpx.Response) -> tuple[str, str, str]:
+    """Return the trace id, the span id and the flags that an answer carries."""
+    found = re.fullmatch("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})", answer.headers["traceresponse"])
+    assert found, answer.headers["traceresponse"]
+    return found[1], found[2], found[3]
