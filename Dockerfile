@@ -4,7 +4,7 @@ WORKDIR /build
 COPY pyproject.toml constraints.txt README.md sbom.py ./
 COPY service service
 RUN python -m venv /opt/latent \
- && /opt/latent/bin/python -m pip install --no-cache-dir --no-compile --constraint constraints.txt . \
+ && /opt/latent/bin/python -m pip install --no-cache-dir --no-compile --constraint constraints.txt '.[tracing]' \
  && /opt/latent/bin/python -m pip uninstall --yes pip setuptools \
  && python -m pip install --no-cache-dir --constraint constraints.txt cyclonedx-python-lib \
  && python sbom.py /opt/latent/lib/python3.11/site-packages > /opt/latent/sbom.cdx.json

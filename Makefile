@@ -48,11 +48,11 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable '.[train,test]'
+	$(PIP) --editable '.[train,test,tracing]'
 	@touch $@
 
 $(VENV)/.clients: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable '.[train,test,clients]'
+	$(PIP) --editable '.[train,test,tracing,clients]'
 	@touch $@
 
 $(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python

@@ -15,8 +15,13 @@ def main(arguments: list[str]) -> int:
     except BadSetting as error:
         return _fail(str(error), 2)
     # Imported now, so that --help and a bad setting are answered at once.
+    from service import exporter  # noqa: PLC0415
     from service.listener import CannotListen, listen  # noqa: PLC0415
 
+    try:
+        exporter.check()
+    except exporter.CannotTrace as error:
+        return _fail(str(error), 2)
     try:
         listener = listen(settings.host, settings.port)
     except CannotListen as error:

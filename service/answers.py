@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import archives, images, lines, media_types, npy, state, telemetry
+from service import archives, images, lines, media_types, npy, state, telemetry, traces
 from service.images import Format
 from service.manifest import ImageSpec, Manifest
 from service.media_types import JSON, NDJSON, NPY, ZIP
@@ -119,7 +119,7 @@ async def off_loop_if_large(members: dict[str, Any], make: Callable[[], Made]) -
     shown = members.get("images")
     is_large = shown is not None and shown.images.size > IN_PLACE_VALUES
     made = await asyncio.to_thread(make) if is_large else make()
-    telemetry.ENCODE.observe(time.perf_counter() - started)
+    telemetry.ENCODE.end(started, traces.recorded())
     return made
 
 

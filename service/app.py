@@ -14,7 +14,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from service import refusals
+from service import exporter, refusals
 from service.agreement import Vote
 from service.comparison import Comparer
 from service.drain import Drain
@@ -45,6 +45,7 @@ from service.routes import (
 )
 from service.settings import Settings
 from service.shortcut import Shortcut
+from service.tracing import Tracing
 from service.version import VERSION
 
 DESCRIPTION = """
@@ -97,6 +98,9 @@ def create_app(
     app.add_middleware(Shortcut, routers=routers)
     app.add_middleware(Limit, settings=settings, keys=app.state.keys, watch=app.state.watch)
     app.add_middleware(Observe, drain=app.state.drain, log_requests_share=settings.log_requests_share)
+    app.state.exporter = exporter.start()
+    if app.state.exporter:
+        app.add_middleware(Tracing, tracer=app.state.exporter.tracer)
     docs.mount_assets(app)
     playground.mount_assets(app)
     return app
@@ -113,6 +117,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         watching.cancel()
         await app.state.repository.stop()
         app.state.comparer.stop()
+        if app.state.exporter:
+            await app.state.exporter.stop()
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

@@ -17,10 +17,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextvars import Context
 
 from service.engine import Arrays, Runner
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
-from service.jobs import Inputs, Job, Part, Run, run
+from service.jobs import Inputs, Job, Part, Run, leave_spans, run
 from service.overseer import Overseer
 from service.run_time import RunTime
 from service.telemetry import GraphMetrics
@@ -70,6 +71,8 @@ class Batcher:
         self._waiting_rows = 0
         self._shown_rows = 0
         self._awake = False
+        self._nobody = Context()
+        """That of no request: what is said of a run is not said of the one that set it off."""
         self._runs_in_threads = 0
         self._pieces_running = 0
 
@@ -131,7 +134,7 @@ class Batcher:
         """Schedule a run, after the requests that arrived in this tick of the loop have queued up too."""
         if not self._awake:
             self._awake = True
-            loop.call_soon(self._run_next, loop)
+            loop.call_soon(self._run_next, loop, context=self._nobody)
 
     def _run_next(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run a batch of small requests."""
@@ -199,9 +202,10 @@ class Batcher:
         self._metrics.run_seconds.observe(done.seconds)
         for part, piece in zip(parts, done.pieces, strict=True):
             if piece is None:
-                part.job.fail(DeadlineExceeded() if done.is_cut else InferenceFailed())
+                part.job.fail(done.error())
             else:
                 part.job.accept(part.start, piece)
+        leave_spans(parts, done, self._metrics)
 
     def _next_batch(self) -> list[Part]:
         """Take rows of small requests, first come, first served, until the batch is full.

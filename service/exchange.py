@@ -15,7 +15,7 @@ from contextlib import suppress
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
-from service import media_types, refusals
+from service import media_types, refusals, traces
 from service.errors import BodyTooLarge, DeadlineExceeded, QueueFull, RequestTimeout, ServiceError
 
 LOOK_EVERY_S = 0.02
@@ -205,6 +205,7 @@ class Exchange:
     async def _end_stream(self, error: ServiceError, scope: Scope) -> None:
         if not self.is_stream:
             raise error
+        traces.refuse(error)
         line = orjson.dumps({"error": error.problem(scope["state"]["request_id"])}) + b"\n"
         send = self._send if self._read_all else self._send_and_linger
         await send({"type": "http.response.body", "body": line})

@@ -1,6 +1,7 @@
 """What waits for an engine, and one run of it: rows of several requests in, each one's own rows out.
 
 batcher -> Job -> run (on the event loop or in a thread) -> Job.accept -> batcher
+                                                     |-> leave_spans
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service import telemetry
+from service import telemetry, traces
 from service.engine import Arrays, Runner
+from service.errors import DeadlineExceeded, InferenceFailed, ServiceError
 from service.overseer import Watched
 from service.sampling import Draw, draw
+from service.telemetry import GraphMetrics
 
 Inputs = Mapping[str, NDArray[Any] | Draw]
 """The rows of one request by tensor name, all as many."""
@@ -28,7 +31,18 @@ logger = logging.getLogger(__name__)
 class Job:
     """One request's rows on one graph: `taken` rows have been put into runs, `done` have come back."""
 
-    __slots__ = ("_queued_s", "answer", "deadline_s", "done", "inputs", "outputs", "rows", "shapes", "taken")
+    __slots__ = (
+        "_queued_s",
+        "answer",
+        "deadline_s",
+        "done",
+        "inputs",
+        "outputs",
+        "rows",
+        "shapes",
+        "taken",
+        "trace",
+    )
 
     def __init__(self, inputs: Inputs, deadline_s: float, answer: asyncio.Future[Arrays]) -> None:
         self.inputs = inputs
@@ -38,13 +52,14 @@ class Job:
         self.answer = answer
         self.outputs: Arrays = {}
         self.taken = self.done = 0
+        self.trace = traces.recorded()
         self._queued_s = time.perf_counter()
 
     def take(self, rows: int) -> Part:
         """Take the next rows, as many or as few as there are, to put them into a run."""
         start, self.taken = self.taken, min(self.taken + rows, self.rows)
         if not start:
-            telemetry.QUEUE.observe(time.perf_counter() - self._queued_s)
+            telemetry.QUEUE.end(self._queued_s, self.trace, {traces.ROWS: self.rows})
         return Part(self, start, self.taken)
 
     def fail(self, error: Exception) -> None:
@@ -86,9 +101,15 @@ class Run(NamedTuple):
     """What came of a batch: one piece of outputs per part, None where the part failed."""
 
     pieces: list[Arrays | None]
+    started_s: float
+    """A time of `time.perf_counter()`."""
     seconds: float
     is_cut: bool = False
     """It took far too long, and was ended."""
+
+    def error(self) -> ServiceError:
+        """Return what to say of a part that has no outputs."""
+        return DeadlineExceeded() if self.is_cut else InferenceFailed()
 
 
 def run(engine: Runner, parts: list[Part], watched: Watched) -> Run:
@@ -104,13 +125,31 @@ def run(engine: Runner, parts: list[Part], watched: Watched) -> Run:
         if watched.is_cut:
             seconds = time.perf_counter() - started
             logger.error("a run of %d parts was cut off after %.1f s", len(parts), seconds)
-            return Run([None] * len(parts), seconds, is_cut=True)
+            return Run([None] * len(parts), started, seconds, is_cut=True)
         if len(parts) > 1:
             pieces = [run(engine, [part], watched).pieces[0] for part in parts]
-            return Run(pieces, time.perf_counter() - started)
+            return Run(pieces, started, time.perf_counter() - started)
         logger.exception("a run of %d rows failed", parts[0].rows)
-        return Run([None], time.perf_counter() - started)
-    return Run(_split(outputs, parts), time.perf_counter() - started)
+        return Run([None], started, time.perf_counter() - started)
+    return Run(_split(outputs, parts), started, time.perf_counter() - started)
+
+
+def leave_spans(parts: list[Part], done: Run, metrics: GraphMetrics) -> None:
+    """Leave the span `compute` with every request that is traced; those of one run link to its first."""
+    first = None
+    for part, piece in zip(parts, done.pieces, strict=True):
+        if part.job.trace is None:
+            continue
+        said = {
+            **metrics.attributes,
+            traces.ROWS: part.rows,
+            traces.BATCH_ROWS: sum(each.rows for each in parts),
+            traces.BATCH_REQUESTS: len(parts),
+        }
+        error = done.error().code if piece is None else None
+        ended_s = done.started_s + done.seconds
+        span = part.job.trace.add("compute", done.started_s, ended_s, said, link=first, error=error)
+        first = first or span
 
 
 def _join(parts: list[Part]) -> Arrays:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service import checkpoint
+from service import checkpoint, traces
 from service.batcher import PIECE_S, Batcher
 from service.checkpoint import CheckpointError
 from service.device import Device
@@ -73,6 +73,10 @@ class Model:
         Raises:
             QueueFull, DeadlineExceeded, InferenceFailed: see `Batcher.run`.
         """
+        trace = traces.recorded()
+        if trace is not None:
+            rows = len(next(iter(inputs.values())))
+            trace.note_run(self.manifest.name, self.manifest.version, rows)
         return await self._batchers[graph].run(inputs, deadline_s)
 
 

@@ -11,6 +11,7 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Scope
 
+from service import traces
 from service.errors import InvalidField, OperationNotOffered, ServiceError, problem_response
 
 OPENAI, INFERENCE = "/v1", "/v2"
@@ -18,6 +19,7 @@ OPENAI, INFERENCE = "/v1", "/v2"
 
 def response(error: ServiceError, scope: Scope) -> Response:
     """Return the answer to a request that is refused."""
+    traces.refuse(error)
     path = scope["path"]
     if _is_under(path, INFERENCE):
         return _json({"error": error.detail}, error.status, error)

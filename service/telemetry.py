@@ -1,4 +1,4 @@
-"""Metrics and logs: what the parts report here, `/metrics` and standard error show.
+"""Metrics, logs and phases: what the parts report here, `/metrics`, standard error and traces show.
 
 With several workers each writes its numbers to files in one folder, named by PROMETHEUS_MULTIPROC_DIR,
 and whichever worker is asked adds them up. The variable has to be set before this module is imported.
@@ -25,6 +25,8 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from service import traces
+from service.traces import NO_ATTRIBUTES, Attributes, Trace
 from service.workers import METRICS_FOLDER
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -56,7 +58,6 @@ PHASE_SECONDS = Summary(
     "Time a request spends in a phase: decode (pictures), queue (for a run), encode (the answer).",
     ["phase"],
 )
-DECODE, QUEUE, ENCODE = (PHASE_SECONDS.labels(phase) for phase in ("decode", "queue", "encode"))
 MEMORY_BYTES = Gauge(
     "latent_memory_bytes",
     "Resident memory of the workers; what they share counts for each.",
@@ -84,6 +85,24 @@ DRIFT_P = Gauge("latent_drift_p", "How often chance alone would bring as much dr
 DRIFT_IMAGES = Gauge("latent_drift_images", "Live latents that were compared.", **_OF_DRIFT)  # type: ignore[arg-type]
 
 
+class Phase:
+    """One phase of requests: its seconds are counted, and are a span of every request that is traced."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._seconds = PHASE_SECONDS.labels(name)
+
+    def end(self, started_s: float, trace: Trace | None, attributes: Attributes = NO_ATTRIBUTES) -> None:
+        """End it now for one request, for which it began at a time of `time.perf_counter()`."""
+        ended_s = time.perf_counter()
+        self._seconds.observe(ended_s - started_s)
+        if trace is not None:
+            trace.add(self._name, started_s, ended_s, attributes)
+
+
+DECODE, QUEUE, ENCODE = map(Phase, ("decode", "queue", "encode"))
+
+
 class GraphMetrics:
     """The metrics of one graph, looked up once, since a look-up costs more than a count."""
 
@@ -91,6 +110,8 @@ class GraphMetrics:
         self.batch_rows = BATCH_ROWS.labels(model, graph)
         self.run_seconds = RUN_SECONDS.labels(model, graph)
         self.queue_rows = QUEUE_ROWS.labels(model, graph)
+        self.attributes: Attributes = {traces.MODEL: model, traces.GRAPH: graph}
+        """Of the spans of its runs."""
         self._labels = model, graph
 
     def refused(self, code: str) -> None:
@@ -155,13 +176,20 @@ def _of_all_workers() -> CollectorRegistry:
     return registry
 
 
+def _ids() -> dict[str, str]:
+    """Return what leads from a record to the trace of the request that it is about."""
+    trace = traces.current()
+    return {} if trace is None else trace.ids._asdict()
+
+
 class _LineFormatter(logging.Formatter):
     """One record, one line: nothing that is logged can look like another record."""
 
     converter = time.gmtime  # type: ignore[assignment]
 
     def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).replace("\r", "\\r").replace("\n", "\\n")
+        line = super().format(record).replace("\r", "\\r").replace("\n", "\\n")
+        return " ".join([line, *(f"{name}={value}" for name, value in _ids().items())])
 
 
 class _JsonFormatter(_LineFormatter):
@@ -175,6 +203,7 @@ class _JsonFormatter(_LineFormatter):
             "logger": record.name,
             "message": record.getMessage(),
             **getattr(record, "request", {}),
+            **_ids(),
         }
         if record.exc_info:
             members["exception"] = self.formatException(record.exc_info)

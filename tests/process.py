@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -53,15 +53,38 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def run_service(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run one that is to end by itself; `environment` is added to this process's."""
+    command = [sys.executable, "-m", "service", *arguments]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
 class ServiceProcess:
     """Starts the service on a free port, waits until all of its workers serve, and stops it in the end."""
 
     def __init__(
-        self, checkpoints: Path, log: Path, workers: int = 1, *, audit_files: bool = False, **settings: Any
+        self,
+        checkpoints: Path,
+        log: Path,
+        workers: int = 1,
+        *,
+        audit_files: bool = False,
+        collector: str | None = None,
+        variables: Mapping[str, str] = {},
+        **settings: Any,
     ) -> None:
         """Start with these settings, of which None is left out; `log` receives what it prints.
 
-        With `audit_files` it also notes every file that Python opens and every folder it lists.
+        With `audit_files` it also notes every file that Python opens and every folder it lists. `collector`
+        is an address, 127.0.0.1:4318, that gets its traces; `variables` are what else is in its environment.
         """
         settings = {"port": 0, "drain_delay_s": 0.2, "reload_interval_s": 0.1, **settings}
         flags = [
@@ -78,7 +101,7 @@ class ServiceProcess:
         environment = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith("LATENT_") or name == "LATENT_DEVICE"
+            if not name.startswith(("LATENT_", "OTEL_")) or name == "LATENT_DEVICE"
         }
         self._log = log
         self._audit = log.with_suffix(".audit")
@@ -89,6 +112,12 @@ class ServiceProcess:
         environment |= {"AUDIT_LOG": str(self._audit), "PYTHONPATH": str(AUDIT), "HOME": str(self._home)}
         if audit_files:
             environment["AUDIT_FILES"] = "yes"
+        if collector:
+            environment |= {
+                "AUDIT_COLLECTOR": collector,
+                "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{collector}",
+            }
+        environment |= variables
         self._workers = workers
         with log.open("wb") as file:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)

@@ -31,6 +31,7 @@ def test_every_requirement_is_pinned():
         *PROJECT["project"]["optional-dependencies"]["test"],
         *PROJECT["project"]["optional-dependencies"]["clients"],
         *PROJECT["project"]["optional-dependencies"]["ray"],
+        *PROJECT["project"]["optional-dependencies"]["tracing"],
     ]
     assert [one for one in wanted if name_of(one) not in PINNED] == []
 

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Generic, TypeVar
 
 import httpx
+from opentelemetry.propagate import inject
 
 from service.client.problems import PROBLEM
 
@@ -40,9 +41,10 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
 
     def arguments(self) -> dict[str, Any]:
-        """Return it as httpx's `request` takes it."""
+        """Return it as httpx's `request` takes it, with the context of the span that is active, if one is."""
         said: dict[str, Any] = {"method": self.method, "url": self.path, "params": self.params}
         headers = {"accept": self.accept}
+        inject(headers)
         if self.array is None:
             return said | {"json": self.json, "headers": headers}
         return said | {"content": self.array, "headers": headers | {"content-type": "application/x-npy"}}

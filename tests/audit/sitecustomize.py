@@ -1,7 +1,8 @@
 """Imported by every service that the tests start: writes down what no service has any business doing.
 
-`process.ServiceProcess` puts this folder on PYTHONPATH and names the file to write to. On SIGUSR2 a process
-writes down how many tasks its event loop has.
+`process.ServiceProcess` puts this folder on PYTHONPATH and names the file to write to, and the one address
+that the service may connect to, if it has a collector. On SIGUSR2 a process writes down how many tasks its
+event loop has.
 """
 
 import asyncio
@@ -26,13 +27,23 @@ FORBIDDEN = (
 
 _log = os.open(os.environ["AUDIT_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 _all_files = "AUDIT_FILES" in os.environ
+_collector = os.environ.get("AUDIT_COLLECTOR")
 
 
 def _note(event: str, arguments: tuple[Any, ...]) -> None:
+    if _is_for_the_collector(event, arguments):
+        return
     if event in FORBIDDEN or (event == "socket.getaddrinfo" and arguments[0] not in LOOPBACK):
         os.write(_log, f"forbidden {event} {arguments!r}\n".encode())
     elif _all_files and event in ("open", "os.listdir", "os.scandir"):
         os.write(_log, f"file {arguments[0]!s}\n".encode())
+
+
+def _is_for_the_collector(event: str, arguments: tuple[Any, ...]) -> bool:
+    if _collector is None or event not in ("http.client.connect", "socket.connect"):
+        return False
+    host, port = arguments[1:3] if event == "http.client.connect" else arguments[1][:2]
+    return f"{host}:{port}" == _collector
 
 
 def _tell(_number: int, _frame: object) -> None:

@@ -1,6 +1,5 @@
 """The process: how it starts, what it says, and how it refuses to start."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -12,21 +11,8 @@ import httpx
 import pytest
 
 from conftest import StartService
-from process import ROOT, wait_until
+from process import ROOT, run_service, wait_until
 from tiny import write_tiny
-
-
-def run_service(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "service", *arguments]
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
 
 
 def test_start_says_where_and_what_in_one_line(tmp_path: Path, start_service: StartService):

@@ -1,0 +1,109 @@
+"""Where finished traces go: to a collector by OTLP over HTTP, if the environment names one.
+
+    __main__ -> check;  create_app -> start -> Exporter -> batch processor (a thread) -> collector
+
+The variables are OpenTelemetry's own and most are read by its SDK, which is imported only if there is a
+collector; docs/tracing.md has those that matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from opentelemetry.trace import Tracer
+
+from service.version import VERSION
+
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+EXPORTER = "OTEL_TRACES_EXPORTER"
+PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+
+NAME = "latent-service"
+"""What the service calls itself unless OTEL_SERVICE_NAME says otherwise."""
+
+CONVENTIONS = "https://opentelemetry.io/schemas/1.44.0"
+"""The semantic conventions that the names of attributes follow."""
+
+FLUSH_S = 2.0
+"""Time to hand over the last spans at the end; a collector that does not answer costs no more than this."""
+
+
+class CannotTrace(Exception):
+    """Traces are asked for and cannot be sent; the message is one line that says why."""
+
+
+def check() -> None:
+    """Make sure that traces can be sent, if they are asked for; what it takes is imported then.
+
+    Raises:
+        CannotTrace: the endpoint or the protocol is none that is spoken here, or a package is missing.
+    """
+    endpoint = _endpoint()
+    if endpoint is None:
+        return
+    parts = urlsplit(os.environ[endpoint])
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise CannotTrace(f"{endpoint}: must be a URL that begins with http:// or https://")
+    if os.environ.get(EXPORTER, "otlp") not in ("otlp", ""):
+        raise CannotTrace(f"{EXPORTER}: must be otlp or none")
+    for protocol in PROTOCOLS:
+        if os.environ.get(protocol, "http/protobuf") not in ("http/protobuf", ""):
+            raise CannotTrace(f"{protocol}: traces are sent as http/protobuf only")
+    try:
+        from opentelemetry.exporter.otlp.proto.http import trace_exporter  # noqa: F401, PLC0415
+        from opentelemetry.sdk import trace  # noqa: F401, PLC0415
+    except ImportError:
+        raise CannotTrace(
+            f"{endpoint} is set, which needs more packages: pip install 'latent-service[tracing]'"
+        ) from None
+
+
+def _endpoint() -> str | None:
+    """Return the variable that names the collector, unless another one says to send nothing."""
+    is_off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if is_off or os.environ.get(EXPORTER) == "none":
+        return None
+    return next((name for name in ENDPOINTS if os.environ.get(name)), None)
+
+
+def start() -> Exporter | None:
+    """Return what makes traces and sends them; None if the environment names no collector."""
+    return None if _endpoint() is None else Exporter()
+
+
+class Exporter:
+    """Sends the spans of one process away in a thread of its own, which does not survive a fork.
+
+    A queue lies between, of OTEL_BSP_MAX_QUEUE_SIZE spans: where the collector is too slow, or gone, spans
+    are dropped and nothing waits.
+    """
+
+    def __init__(self) -> None:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+        from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
+        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+        given = OTELResourceDetector().detect()
+        ours = Resource.create({"service.name": NAME, "service.version": VERSION, "process.pid": os.getpid()})
+        self._provider = TracerProvider(resource=ours.merge(given), shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self.tracer: Tracer = self._provider.get_tracer("service", VERSION, CONVENTIONS)
+
+    async def stop(self) -> None:
+        """Send what is left, for a short time at most."""
+        loop, sent = asyncio.get_running_loop(), asyncio.Event()
+
+        def shut_down() -> None:
+            self._provider.shutdown()
+            with suppress(RuntimeError):  # the loop may be gone by now
+                loop.call_soon_threadsafe(sent.set)
+
+        threading.Thread(target=shut_down, daemon=True).start()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_S):
+                await sent.wait()
