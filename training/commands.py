@@ -92,10 +92,7 @@ def fit(options: argparse.Namespace, console: Console) -> int:
             same_run(run.record(), record) if options.resume else run.start(record)
         if options.resume:
             trainer.resume()
-        say(
-            f"{record.name}: {_described(data)}; "
-            f"updates {trainer.update} to {trainer.total} on {wanted}"
-        )
+        say(f"{record.name}: {_described(data)}; updates {trainer.update} to {trainer.total} on {wanted}")
         try:
             trainer.train()
         except Interrupted:

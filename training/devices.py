@@ -16,7 +16,7 @@ from datetime import timedelta
 import torch
 
 LONGEST_WAIT = timedelta(hours=1)
-"""Of a process for the others, as while one reads pictures or saves; one that has ended is noticed at once."""
+"""Of a process for the others, as while one reads pictures or saves."""
 FROM_ENVIRONMENT = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
 """Where machines find each other, unless torchrun arranges it."""
 
@@ -87,7 +87,7 @@ def join(devices: Devices, batch_size: int) -> Place:
             f"--batch-size {batch_size}: {devices.count} processes (devices x nodes) cannot share it equally"
         )
     from lightning_fabric import Fabric
-    from lightning_fabric.strategies import DDPStrategy
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     threads = min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) // devices.each))

@@ -10,7 +10,7 @@ from training import processes
 
 
 class SharedBatchNorm(_BatchNorm):
-    """Normalises by the mean and variance of the rows of all processes; its weights and buffers are those given.
+    """Normalises by the mean and variance of the rows of all processes; weights and buffers are those given.
 
     torch's own `SyncBatchNorm` does the same, on GPUs alone.
     """
