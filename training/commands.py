@@ -88,8 +88,10 @@ def fit(options: argparse.Namespace, console: Console) -> int:
 
     with Progress(shown, config.batch_size) as progress:
         trainer = Trainer(recipe, config, feed_of(data, config, recipe), run, save_sheet, progress)
-        if processes.is_first():
-            same_run(run.record(), record) if options.resume else run.start(record)
+        if processes.is_first() and options.resume:
+            same_run(run.record(), record)
+        elif processes.is_first():
+            run.start(record)
         if options.resume:
             trainer.resume()
         say(f"{record.name}: {_described(data)}; updates {trainer.update} to {trainer.total} on {wanted}")
