@@ -22,7 +22,9 @@ from training.trainer import Trainer
 CPU = torch.device("cpu")
 
 
-def trainer_of(name: str, fashion: Dataset, folder: Path, **settings: object) -> Trainer:
+def trainer_of(
+    name: str, fashion: Dataset, folder: Path, device: torch.device = CPU, **settings: object
+) -> Trainer:
     """A trainer whose passes over the data end in the middle of its run."""
     kind = RECIPES[name]
     config = kind.config_type.model_validate({"batch_size": 48, "updates": 6, **settings})
@@ -31,7 +33,7 @@ def trainer_of(name: str, fashion: Dataset, folder: Path, **settings: object) ->
         name="r", recipe=name, data="fashion-mnist", path=None, size=None, channels=None, pair=None,
         data_sha256="", config={},
     )  # fmt: skip
-    recipe = build(record.recipe, config, data, CPU)
+    recipe = build(record.recipe, config, data, device)
     run = Run(folder)
     run.start(record) if not (folder / "run.json").exists() else None
     progress = Progress(Console(file=io.StringIO()), config.batch_size)

@@ -12,10 +12,11 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from training import devices, processes
 from training.config import Config
 from training.data import DataError, Dataset
 from training.domains import DomainPair
-from training.experiment import build, config_of, dataset_of, feed_of, load_data
+from training.experiment import build, dataset_of, feed_of, load_data, same_run
 from training.export import ExportError
 from training.importing.command import import_source
 from training.package import (
@@ -50,7 +51,11 @@ def main(arguments: Sequence[str]) -> int:
     torch.set_num_threads(options.threads)
     try:
         return command(options, console)
-    except (DataError, RunError, ExportError, CheckpointError, ValueError) as error:
+    except (RunError, processes.Abandoned) as error:
+        if not processes.is_first():
+            return 1  # the first process says it for all
+        failure = str(error)
+    except (DataError, ExportError, CheckpointError, ValueError) as error:
         failure = str(error)
     except OSError as error:
         failure = f"{error.filename or 'disk'}: {error.strerror}"
@@ -63,28 +68,33 @@ def main(arguments: Sequence[str]) -> int:
 def fit(options: argparse.Namespace, console: Console) -> int:
     """Train a recipe from the start or from its last save, then judge and package it."""
     config = read_config(RECIPES[options.recipe].config_type, options)
-    say = _say(console)
+    wanted = devices.wanted(options.device, options.devices, options.nodes)
+    place = devices.join(wanted, config.batch_size)
+    shown = console if processes.is_first() else Console(quiet=True)
+    say = _say(shown)
     draft = _record(options, config)
-    data = load_data(draft, config, say)
+    with processes.in_turn(place.local_rank):
+        data = load_data(draft, config, say)
     record = draft.model_copy(update={"data_sha256": dataset_of(data).sha256})
+    if processes.from_first(lambda: record) != record:
+        raise DataError("the data here, or its precision, is not that of the first process")
     run = Run(RUNS / record.name)
-    recipe = build(record.recipe, config, data, torch.device(options.device))
+    recipe = build(record.recipe, config, data, place.device)
     _check_claims(options.default_for, recipe)
 
     def save_sheet(name: str) -> None:
-        sheet(recipe, data).save(run.sheets / f"{name}.png")
+        if processes.is_first():
+            sheet(recipe, data).save(run.sheets / f"{name}.png")
 
-    with Progress(console, config.batch_size) as progress:
+    with Progress(shown, config.batch_size) as progress:
         trainer = Trainer(recipe, config, feed_of(data, config, recipe), run, save_sheet, progress)
-        if options.resume:
-            _same(run.record(), record)
-            trainer.resume()
-        else:
+        if processes.is_first() and options.resume:
+            same_run(run.record(), record)
+        elif processes.is_first():
             run.start(record)
-        say(
-            f"{record.name}: {_described(data)}; "
-            f"updates {trainer.update} to {trainer.total} on {recipe.device}"
-        )
+        if options.resume:
+            trainer.resume()
+        say(f"{record.name}: {_described(data)}; updates {trainer.update} to {trainer.total} on {wanted}")
         try:
             trainer.train()
         except Interrupted:
@@ -92,7 +102,9 @@ def fit(options: argparse.Namespace, console: Console) -> int:
                 f"stopped after update {trainer.update} of {trainer.total}, saved in {run.folder}; "
                 "the same command with --resume goes on"
             )
-            return INTERRUPTED
+            return INTERRUPTED if processes.is_first() else 0
+    if not processes.leave():
+        return 0
     recipe.finish(dataset_of(data))
     trainer.save()
     if options.no_package:
@@ -225,26 +237,6 @@ def _check_claims(default_for: Sequence[str], recipe: Recipe) -> None:
     for operation in default_for:
         if operation not in offered:
             raise ValueError(f"--default-for {operation}: this recipe offers {', '.join(sorted(offered))}")
-
-
-def _same(old: RunRecord, new: RunRecord) -> None:
-    """Refuse to resume a run that was asked something else; a setting it did not know has its default."""
-    old = old.model_copy(update={"config": config_of(old).model_dump(mode="json")})
-    for name in RunRecord.model_fields:
-        before, after = getattr(old, name), getattr(new, name)
-        if name == "config" and before != after:
-            changed = sorted(key for key in after if before.get(key) != after[key])
-            raise RunError(
-                f"cannot resume {old.name} with another config: "
-                + ", ".join(f"{key} was {before.get(key)}, is {after[key]}" for key in changed)
-            )
-        if before != after:
-            what = (
-                "the data has changed since"
-                if name == "data_sha256"
-                else f"its {name} was {before}, not {after}"
-            )
-            raise RunError(f"cannot resume {old.name}: {what}")
 
 
 def _folder(name: str) -> Path:

@@ -85,6 +85,30 @@ def config_of(record: RunRecord) -> Config:
     return RECIPES[record.recipe].config_type.model_validate(record.config)
 
 
+def same_run(old: RunRecord, new: RunRecord) -> None:
+    """Refuse to resume a run that was asked something else; a setting it did not know has its default.
+
+    Raises:
+        RunError: it was; the message says what.
+    """
+    old = old.model_copy(update={"config": config_of(old).model_dump(mode="json")})
+    for name in RunRecord.model_fields:
+        before, after = getattr(old, name), getattr(new, name)
+        if name == "config" and before != after:
+            changed = sorted(key for key in after if before.get(key) != after[key])
+            raise RunError(
+                f"cannot resume {old.name} with another config: "
+                + ", ".join(f"{key} was {before.get(key)}, is {after[key]}" for key in changed)
+            )
+        if before != after:
+            what = (
+                "the data has changed since"
+                if name == "data_sha256"
+                else f"its {name} was {before}, not {after}"
+            )
+            raise RunError(f"cannot resume {old.name}: {what}")
+
+
 def load_averages(folder: Path, recipe: Recipe) -> None:
     """Give `recipe` the averaged weights of a run folder or of a checkpoint folder.
 

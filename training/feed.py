@@ -1,4 +1,7 @@
-"""Batches for the trainer: the batch of update t is a function of (data, seed, t) alone."""
+"""Batches for the trainer: the batch of update t is a function of (data, seed, t) alone.
+
+Of several processes each has its share of the rows.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from torch import Tensor
 
 from training.data import Dataset, to_range
 from training.domains import DomainPair
+from training.processes import share
 from training.randomness import Shuffle
 
 
@@ -39,7 +43,7 @@ class LabelledFeed:
 
     def batch(self, update: int) -> tuple[Tensor, Tensor]:
         """Return images (N, C, size, size) and labels (N,)."""
-        batch = self._dataset.train[self._order.take(update * self._size, self._size)]
+        batch = self._dataset.train[share(self._order.take(update * self._size, self._size))]
         return to_range(batch.pixels.to(self._device), self._range), batch.labels.to(self._device)
 
 
@@ -65,7 +69,7 @@ class DomainFeed:
     def batch(self, update: int) -> tuple[Tensor, Tensor]:
         """Return one batch of either domain, (N, C, size, size)."""
         a, b = (
-            to_range(domain[order.take(update * self._size, self._size)].to(self._device), self._range)
+            to_range(domain[share(order.take(update * self._size, self._size))].to(self._device), self._range)
             for domain, order in zip(self._pair.train, self._orders, strict=True)
         )
         return a, b

@@ -7,10 +7,15 @@ bit, and drawing more for one purpose never shifts another.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from training import processes
+
+Draw = Callable[[int, torch.Generator], Tensor]
 
 
 def generator(seed: int, purpose: str, index: int = 0) -> torch.Generator:
@@ -27,21 +32,28 @@ class Randomness:
     update: int
     device: torch.device
 
-    def generator(self, purpose: str) -> torch.Generator:
-        """Return a CPU generator for whatever the other methods do not draw."""
-        return generator(self.seed, purpose, self.update)
+    def rows(self, purpose: str, count: int, draw: Draw) -> Tensor:
+        """Return what `draw` makes for the whole batch, of which this process has `count` rows: these rows.
 
-    def uniform(self, purpose: str, *shape: int) -> Tensor:
-        """Return numbers uniform on [0, 1), float32."""
-        return torch.rand(shape, generator=self.generator(purpose)).to(self.device)
+        Args:
+            purpose: tells this draw from the others of the update.
+            count: this process's rows.
+            draw: takes the rows of the whole batch and a CPU generator, and returns as many rows.
+        """
+        whole = draw(count * processes.count(), generator(self.seed, purpose, self.update))
+        return processes.share(whole).to(self.device)
 
-    def normal(self, purpose: str, *shape: int) -> Tensor:
-        """Return standard normal numbers, float32."""
-        return torch.randn(shape, generator=self.generator(purpose)).to(self.device)
+    def uniform(self, purpose: str, rows: int, *shape: int) -> Tensor:
+        """Return numbers uniform on [0, 1), (rows, *shape) float32."""
+        return self.rows(purpose, rows, lambda count, random: torch.rand(count, *shape, generator=random))
+
+    def normal(self, purpose: str, rows: int, *shape: int) -> Tensor:
+        """Return standard normal numbers, (rows, *shape) float32."""
+        return self.rows(purpose, rows, lambda count, random: torch.randn(count, *shape, generator=random))
 
     def permutation(self, purpose: str, count: int) -> Tensor:
-        """Return 0..count-1 in random order, int64."""
-        drawn = torch.randperm(count, generator=self.generator(purpose))
+        """Return 0..count-1 in random order, int64; the same in all processes."""
+        drawn = torch.randperm(count, generator=generator(self.seed, purpose, self.update))
         return drawn.to(self.device)
 
 

@@ -1,7 +1,8 @@
 """The loop: batches in, averaged weights and saved state out.
 
 Nothing random is kept between updates (see randomness.py), so a resumed run repeats the unbroken one bit
-for bit on a CPU with the same number of threads.
+for bit on a CPU with the same number of threads. Where several processes train together (processes.py), all
+of them run this loop; the first alone reads and writes the run's folder, and what it has read it hands on.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from training import processes
 from training.config import Config
 from training.feed import Feed
 from training.progress import Progress
 from training.randomness import Randomness
-from training.recipes.recipe import Recipe
+from training.recipes.recipe import Losses, Recipe
 from training.run import Run, RunError, RunProgress
 
 SAVE_EVERY_S = 60.0
@@ -66,7 +68,7 @@ class Trainer:
         Raises:
             RunError: it is damaged or belongs to other networks.
         """
-        state = self.run.load(self.recipe.device)
+        state = processes.from_first(lambda: self.run.load(torch.device("cpu")))
         if state is None:
             return
         try:
@@ -88,6 +90,7 @@ class Trainer:
             Interrupted: after a signal, with the state saved.
             RunError: a loss or a weight stopped being a number, or the state cannot be written; the last good
                 state stays on disk.
+            Abandoned: another process has ended.
         """
         started = saved = time.monotonic()
         before = self.seconds
@@ -97,21 +100,24 @@ class Trainer:
                 now = time.monotonic()
                 self.seconds = before + now - started
                 at_epoch = self._end_epoch()
-                if at_epoch or stop or now - saved > SAVE_EVERY_S or self.update == self.total:
+                stopping = processes.any_of(bool(stop), self.recipe.device)
+                if at_epoch or stopping or now - saved > SAVE_EVERY_S or self.update == self.total:
                     self.save()
                     saved = now
                 if at_epoch:
                     self._sheet(f"epoch-{self.epoch:04d}")
-                if stop and self.update < self.total:
+                if stopping and self.update < self.total:
                     raise Interrupted
         self._sheet("final")
 
     def save(self) -> None:
-        """Write the state.
+        """Write the state, which is the same in all processes.
 
         Raises:
             RunError: a weight is no number any more, or the disk is full or read-only; the old state stays.
         """
+        if not processes.is_first():
+            return
         for name, network in self.recipe.networks.items():
             if not all(value.isfinite().all() for value in network.state_dict().values()):
                 raise self._stopped(f"a weight of the {name}")
@@ -147,7 +153,7 @@ class Trainer:
         first, second = self.feed.batch(self.update)
         random = Randomness(self.config.seed, self.update, recipe.device)
         with torch.autocast(recipe.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-            losses = recipe.update(first, second, random)
+            losses = _means(recipe.update(first, second, random))
         self.update += 1
         decay = min(self.config.ema_decay, self.update / (self.update + 10))
         for name, average in recipe.averaged.items():
@@ -191,6 +197,13 @@ def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
         slow.lerp_(fast, 1 - decay)
     for kept, current in zip(average.buffers(), network.buffers(), strict=True):
         kept.copy_(current)
+
+
+def _means(losses: Losses) -> Losses:
+    """Return the losses of the whole batch from those of this process's rows."""
+    if processes.count() == 1:
+        return losses
+    return dict(zip(losses, processes.mean(torch.stack([*losses.values()])), strict=True))
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def test_r3gans_losses_compare_and_its_penalty_is_the_squared_slope_of_both_side
         recipe.update(x, labels, random)
         with torch.no_grad():
             seen, new = (
-                score(recipe.networks["generator"](recipe.draw(len(x), random.generator(purpose))))
+                score(recipe.networks["generator"](random.rows(purpose, len(x), recipe.draw)))
                 for purpose in ("latents for D", "latents for G")
             )
             expected_d, expected_g = softplus(seen - score(x)).mean(), softplus(score(x) - new).mean()
@@ -73,7 +73,7 @@ def test_the_critics_loss_is_the_distance_and_its_penalty_that_of_a_slope_other_
         random = Randomness(0, update, CPU)
         losses = recipe.update(x, labels, random)
         with torch.no_grad():
-            fake = recipe.networks["generator"](recipe.draw(len(x), random.generator("latents for D")))
+            fake = recipe.networks["generator"](random.rows("latents for D", len(x), recipe.draw))
             distance = (score(x) - score(fake)).mean().item()
         assert losses["distance"].item() == pytest.approx(distance, rel=1e-4)
         assert losses["slope"].item() == pytest.approx(1.5)

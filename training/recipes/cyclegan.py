@@ -19,6 +19,7 @@ from torch import Tensor
 
 from training.config import BatchSize, Config, LearningRate
 from training.networks.translation import PatchDiscriminator, ResidualGenerator
+from training.processes import gathered, share
 from training.randomness import Randomness
 from training.recipes.recipe import ImageShape, Losses, TranslationRecipe, detached
 
@@ -81,7 +82,7 @@ class CycleGAN(TranslationRecipe):
             critic.requires_grad_(True)
         critics = torch.zeros((), device=real_a.device)
         for critic, real, fake, side in ((d_a, real_a, fake_a, "a"), (d_b, real_b, fake_b, "b")):
-            seen = self.buffers[side].exchange(fake.detach(), random, side)
+            seen = share(self.buffers[side].exchange(gathered(fake.detach()), random, side))
             critics = (
                 critics + (critic(real).float() - 1).square().mean() + critic(seen).float().square().mean()
             )
@@ -98,7 +99,7 @@ class CycleGAN(TranslationRecipe):
     def recall(self, memory: dict[str, Tensor]) -> None:
         """Take the buffers back."""
         for side, images in memory.items():
-            self.buffers[side].images = images
+            self.buffers[side].images = images.to(self.device)
 
 
 class FakeBuffer:

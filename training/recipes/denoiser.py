@@ -21,6 +21,7 @@ from training import metrics
 from training.data import Dataset, to_range
 from training.inference import batched
 from training.noise import NoiseKind, corrupt
+from training.processes import spread
 from training.randomness import Randomness, generator
 from training.recipes.autoencoder import Autoencoder, AutoencoderConfig
 from training.recipes.recipe import ImageShape, Losses, Objective, detached
@@ -71,12 +72,16 @@ class Denoiser(Autoencoder):
     def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:  # noqa: ARG002 - no classes
         """Minimise the loss between one batch and what comes back from its noisy version."""
         x = first
-        levels = self.config.level * torch.rand(len(x), generator=random.generator("level"))
-        noisy = corrupt(x, self.config.noise, levels.to(x.device), random.generator("noise")).clamp(0, 1)
+        levels = self.config.level * random.uniform("level", len(x))
+        noisy = random.rows("noise", len(x), lambda _, drawn: self._noisy(x, levels, drawn))
         r = self.decoder(self.encoder(noisy))
         loss = PIXEL_LOSSES[self.config.loss](r, x).flatten(1).sum(1).mean()
         self.step("all", loss)
         return detached(loss=loss / x[0].numel(), mse=(r - x).square().mean())
+
+    def _noisy(self, x: Tensor, levels: Tensor, random: torch.Generator) -> Tensor:
+        """Return a whole batch of which only this process's rows, x spoiled, mean anything."""
+        return corrupt(spread(x), self.config.noise, spread(levels), random).clamp(0, 1)
 
     def operations(self) -> dict[str, nn.Module]:
         """Return encode, decode and the way through both."""

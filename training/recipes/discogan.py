@@ -23,6 +23,7 @@ from torch.nn.functional import softplus
 from training.config import BatchSize, Config, LearningRate, WeightDecay
 from training.networks.convolution import Decoder, Encoder
 from training.networks.translation import FeatureDiscriminator
+from training.processes import mean
 from training.randomness import Randomness
 from training.recipes.recipe import ImageShape, Losses, TranslationRecipe, detached
 
@@ -113,7 +114,7 @@ def _fooling(critic: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Ten
         _, real_features = critic(real)
     critic.requires_grad_(True)
     distances = [
-        (a.float().mean(0) - b.float().mean(0)).square().mean()
+        (mean(a.float().mean(0)) - mean(b.float().mean(0))).square().mean()
         for a, b in zip(real_features, fake_features, strict=True)
     ]
     return softplus(-logits.float()).mean(), torch.stack(distances).sum()

@@ -74,13 +74,13 @@ class GAN(Recipe):
         x = first
         # D
         with torch.no_grad():
-            fake = self.generator(self.draw(len(x), random.generator("latents for D")))
+            fake = self.generator(random.rows("latents for D", len(x), self.draw))
         loss_d = softplus(-self.discriminator(x)).mean() + softplus(self.discriminator(fake)).mean()
         self.step("discriminator", loss_d)
         # G
         self.discriminator.requires_grad_(False)
         for number in range(self.generator_steps):
-            z = self.draw(len(x), random.generator(f"latents for G, step {number}"))
+            z = random.rows(f"latents for G, step {number}", len(x), self.draw)
             loss_g = softplus(-self.discriminator(self.generator(z))).mean()
             self.step("generator", loss_g)
         self.discriminator.requires_grad_(True)

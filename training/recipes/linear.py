@@ -20,6 +20,7 @@ from training.config import Config
 from training.data import Dataset, to_range
 from training.inference import batched
 from training.linear_autoencoder import largest_angle_deg
+from training.processes import gathered
 from training.randomness import Randomness
 from training.recipes.recipe import ImageShape, Losses, Recipe, detached
 
@@ -91,8 +92,9 @@ class Mean(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Return rows (N, size) without the mean."""
         if self.training:
-            self.total += rows.detach().double().sum(0)
-            self.count += len(rows)
+            sums = gathered(rows.detach().double().sum(0)[None])
+            self.total += sums.sum(0)
+            self.count += len(rows) * len(sums)
         return rows - self.value()
 
 

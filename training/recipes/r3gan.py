@@ -72,7 +72,7 @@ class R3GAN(Recipe):
         x = first
         # D
         with torch.no_grad():
-            fake = self.generator(self.draw(len(x), random.generator("latents for D")))
+            fake = self.generator(random.rows("latents for D", len(x), self.draw))
         penalise = random.update % self.config.penalty_interval == 0
         both = torch.cat([x, fake]).requires_grad_(penalise)
         scores = self.discriminator(both)
@@ -86,7 +86,7 @@ class R3GAN(Recipe):
         self.step("discriminator", loss)
         # G
         self.discriminator.requires_grad_(False)
-        fake = self.generator(self.draw(len(x), random.generator("latents for G")))
+        fake = self.generator(random.rows("latents for G", len(x), self.draw))
         real_score, fake_score = self.discriminator(torch.cat([x, fake])).chunk(2)
         loss_g = softplus(real_score - fake_score).mean()
         self.step("generator", loss_g)

@@ -20,7 +20,9 @@ from torch.optim import AdamW, Optimizer
 
 from training.config import Config
 from training.data import Dataset
+from training.networks.batch_norm import share_statistics
 from training.priors import MixturePrior, PriorKind, independent
+from training.processes import average_gradients, count
 from training.randomness import Randomness
 from training.regularise import add_l2_gradient, shrink
 
@@ -167,6 +169,7 @@ class Recipe(ABC):
         optimizer = self.optimizers[name]
         optimizer.zero_grad()
         loss.backward()
+        average_gradients(p for group in optimizer.param_groups for p in group["params"])
         if self._l2:
             add_l2_gradient(optimizer, self.networks.values(), self._l2)
         if clip is not None:
@@ -189,6 +192,8 @@ class Recipe(ABC):
         self.networks[name] = network.to(self.device).to(memory_format=torch.channels_last)
         if averaged:
             self.averaged[name] = copy.deepcopy(network).eval().requires_grad_(False)
+        if count() > 1:
+            share_statistics(network)
         return self.networks[name]
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from training.config import BatchSize
 from training.divergences import inverse_multiquadric, mmd
+from training.processes import gathered
 from training.randomness import Randomness
 from training.recipes.autoencoder import Autoencoder, AutoencoderConfig
 from training.recipes.recipe import ImageShape, Losses, detached
@@ -50,7 +51,8 @@ class WAE(Autoencoder):
         x = first
         z = self.encoder(x).float()
         squared_error = (self.decoder(z) - x).square().flatten(1).sum(1).mean()
-        distance = mmd(z, random.normal("prior", *z.shape), self.kernel)
+        prior = random.normal("prior", *z.shape)
+        distance = mmd(gathered(z), gathered(prior), self.kernel)
         self.step("all", squared_error + self.config.mmd_weight * distance)
         return detached(mse=squared_error / x[0].numel(), mmd=distance)
 

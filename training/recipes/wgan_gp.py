@@ -62,7 +62,7 @@ class WGANGP(Recipe):
         x = first
         # D
         with torch.no_grad():
-            fake = self.generator(self.draw(len(x), random.generator("latents for D")))
+            fake = self.generator(random.rows("latents for D", len(x), self.draw))
         distance = self.critic(x).mean() - self.critic(fake).mean()
         u = random.uniform("between", len(x), 1, 1, 1)
         between = (u * x + (1 - u) * fake).requires_grad_()
@@ -72,7 +72,7 @@ class WGANGP(Recipe):
         # G
         if random.update % self.critic_steps == 0:
             self.critic.requires_grad_(False)
-            z = self.draw(len(x), random.generator("latents for G"))
+            z = random.rows("latents for G", len(x), self.draw)
             self.step("generator", -self.critic(self.generator(z)).mean())
             self.critic.requires_grad_(True)
         return detached(distance=distance, slope=slope.mean())

@@ -1,0 +1,283 @@
+"""Several processes train what one would have trained, and end together."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from process import ROOT, free_port, is_alive, wait_until
+from service import checkpoint
+from subset import FASHION
+from together import HALFWAY, RESUMED, RUNS, found, prepared
+from training import judge
+from training.commands import main
+from training.run import Run
+
+CLEAN = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ("LOCAL_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
+}
+SMALL = ["--path", str(FASHION), "--batch-size", "48", "--threads", "1", "--device", "cpu"]
+ENDLESS = [*SMALL, "--name", "r", "--epochs", "1000000", "--width", "4"]
+GUIDE = (ROOT / "docs" / "devices.md").read_text()
+COMMANDS = re.findall(r"^```sh\n(.*?)^```", GUIDE, flags=re.MULTILINE | re.DOTALL)
+
+Results = dict[str, dict[str, Any]]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**CLEAN, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1", **more}
+
+
+def documented(words: str, *options: str) -> list[str]:
+    """Return the guide's command that has these words, on this machine and with options of a test."""
+    (command,) = (command for command in COMMANDS if words in command)
+    programs = {
+        ".venv/bin/python": [sys.executable],
+        ".venv/bin/torchrun": [sys.executable, "-m", "torch.distributed.run"],
+    }
+    parts = [word for word in command.split() if not re.match(r"[A-Z_]+=", word)]
+    return [*programs[parts[0]], *parts[1:], *options]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("together")
+
+
+@pytest.fixture(scope="module")
+def one(folder: Path) -> Results:
+    """What one process makes of every run; those to be resumed are left halfway in two places."""
+    results = {}
+    for name in RUNS:
+        trainer = prepared(name, folder / "one" / name)
+        results[name] = found(trainer)
+    for name in RESUMED:
+        for rank in ("0", "1"):
+            halfway = folder / "halfway" / name / rank
+            halfway.mkdir(parents=True)
+            for file in ("run.json", "state.pt"):
+                (halfway / file).write_bytes((folder / "one" / name / file).read_bytes())
+    return results
+
+
+@pytest.fixture(scope="module")
+def nudged(folder: Path) -> Results:
+    """What one process makes of the same runs from first weights that differ by their last bit."""
+    results = {}
+    for name in RUNS:
+        trainer = prepared(name, folder / "nudged" / name)
+        random = torch.Generator().manual_seed(0)
+        for network in trainer.recipe.networks.values():
+            for parameter in network.parameters():
+                parameter.data.mul_(1 + 2**-24 * torch.randn(parameter.shape, generator=random))
+        results[name] = found(trainer)
+    return results
+
+
+@pytest.fixture(scope="module")
+def two(folder: Path, one: Results) -> list[Results]:
+    """What each of two processes has in the end."""
+    command = [sys.executable, ROOT / "tests" / "together.py", folder, "2"]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def distance(ours: dict[str, Any], theirs: dict[str, Any], network: str) -> float:
+    """Return how far apart two runs' weights of a network are, in lengths of the way of training."""
+    ends, others, start = (
+        torch.cat([value.double().flatten() for value in weights.values()])
+        for weights in (ours["after"][network], theirs["after"][network], ours["before"][network])
+    )
+    return float((ends - others).norm() / (ends - start).norm().clamp_min(1e-30))
+
+
+def check_equal(ours: dict[str, Any], theirs: dict[str, Any], nudged: dict[str, Any], tolerance: float):
+    """Check that two runs end in one place, as near as a run whose first weights were rounded otherwise."""
+    assert theirs["losses"] == pytest.approx(ours["losses"], rel=tolerance)
+    for network in ours["after"]:
+        rounding = distance(ours, nudged, network)
+        assert distance(ours, theirs, network) <= max(3 * rounding, tolerance), network
+    for side, images in ours["memory"].items():
+        assert (images - theirs["memory"][side]).abs().mean() < 1e-3
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_two_processes_train_what_one_does_within_rounding(
+    name: str, one: Results, nudged: Results, two: list[Results]
+):
+    check_equal(one[name], two[0][name], nudged[name], tolerance=1e-2 if name == "bfloat16" else 1e-4)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_both_processes_hold_the_same_bit_for_bit(name: str, two: list[Results]):
+    for network, values in two[0][name]["after"].items():
+        for key, value in values.items():
+            assert torch.equal(value, two[1][name]["after"][network][key]), f"{network} {key}"
+    for side, images in two[0][name]["memory"].items():
+        assert torch.equal(images, two[1][name]["memory"][side])
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_two_processes_go_on_where_one_stopped_and_the_other_way_round(
+    name: str, folder: Path, one: Results, nudged: Results, two: list[Results]
+):
+    alone = prepared(name, folder / name / "0")
+    alone.resume()
+    assert alone.update == HALFWAY
+    for resumed in (found(alone), two[0][f"{name} resumed"]):
+        check_equal(one[name], resumed, nudged[name], tolerance=1e-4)
+
+
+def form(value: Any) -> Any:
+    """Return the names in a manifest, all the way down, and the kinds of its values."""
+    return {key: form(part) for key, part in value.items()} if isinstance(value, dict) else type(value)
+
+
+def test_two_devices_leave_a_checkpoint_of_the_same_form(workplace: Path, monkeypatch: pytest.MonkeyPatch):
+    (workplace / "runs" / "judges").unlink()  # nobody else may have the judge of one pass
+    monkeypatch.setattr(judge, "MAX_PASSES", 1)
+    options = [*SMALL, "--updates", "12", "--width", "8"]
+    assert main(["fit", "autoencoder", *options, "--name", "one"]) == 0
+    command = documented("training fit autoencoder --devices 2\n", *options, "--name", "two")
+    done = subprocess.run(command, cwd=workplace, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "on 2 cpu" in done.stderr
+    assert done.stderr.count("so far") == len(Run(workplace / "runs/two").progress().epochs)
+    made = [workplace / "checkpoints" / name / "1" for name in ("one", "two")]
+    names = [{str(path.relative_to(folder)) for path in folder.rglob("*")} for folder in made]
+    assert names[0] == names[1]
+    one, two = (json.loads((folder / "checkpoint.json").read_bytes()) for folder in made)
+    assert form(one) == form(two)
+    assert two["metrics"]["mse"] == pytest.approx(one["metrics"]["mse"], rel=1e-3)
+    assert checkpoint.read(made[1]).manifest.training.steps == 12
+
+
+@contextmanager
+def running(*commands: list[str], folder: Path, **more: str) -> Iterator[list[subprocess.Popen[str]]]:
+    """Run commands that train together without end, from their first save on; each knows its NODE_RANK."""
+    processes = [
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment(NODE_RANK=str(rank), **more),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank, command in enumerate(commands)
+    ]
+    try:
+        wait_until((folder / "runs/r/progress.json").is_file, "the first save", limit_s=200)
+        yield processes
+    finally:
+        for process in processes:
+            for child in children(process):
+                os.kill(child, signal.SIGKILL)
+            process.kill()
+            process.communicate()
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """Return the ids of the processes that one has started, while it runs."""
+    try:
+        return [*map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())]
+    except OSError:
+        return []
+
+
+def check_saved(folder: Path):
+    """Check that the state on disk is whole, and that one process can go on with it."""
+    state = Run(folder / "runs/r").load(torch.device("cpu"))
+    assert state is not None
+    assert state["update"] > 0
+    assert all(value.isfinite().all() for value in state["networks"]["encoder"].values())
+
+
+def test_a_signal_to_one_machine_ends_both_after_the_same_update(workplace: Path):
+    command = documented("--devices 2 --nodes 2", *ENDLESS, "--devices", "1")
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    with running(command, command, folder=workplace, **address) as (first, other):
+        other.terminate()
+        said = [node.communicate(timeout=200)[1] for node in (first, other)]
+        assert (first.returncode, other.returncode) == (130, 0), said
+    assert "on 2 x 1 cpu" in said[0]
+    assert said[0].strip().endswith("saved in runs/r; the same command with --resume goes on")
+    assert said[1] == ""
+    check_saved(workplace)
+
+
+def test_a_killed_process_ends_all_that_torchrun_started(workplace: Path):
+    with running(documented("torchrun", *ENDLESS), folder=workplace) as (torchrun,):
+        first, second = children(torchrun)
+        os.kill(second, signal.SIGKILL)
+        _, said = torchrun.communicate(timeout=200)
+        assert torchrun.returncode == 1
+        assert not is_alive(first)
+    assert "on 2 cpu" in said
+    check_saved(workplace)
+
+
+def test_a_killed_process_ends_all_that_the_first_one_started(workplace: Path):
+    command = documented("training fit autoencoder --devices 2\n", *ENDLESS, "--devices", "3")
+    with running(command, folder=workplace) as (first,):
+        killed, other = children(first)
+        os.kill(killed, signal.SIGKILL)
+        _, said = first.communicate(timeout=200)
+        assert first.returncode in (1, -signal.SIGKILL)  # whichever of the two notices first
+        wait_until(lambda: not is_alive(other), "the end of the third")
+    assert "on 3 cpu" in said
+    check_saved(workplace)
+
+
+@pytest.mark.parametrize(
+    ("options", "torchrun", "reason"),
+    [
+        ("--devices 5", "", "--batch-size 48: 5 processes (devices x nodes) cannot share it equally"),
+        ("--nodes 2", "", "--nodes 2: MASTER_ADDR, MASTER_PORT, NODE_RANK must be set in the environment"),
+        ("--devices 3", "2", "--devices 3: torchrun says 2; leave --devices out"),
+        ("--nodes 2", "2", "--nodes 2: torchrun says 1; leave --nodes out"),
+    ],
+)
+def test_what_cannot_be_done_together_is_one_line(
+    options: str,
+    torchrun: str,
+    reason: str,
+    workplace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    if torchrun:
+        for name in ("TORCHELASTIC_RUN_ID", "LOCAL_WORLD_SIZE", "WORLD_SIZE"):
+            monkeypatch.setenv(name, torchrun)
+    assert main(["fit", "linear", *SMALL, *options.split()]) == 1
+    assert capsys.readouterr().err.strip() == f"training: {reason}"
+    assert list((workplace / "runs").iterdir()) == [workplace / "runs" / "judges"]
+
+
+@pytest.mark.parametrize("count", ["0", "2000", "two"])
+def test_a_number_of_devices_is_checked(count: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["fit", "linear", "--devices", count])
+    assert f"{count} is not a whole number from 1 to 1024" in capsys.readouterr().err
+
+
+def test_one_process_imports_nothing_of_it(workplace: Path):
+    script = (
+        "import sys; from training.commands import main\n"
+        "try: main(['fit', 'linear', '--help'])\n"
+        "finally: assert not {'lightning_fabric', 'torchmetrics'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--devices N" in done.stdout
