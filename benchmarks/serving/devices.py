@@ -41,8 +41,13 @@ def main(root: Path) -> None:
         on_cpu, on_gpu = (load(folder, 4 * LARGE, Threads(), Overseer(60), device) for device in DEVICES)
         for key, spec in on_cpu.manifest.graphs().items():
             cpu, gpu = (asyncio.run(measure(model, key, spec)) for model in (on_cpu, on_gpu))
-            cells = [f"{a:,.4g} and {b:,.4g} ({b / a:.2f})" for a, b in zip(cpu, gpu, strict=True)]
+            cells = [f"{brief(a)} and {brief(b)} ({b / a:.2f})" for a, b in zip(cpu, gpu, strict=True)]
             print(f"| {name} {key} | {' | '.join(cells)} |", flush=True)  # noqa: T201
+
+
+def brief(number: float) -> str:
+    """Write a number with three digits, or all of a large one."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 async def measure(model: Model, key: str, spec: Graph) -> tuple[float, float, float]:
