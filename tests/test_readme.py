@@ -78,7 +78,11 @@ def train(words: str, here: Path, *options: str) -> str:
 def test_the_figures_are_printed_again_by_the_command(here: Path):
     printed = dict(figures(json.loads(train("evaluate", here))))
     stored = dict(figures(checkpoint.read_manifest(shipped("fashion-ae-2d")).metrics))
-    assert {name: printed[name] for name in stored} == pytest.approx(stored, rel=1e-3)
+    probes = {name for name in stored if name.endswith("linear_probe")}
+    assert probes
+    for name, value in stored.items():
+        rounding = {"abs": 0.002} if name in probes else {"rel": 1e-3}  # probes: see training/probes.py
+        assert printed[name] == pytest.approx(value, **rounding), name
 
 
 def test_a_folder_of_pictures_becomes_a_checkpoint(here: Path):
