@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import psutil
@@ -24,6 +25,9 @@ from training.study import Findings, Table
 
 LOADS = (1, 4, 16, 64)
 """Connections that measure a round, each sending as fast as it is answered."""
+REPEATS = 3
+PACED = 5
+"""Times as long, so that the first requests, which all come at once, are too few to count."""
 CALLERS = 256
 OVERLOAD, USUAL = 1.5, 0.7
 """Rates to compare with, as shares of what one worker can answer."""
@@ -47,45 +51,42 @@ class Cost(NamedTuple):
     pss_mib: float
 
 
+class Taken(NamedTuple):
+    """What a load took of the worker."""
+
+    rows: float
+    """Of a round, on average."""
+    seconds: float
+    """Of the processor, for a round."""
+    per_second: float
+    bytes_each: float
+
+
+Measured = dict[float, list[load.Load]]
+"""By the rate that was asked for, in requests per second."""
+
+
 def findings(seconds: float) -> Findings:
     """Measure a worker, compare the queue on paper with it, and reckon."""
     if len(os.sched_getaffinity(0)) < 2:
         raise CannotRun("two cores are needed: one for the worker, one for the load")
-    parts: list[Table] = []
-    reckoned = []
+    costs, compared, needed = [], [], []
     for route, port in (("encode", 8206), ("generate", 8207)):
-        asked = bodies.write("latent", route)
         with apart(port) as server:
-            cost = measure(server, route, asked, seconds)
-            rows = [compared(server, route, asked, cost, share, seconds) for share in (USUAL, OVERLOAD)]
-        parts.append(_compared_table(route, cost, rows))
-        reckoned.append((route, cost))
-    costs = Table(
+            cost, seen = measure(server, route, seconds)
+        costs.append(_cost_row(route, cost))
+        compared.append(_compared_table(route, cost, seen))
+        needed.append(_needs_table(route, cost))
+    one_worker = Table(
         title="One worker",
         note="A million images, each asked for alone over 64 connections, take so many hours of a core.",
-        columns=(
-            "route",
-            "requests/s",
-            "core hours per million",
-            "KiB per request on the network",
-            "PSS MiB",
-        ),
-        rows=tuple(
-            (
-                route,
-                round(cost.per_second),
-                round(1e6 / cost.per_second / 3600, 4),
-                round(cost.bytes_each / 1024, 2),
-                round(cost.pss_mib),
-            )
-            for route, cost in reckoned
-        ),
+        columns=("route", "requests/s", "core hours per million", "KiB on the network, each", "PSS MiB"),
+        rows=tuple(costs),
     )
-    needs = [_needs_table(route, cost) for route, cost in reckoned]
     return Findings(
         title="Capacity on paper",
         question="What do ten, a thousand and a hundred thousand requests per second need?",
-        parts=(costs, *parts, *needs),
+        parts=(one_worker, *compared, *needed),
     )
 
 
@@ -102,28 +103,40 @@ def apart(port: int) -> Iterator[Server]:
         os.sched_setaffinity(0, {own, *others})
 
 
-def measure(server: Server, route: str, asked: Path, seconds: float) -> Cost:
-    """Return what one worker takes, from loads of several sizes."""
-    rounds = []
-    for connections in LOADS:
-        load.closed_loop(server.url, f"/{route}", asked, connections, 1)
-        cpu_s, (runs, rows) = server.cpu_s(), _runs(server)
-        network = psutil.net_io_counters(pernic=True)["lo"].bytes_sent
-        found = load.closed_loop(server.url, f"/{route}", asked, connections, seconds)
-        network = psutil.net_io_counters(pernic=True)["lo"].bytes_sent - network
-        runs_after, rows_after = _runs(server)
-        runs, rows = runs_after - runs, rows_after - rows
-        rounds.append((rows / runs, (server.cpu_s() - cpu_s) / runs))
-    return Cost(fit(rounds), found.per_second, network / rows, server.pss_mib())
+def measure(server: Server, route: str, seconds: float) -> tuple[Cost, Measured]:
+    """Return what one worker takes, from loads of several sizes, and what paced loads see, all in turns."""
+    asked = bodies.write("latent", route)
+    taken: list[Taken] = []
+    paced: Measured = {}
+    for _ in range(REPEATS):
+        taken += [_without_pause(server, route, asked, connections, seconds) for connections in LOADS]
+        paced = paced or {share * taken[-1].per_second: [] for share in (USUAL, OVERLOAD)}
+        for rate, loads in paced.items():
+            loads.append(load.paced(server.url, f"/{route}", asked, rate, CALLERS, PACED * seconds))
+    full = taken[len(LOADS) - 1 :: len(LOADS)]
+    cost = Cost(
+        worker=fit([(one.rows, one.seconds) for one in taken]),
+        per_second=median(one.per_second for one in full),
+        bytes_each=median(one.bytes_each for one in full),
+        pss_mib=server.pss_mib(),
+    )
+    return cost, paced
 
 
-def compared(
-    server: Server, route: str, asked: Path, cost: Cost, share: float, seconds: float
-) -> tuple[str, load.Load, Seen]:
-    """Return what wrk saw at a share of what the worker can answer, and what paper says."""
-    rate = share * cost.per_second
-    found = load.paced(server.url, f"/{route}", asked, rate, CALLERS, 2 * seconds)
-    return f"{share:.0%}", found, simulate(cost.worker, rate, CALLERS, 2 * seconds)
+def _without_pause(server: Server, route: str, asked: Path, connections: int, seconds: float) -> Taken:
+    """Return what a load of so many connections took, each sending as fast as it is answered."""
+    load.closed_loop(server.url, f"/{route}", asked, connections, 1)
+    cpu_s, runs, rows, sent = server.cpu_s(), *_runs(server), _sent_bytes()
+    found = load.closed_loop(server.url, f"/{route}", asked, connections, seconds)
+    sent_after, (runs_after, rows_after), cpu_after_s = _sent_bytes(), _runs(server), server.cpu_s()
+    runs, rows = runs_after - runs, rows_after - rows
+    return Taken(rows / runs, (cpu_after_s - cpu_s) / runs, found.per_second, (sent_after - sent) / rows)
+
+
+def _sent_bytes() -> int:
+    """Return what was sent over the loopback so far, by whomever."""
+    sent: int = psutil.net_io_counters(pernic=True)["lo"].bytes_sent
+    return sent
 
 
 def _runs(server: Server) -> tuple[float, float]:
@@ -137,25 +150,32 @@ def _runs(server: Server) -> tuple[float, float]:
     return total("latent_batch_rows_count"), total("latent_batch_rows_sum")
 
 
-def _compared_table(route: str, cost: Cost, rows: list[tuple[str, load.Load, Seen]]) -> Table:
-    def cell(measured: float, reckoned: float) -> str:
-        return f"{measured:,.4g} and {reckoned:,.4g} ({reckoned / measured:.2f})"
+def _cost_row(route: str, cost: Cost) -> tuple[str, int, float, float, int]:
+    hours = 1e6 / cost.per_second / 3600
+    return (
+        route,
+        round(cost.per_second),
+        round(hours, 3),
+        round(cost.bytes_each / 1024, 2),
+        round(cost.pss_mib),
+    )
 
+
+def _compared_table(route: str, cost: Cost, measured: Measured) -> Table:
+    rows = []
+    for rate, loads in measured.items():
+        found = [median(getattr(one, name) for one in loads) for name in Seen._fields]
+        paper = simulate(cost.worker, rate, CALLERS, 60)
+        cells = (f"{a:,.4g} and {b:,.4g} ({b / a:.2f})" for a, b in zip(found, paper, strict=True))
+        rows.append((f"{rate:,.0f}", *cells))
     return Table(
         title=f"/{route}: measured and on paper",
-        note=f"One worker, {CALLERS} connections that ask at random times. On paper a round of n requests "
-        f"takes {cost.worker.round_s * 1e6:.0f} + {cost.worker.request_s * 1e6:.0f} n microseconds, fitted "
-        f"to {', '.join(map(str, LOADS))} connections without a pause; the runs of this table are not used.",
-        columns=("asked for, of what it can answer", "answers/s", "p50 ms", "p99 ms"),
-        rows=tuple(
-            (
-                share,
-                cell(found.per_second, seen.per_second),
-                cell(found.p50_ms, seen.p50_ms),
-                cell(found.p99_ms, seen.p99_ms),
-            )
-            for share, found, seen in rows
-        ),
+        note=f"One worker, {CALLERS} connections that ask at random times for {USUAL:.0%} and {OVERLOAD:.0%} "
+        f"of what it could answer at first; medians of {REPEATS} runs. On paper a round of n requests takes "
+        f"{cost.worker.round_s * 1e6:.0f} + {cost.worker.request_s * 1e6:.0f} n microseconds, fitted to "
+        f"{', '.join(map(str, LOADS))} connections without a pause; the runs of this table are not used.",
+        columns=("asked for, per second", "answers/s", "p50 ms", "p99 ms"),
+        rows=tuple(rows),
     )
 
 
