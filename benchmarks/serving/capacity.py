@@ -25,8 +25,8 @@ from training.study import Findings, Table
 
 LOADS = (1, 4, 16, 64)
 """Connections that measure a round, each sending as fast as it is answered."""
-REPEATS = 3
-PACED = 5
+REPEATS = 2
+PACED = 15
 """Times as long, so that the first requests, which all come at once, are too few to count."""
 CALLERS = 256
 OVERLOAD, USUAL = 1.5, 0.7
@@ -62,8 +62,12 @@ class Taken(NamedTuple):
     bytes_each: float
 
 
-Measured = dict[float, list[load.Load]]
-"""By the rate that was asked for, in requests per second."""
+class Compared(NamedTuple):
+    """What was seen at a rate, and what paper says of it from what the worker took just before."""
+
+    rate: float
+    measured: load.Load
+    paper: Seen
 
 
 def findings(seconds: float) -> Findings:
@@ -75,12 +79,21 @@ def findings(seconds: float) -> Findings:
         with apart(port) as server:
             cost, seen = measure(server, route, seconds)
         costs.append(_cost_row(route, cost))
-        compared.append(_compared_table(route, cost, seen))
+        compared.append(_compared_table(route, seen))
         needed.append(_needs_table(route, cost))
     one_worker = Table(
         title="One worker",
-        note="A million images, each asked for alone over 64 connections, take so many hours of a core.",
-        columns=("route", "requests/s", "core hours per million", "KiB on the network, each", "PSS MiB"),
+        note="A million images, each asked for alone over 64 connections, take so many hours of a core. A round "
+        "of n requests takes a + b n microseconds.",
+        columns=(
+            "route",
+            "a",
+            "b",
+            "requests/s",
+            "core hours per million",
+            "KiB on the network, each",
+            "PSS MiB",
+        ),
         rows=tuple(costs),
     )
     return Findings(
@@ -93,34 +106,37 @@ def findings(seconds: float) -> Findings:
 @contextmanager
 def apart(port: int) -> Iterator[Server]:
     """Start one worker on a core of its own; whatever else is started meanwhile has the others."""
-    own, *others = sorted(os.sched_getaffinity(0))
+    *others, own = sorted(os.sched_getaffinity(0))  # the first often has the machine's interrupts too
     os.sched_setaffinity(0, {own})
     try:
         with Server(ours(1, port)) as server:
             os.sched_setaffinity(0, set(others))
             yield server
     finally:
-        os.sched_setaffinity(0, {own, *others})
+        os.sched_setaffinity(0, {*others, own})
 
 
-def measure(server: Server, route: str, seconds: float) -> tuple[Cost, Measured]:
+def measure(server: Server, route: str, seconds: float) -> tuple[Cost, dict[float, list[Compared]]]:
     """Return what one worker takes, from loads of several sizes, and what paced loads see, all in turns."""
     asked = bodies.write("latent", route)
     taken: list[Taken] = []
-    paced: Measured = {}
+    compared: dict[float, list[Compared]] = {USUAL: [], OVERLOAD: []}
     for _ in range(REPEATS):
         taken += [_without_pause(server, route, asked, connections, seconds) for connections in LOADS]
-        paced = paced or {share * taken[-1].per_second: [] for share in (USUAL, OVERLOAD)}
-        for rate, loads in paced.items():
-            loads.append(load.paced(server.url, f"/{route}", asked, rate, CALLERS, PACED * seconds))
+        worker, can = _worker(taken[-len(LOADS) :]), taken[-1].per_second
+        for share, found in compared.items():
+            rate, lasting_s = share * can, PACED * seconds
+            seen = load.paced(server.url, f"/{route}", asked, rate, CALLERS, lasting_s)
+            found.append(Compared(rate, seen, simulate(worker, rate, CALLERS, lasting_s)))
     full = taken[len(LOADS) - 1 :: len(LOADS)]
-    cost = Cost(
-        worker=fit([(one.rows, one.seconds) for one in taken]),
-        per_second=median(one.per_second for one in full),
-        bytes_each=median(one.bytes_each for one in full),
-        pss_mib=server.pss_mib(),
+    per_second, bytes_each = (
+        median(getattr(one, name) for one in full) for name in ("per_second", "bytes_each")
     )
-    return cost, paced
+    return Cost(_worker(taken), per_second, bytes_each, server.pss_mib()), compared
+
+
+def _worker(taken: list[Taken]) -> Worker:
+    return fit([(one.rows, one.seconds) for one in taken])
 
 
 def _without_pause(server: Server, route: str, asked: Path, connections: int, seconds: float) -> Taken:
@@ -150,10 +166,13 @@ def _runs(server: Server) -> tuple[float, float]:
     return total("latent_batch_rows_count"), total("latent_batch_rows_sum")
 
 
-def _cost_row(route: str, cost: Cost) -> tuple[str, int, float, float, int]:
+def _cost_row(route: str, cost: Cost) -> tuple[str | int | float, ...]:
     hours = 1e6 / cost.per_second / 3600
+    a, b = (round(1e6 * seconds) for seconds in (cost.worker.round_s, cost.worker.request_s))
     return (
         route,
+        a,
+        b,
         round(cost.per_second),
         round(hours, 3),
         round(cost.bytes_each / 1024, 2),
@@ -161,20 +180,22 @@ def _cost_row(route: str, cost: Cost) -> tuple[str, int, float, float, int]:
     )
 
 
-def _compared_table(route: str, cost: Cost, measured: Measured) -> Table:
+def _compared_table(route: str, compared: dict[float, list[Compared]]) -> Table:
     rows = []
-    for rate, loads in measured.items():
-        found = [median(getattr(one, name) for one in loads) for name in Seen._fields]
-        paper = simulate(cost.worker, rate, CALLERS, 60)
-        cells = (f"{a:,.4g} and {b:,.4g} ({b / a:.2f})" for a, b in zip(found, paper, strict=True))
-        rows.append((f"{rate:,.0f}", *cells))
+    for share, found in compared.items():
+        cells = []
+        for name in Seen._fields:
+            pairs = [(getattr(one.measured, name), getattr(one.paper, name)) for one in found]
+            ratio = median(paper / measured for measured, paper in pairs)
+            cells.append(
+                " and ".join(f"{median(side):,.4g}" for side in zip(*pairs, strict=True)) + f" ({ratio:.2f})"
+            )
+        rows.append((f"{share:.0%}", *cells))
     return Table(
         title=f"/{route}: measured and on paper",
-        note=f"One worker, {CALLERS} connections that ask at random times for {USUAL:.0%} and {OVERLOAD:.0%} "
-        f"of what it could answer at first; medians of {REPEATS} runs. On paper a round of n requests takes "
-        f"{cost.worker.round_s * 1e6:.0f} + {cost.worker.request_s * 1e6:.0f} n microseconds, fitted to "
-        f"{', '.join(map(str, LOADS))} connections without a pause; the runs of this table are not used.",
-        columns=("asked for, per second", "answers/s", "p50 ms", "p99 ms"),
+        note=f"One worker, {CALLERS} connections that ask at random times; medians of {REPEATS} runs. Paper "
+        f"knows what rounds took just before, with {', '.join(map(str, LOADS))} connections that make no pause.",
+        columns=("asked for, of what it can answer", "answers/s", "p50 ms", "p99 ms"),
         rows=tuple(rows),
     )
 
