@@ -23,10 +23,10 @@ from benchmarks.serving.queueing import Seen, Worker, fit, simulate
 from benchmarks.serving.server import CannotRun, Server
 from training.study import Findings, Table
 
-LOADS = (1, 4, 16, 64)
-"""Connections that measure a round, each sending as fast as it is answered."""
+LOADS = (16, 256, 64)
+"""Connections that measure a round, each sending as fast as it is answered: the worker is always busy."""
 REPEATS = 2
-PACED = 15
+PACED = 8
 """Times as long, so that the first requests, which all come at once, are too few to count."""
 CALLERS = 256
 OVERLOAD, USUAL = 1.5, 0.7
@@ -57,7 +57,7 @@ class Taken(NamedTuple):
     rows: float
     """Of a round, on average."""
     seconds: float
-    """Of the processor, for a round."""
+    """For a round."""
     per_second: float
     bytes_each: float
 
@@ -83,8 +83,8 @@ def findings(seconds: float) -> Findings:
         needed.append(_needs_table(route, cost))
     one_worker = Table(
         title="One worker",
-        note="A million images, each asked for alone over 64 connections, take so many hours of a core. A round "
-        "of n requests takes a + b n microseconds.",
+        note="A million images, each asked for alone over 64 connections, take so many hours of a core. A "
+        "round of n requests takes a + b n microseconds.",
         columns=(
             "route",
             "a",
@@ -142,11 +142,11 @@ def _worker(taken: list[Taken]) -> Worker:
 def _without_pause(server: Server, route: str, asked: Path, connections: int, seconds: float) -> Taken:
     """Return what a load of so many connections took, each sending as fast as it is answered."""
     load.closed_loop(server.url, f"/{route}", asked, connections, 1)
-    cpu_s, runs, rows, sent = server.cpu_s(), *_runs(server), _sent_bytes()
+    (runs, rows), sent = _runs(server), _sent_bytes()
     found = load.closed_loop(server.url, f"/{route}", asked, connections, seconds)
-    sent_after, (runs_after, rows_after), cpu_after_s = _sent_bytes(), _runs(server), server.cpu_s()
-    runs, rows = runs_after - runs, rows_after - rows
-    return Taken(rows / runs, (cpu_after_s - cpu_s) / runs, found.per_second, (sent_after - sent) / rows)
+    sent, (runs_after, rows_after) = _sent_bytes() - sent, _runs(server)
+    rows_each = (rows_after - rows) / (runs_after - runs)
+    return Taken(rows_each, rows_each / found.per_second, found.per_second, sent / (rows_after - rows))
 
 
 def _sent_bytes() -> int:
@@ -193,8 +193,9 @@ def _compared_table(route: str, compared: dict[float, list[Compared]]) -> Table:
         rows.append((f"{share:.0%}", *cells))
     return Table(
         title=f"/{route}: measured and on paper",
-        note=f"One worker, {CALLERS} connections that ask at random times; medians of {REPEATS} runs. Paper "
-        f"knows what rounds took just before, with {', '.join(map(str, LOADS))} connections that make no pause.",
+        note=f"One worker, {CALLERS} connections that ask at random times; medians of {REPEATS} runs. "
+        f"Paper knows what rounds took just before, with {', '.join(map(str, sorted(LOADS)))} connections "
+        "without a pause.",
         columns=("asked for, of what it can answer", "answers/s", "p50 ms", "p99 ms"),
         rows=tuple(rows),
     )

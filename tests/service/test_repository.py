@@ -363,14 +363,13 @@ async def test_workers_that_never_find_the_same_each_serve_what_they_can(
 async def test_loading_leaves_the_event_loop_free(tmp_path: Path, repository: Repository):
     for name in "abcdef":
         write_tiny(tmp_path, name, slow_ms=10)
-    loop = asyncio.get_running_loop()
     refreshing = asyncio.create_task(repository.refresh())
-    longest_s, last = 0.0, loop.time()
+    turns = 0
     while not refreshing.done():
         await asyncio.sleep(0.001)
-        longest_s, last = max(longest_s, loop.time() - last), loop.time()
+        turns += 1
     assert len(repository.now().listing()) == 6
-    assert longest_s < 0.25
+    assert turns > 20  # were a model loaded on the loop, it would turn once for each
 
 
 async def test_a_held_name_serves_no_higher_version(tmp_path: Path, repository: Repository):
