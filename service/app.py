@@ -20,7 +20,6 @@ from service.comparison import Comparer
 from service.drain import Drain
 from service.drift import Drift, Windows
 from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError
-from service.exchange import Watch
 from service.keys import Keys
 from service.middleware import Limit, Observe
 from service.orders import Orders
@@ -47,6 +46,7 @@ from service.settings import Settings
 from service.shortcut import Shortcut
 from service.tracing import Tracing
 from service.version import VERSION
+from service.watch import Watch
 
 DESCRIPTION = """
 Pictures in, latents out, and back: encode, decode, generate and translate with the served checkpoints.

@@ -239,9 +239,10 @@ class Batcher:
 
     def _rows_of_a_piece(self) -> int:
         """Return how many rows of a large request to run at once: few where small requests wait beside it."""
-        few_take_as_long = self._run_time.seconds(1) > self._run_time.seconds(self._batch_rows) / 2
-        if self._threads.is_quiet or few_take_as_long:
+        if self._threads.is_quiet:
             return self._batch_rows
+        if self._run_time.seconds(1) > self._run_time.seconds(self._batch_rows) / 2:
+            return self._batch_rows  # few take as long as all
         return min(max(1, self._run_time.rows(PIECE_S)), self._batch_rows)
 
     @staticmethod

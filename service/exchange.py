@@ -1,8 +1,6 @@
-"""One request and its answer on their way between the server and the application, and the watch over all.
+"""One request and its answer on their way between the server and the application.
 
-    Limit -> Exchange (body bytes, refusals);  Watch -> Exchange (deadline, vanished client)
-
-A timer for each request would cost as much as decoding its picture, so one looks after all that are open.
+Limit -> Exchange (body bytes, refusals); Watch -> Exchange (deadline, vanished client)
 """
 
 from __future__ import annotations
@@ -11,6 +9,7 @@ import asyncio
 import math
 import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
@@ -18,8 +17,8 @@ from starlette.types import Message, Receive, Scope, Send
 from service import media_types, refusals, traces
 from service.errors import BodyTooLarge, DeadlineExceeded, QueueFull, RequestTimeout, ServiceError
 
-LOOK_EVERY_S = 0.02
-"""Time from one look at the open requests to the next: a deadline is kept as closely as that."""
+if TYPE_CHECKING:
+    from service.watch import Watch
 
 WATCH_AFTER_S = 0.25
 """Most requests are answered before it is worth looking whether their client is still there."""
@@ -247,57 +246,6 @@ class Exchange:
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"A request body may have {self._max_bytes} bytes.")
-
-
-class Watch:
-    """Looks at every open exchange of one event loop from time to time, and at what all of them hold."""
-
-    def __init__(self, max_held_bytes: int) -> None:
-        self._max_held_bytes = max_held_bytes
-        self._held_bytes = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._open: set[Exchange] = set()
-        self._looking = False
-
-    def begin(self, exchange: Exchange) -> None:
-        """Watch over an exchange on which the current task works."""
-        if self._loop is None:  # kept, since asking for it is a system call
-            self._loop = asyncio.get_running_loop()
-        exchange.begin(asyncio.current_task(self._loop))
-        self._open.add(exchange)
-        if not self._looking:
-            self._looking = True
-            self._loop.call_later(LOOK_EVERY_S, self._look, self._loop)
-
-    def end(self, exchange: Exchange) -> None:
-        """Let go of an exchange, and of its body."""
-        self._open.discard(exchange)
-        self._held_bytes -= exchange.held_bytes
-        exchange.end()
-
-    def hold(self, more_bytes: int) -> bool:
-        """Say whether more of a body may be held; it counts until its exchange ends."""
-        if self._held_bytes + more_bytes > self._max_held_bytes:
-            return False
-        self._held_bytes += more_bytes
-        return True
-
-    def release(self, done_bytes: int) -> None:
-        """Let go of a part of a body whose exchange goes on."""
-        self._held_bytes -= done_bytes
-
-    def hurry(self, end_s: float) -> None:
-        """Bring the deadline of every open exchange forward to `end_s`."""
-        for exchange in self._open:
-            exchange.hurry(end_s)
-
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        now_s = time.monotonic()
-        for exchange in self._open:
-            exchange.look(now_s)
-        self._looking = bool(self._open)
-        if self._looking:
-            loop.call_later(LOOK_EVERY_S, self._look, loop)
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
 from functools import lru_cache
-from itertools import islice
 from typing import Literal, cast
 
 import numpy as np
@@ -21,17 +19,13 @@ from numpy.typing import NDArray
 # The plugins are imported for their registration: Pillow would otherwise load all forty at the first WebP.
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
-from service import png
+from service import picture_files, png
 from service.manifest import ImageSpec
 
 FORMATS = ("PNG", "JPEG", "WEBP")
-MAX_PROFILES = 8
-MAX_SEGMENTS = 1 << 14
-MAX_SCANS = 100
 BAND_PIXELS = 1 << 20
 PNG_DEPTH_AT = 24
 """Where a PNG says how many bits a channel has."""
-JPEG_BARE_MARKERS = [bytes([marker]) for marker in (0x01, *range(0xD0, 0xDA))]
 IN_PLACE_BYTES = 1 << 14
 IN_PLACE_PIXELS = 1 << 18
 Format = Literal["png", "webp", "jpeg"]
@@ -117,14 +111,6 @@ def is_large(raw: bytes) -> bool:
     return False
 
 
-def is_known(raw: bytes) -> bool:
-    """Say whether bytes begin as a PNG, JPEG or WebP does."""
-    return raw.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (raw[:4], raw[8:12]) == (
-        b"RIFF",
-        b"WEBP",
-    )
-
-
 def from_array(array: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]:
     """Return pictures given as pixels fitted to the model, (N, C, H, W) float32 in `spec.range`.
 
@@ -204,7 +190,10 @@ def grid(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _open(raw: bytes, max_pixels: int) -> Image.Image:
     """Read the picture's header, without decoding."""
-    _check_header(raw)
+    if picture_files.format_of(raw) is None:
+        raise UnsupportedImage("the image is not a PNG, JPEG or WebP")
+    if picture_files.has_too_many_parts(raw):
+        raise BrokenImage("the image has too many parts")
     try:
         image = Image.open(io.BytesIO(raw), formats=FORMATS)
     except Exception:  # noqa: BLE001 -- parsers raise whatever they stumble over
@@ -214,47 +203,6 @@ def _open(raw: bytes, max_pixels: int) -> Image.Image:
         image.close()
         raise ImageTooLarge(f"the image is {width} x {height}; at most {max_pixels} pixels are allowed")
     return image
-
-
-def _check_header(raw: bytes) -> None:
-    """Refuse other formats, and files made to keep Pillow busy."""
-    if raw.startswith(b"\x89PNG\r\n\x1a\n"):
-        steps = _png_chunks(raw)
-    elif raw.startswith(b"\xff\xd8\xff"):
-        steps = _jpeg_markers(raw)
-    elif (raw[:4], raw[8:12]) == (b"RIFF", b"WEBP"):
-        return
-    else:
-        raise UnsupportedImage("the image is not a PNG, JPEG or WebP")
-    # Pillow bounds what a PNG's texts inflate to, but not its colour profiles, of which it may have one;
-    # every scan of a progressive JPEG, about ten of them, passes over the whole picture.
-    if (
-        any(islice(steps, MAX_SEGMENTS, None))
-        or raw.count(b"iCCP") > MAX_PROFILES
-        or (raw.startswith(b"\xff") and raw.count(b"\xff\xda") > MAX_SCANS)
-    ):
-        raise BrokenImage("the image has too many parts")
-
-
-def _png_chunks(raw: bytes) -> Iterator[int]:
-    """Step through the chunks of a PNG by their offsets."""
-    at = 8
-    while at < len(raw):
-        yield at
-        at += 12 + int.from_bytes(raw[at : at + 4], "big")
-
-
-def _jpeg_markers(raw: bytes) -> Iterator[int]:
-    """Step through a JPEG up to its scan by the offsets of its markers, and of stray bytes between them."""
-    at = 2
-    while at < len(raw) and raw[at : at + 2] != b"\xff\xda":
-        yield at
-        if raw[at] != 0xFF or raw[at + 1 : at + 2] in (b"\x00", b"\xff"):
-            at += 1
-        elif raw[at + 1 : at + 2] in JPEG_BARE_MARKERS:
-            at += 2
-        else:
-            at += 2 + int.from_bytes(raw[at + 2 : at + 4], "big")
 
 
 def _shorten_colour_key(image: Image.Image, raw: bytes) -> None:

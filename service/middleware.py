@@ -23,9 +23,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import refusals, telemetry
 from service.drain import Drain
 from service.errors import InvalidField, ServiceError
-from service.exchange import Exchange, Watch, header
+from service.exchange import Exchange, header
 from service.keys import Keys
 from service.settings import Settings
+from service.watch import Watch
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

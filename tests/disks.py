@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from needed import lacking
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def read_only(folder: Path) -> Iterator[None]:
         finally:
             unmount(folder)
     else:
-        pytest.skip("root can write everywhere, and may not mount here")
+        lacking("folder that root cannot write to, as it may not mount one")
 
 
 def mount(folder: Path, options: str) -> bool:

@@ -1,12 +1,12 @@
 """A real browser that talks to nothing but the service, for tests of its pages."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+from needed import lacking
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -25,9 +25,7 @@ def launched() -> Iterator[Browser]:
     """Start Chromium; without one the test is skipped, but where `CI` is true it fails."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("CI needs Chromium")
-        pytest.skip("Chromium is not installed")
+        lacking("Chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield browser

@@ -65,7 +65,6 @@ class Taken(NamedTuple):
 class Compared(NamedTuple):
     """What was seen at a rate, and what paper says of it from what the worker took just before."""
 
-    rate: float
     measured: load.Load
     paper: Seen
 
@@ -127,7 +126,7 @@ def measure(server: Server, route: str, seconds: float) -> tuple[Cost, dict[floa
         for share, found in compared.items():
             rate, lasting_s = share * can, PACED * seconds
             seen = load.paced(server.url, f"/{route}", asked, rate, CALLERS, lasting_s)
-            found.append(Compared(rate, seen, simulate(worker, rate, CALLERS, lasting_s)))
+            found.append(Compared(seen, simulate(worker, rate, CALLERS, lasting_s)))
     full = taken[len(LOADS) - 1 :: len(LOADS)]
     per_second, bytes_each = (
         median(getattr(one, name) for one in full) for name in ("per_second", "bytes_each")

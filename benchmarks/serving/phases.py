@@ -27,6 +27,7 @@ PHASES = {
     "reading and writing PNG": (
         "service/png.py",
         "service/images.py",
+        "service/picture_files.py",
         "pyspng/",
         "PIL/",
         "service/uploads.py",
@@ -37,6 +38,7 @@ PHASES = {
     "limits, request ids, metrics": (
         "service/middleware.py",
         "service/exchange.py",
+        "service/watch.py",
         "service/telemetry.py",
         "prometheus_client/",
     ),

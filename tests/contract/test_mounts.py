@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from colours import painted, write_version
+from colours import DECODE, painted, write_version
 from conftest import StartService
 from disks import unmount
 from process import ServiceProcess, free_port, wait_until
-
-DECODE = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
 
 
 def decode(service: ServiceProcess, model: str = "tiny") -> int:

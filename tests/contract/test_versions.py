@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import examples
-from colours import colour_of, painted, write_bad_version, write_version
+from colours import DECODE, colour_of, painted, write_bad_version, write_version
 from conftest import StartService
 from problems import check_problem
 from process import ServiceProcess, wait_until
@@ -27,7 +27,6 @@ from service import responses
 from service.client import Client
 from tiny import write_tiny
 
-DECODE = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
 CONNECTIONS = 12
 both = pytest.mark.parametrize("workers", [1, 2])
 

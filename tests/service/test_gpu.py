@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.serving.devices import rows_of
 from process import ROOT
 from service.device import NoSuchDevice, check
 from service.engine import Arrays
 from service.jobs import Inputs
-from service.manifest import Graph
 from service.model import Model, load
 from service.overseer import Overseer
 from service.settings import BadSetting, read_settings
@@ -42,18 +42,6 @@ def test_without_a_gpu_cuda_is_refused_at_once():
         read_settings(["--device", "cuda"])
 
 
-def random_rows(spec: Graph, rows: int) -> Inputs:
-    order = np.random.default_rng(rows)
-    inputs: Arrays = {}
-    for tensor in spec.inputs:
-        shape = (rows, *(axis or 32 for axis in tensor.shape))
-        if tensor.dtype == "int64":
-            inputs[tensor.name] = order.integers(0, 10, shape)
-        else:
-            inputs[tensor.name] = order.uniform(-1, 1, shape).astype(np.float32)
-    return inputs
-
-
 def loaded(folder: Path, device: str) -> Model:
     return load(folder, 4096, Threads(), Overseer(60), "cuda" if device == "cuda" else "cpu")
 
@@ -63,7 +51,7 @@ def loaded(folder: Path, device: str) -> Model:
 async def test_a_gpu_says_what_the_processor_says_and_no_row_knows_of_others(folder: Path):
     on_gpu, on_cpu = loaded(folder, "cuda"), loaded(folder, "cpu")
     for key, spec in on_gpu.manifest.graphs().items():
-        inputs = random_rows(spec, ROWS)
+        inputs = rows_of(spec, ROWS)
         together = await in_parts(on_gpu, key, inputs, ROWS)
         for size in (1, 3, 50):
             apart = await in_parts(on_gpu, key, inputs, size)

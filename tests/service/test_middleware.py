@@ -16,10 +16,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from service.drain import Drain
-from service.exchange import Watch
 from service.keys import Keys
 from service.middleware import Limit, Observe
 from service.settings import Settings
+from service.watch import Watch
 
 LIMIT = 1000
 

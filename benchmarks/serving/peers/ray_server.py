@@ -3,18 +3,14 @@
 python -m benchmarks.serving.peers.ray_server
 """
 
-import os
-import signal
-import sys
-import time
 from typing import Any
 
 import numpy as np
-import ray
 from ray import serve
 from starlette.requests import Request
 
 from benchmarks.serving.peers.models import load, noise, read, read_array, write
+from benchmarks.serving.peers.ray_process import serve_until_told
 
 batched = {"max_batch_size": 32, "batch_wait_timeout_s": 0.002}
 
@@ -50,21 +46,5 @@ class Service:
         return {"images": [write(image) for image in images]}
 
 
-def main() -> None:
-    """Serve until told to stop."""
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=200_000_000)
-    serve.start(http_options={"host": "127.0.0.1", "port": int(os.environ["PORT"])})
-    serve.run(Service.bind(), name="bench", route_prefix="/")
-
-    def stop(*_: object) -> None:
-        serve.shutdown()
-        ray.shutdown()
-        sys.exit()
-
-    signal.signal(signal.SIGTERM, stop)
-    while True:
-        time.sleep(1)
-
-
 if __name__ == "__main__":
-    main()
+    serve_until_told(Service.bind())

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from service import encoding, generation, images, latents, seeds, translation
+from service import encoding, generation, latents, picture_files, seeds, translation
 from service.bodies import check_count
 from service.errors import BodyTooLarge, InvalidField, UnknownModel
 from service.manifest import Graph, ImageSpec, Operation
@@ -251,7 +251,7 @@ def of_raw(raw: bytes, served: Served) -> Call:
         InvalidField: it is neither.
     """
     first, place = served.graph.inputs[0], ("inputs", 0)
-    if first.name == "images" and images.is_known(raw):
+    if first.name == "images" and picture_files.format_of(raw):
         return Call({"images": Tensor("images", BYTES, (1,), [raw], place)}, {})
     row = [axis for axis in first.shape if axis is not None]
     size = 4 * math.prod(row)

@@ -1,0 +1,67 @@
+"""The watch over all open requests: their deadlines, and what their bodies hold together.
+
+Limit -> Watch -> Exchange
+
+A timer for each request would cost as much as decoding its picture, so one looks after all that are open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from service.exchange import Exchange
+
+LOOK_EVERY_S = 0.02
+"""Time from one look at the open requests to the next: a deadline is kept as closely as that."""
+
+
+class Watch:
+    """Looks at every open exchange of one event loop from time to time, and at what all of them hold."""
+
+    def __init__(self, max_held_bytes: int) -> None:
+        self._max_held_bytes = max_held_bytes
+        self._held_bytes = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._open: set[Exchange] = set()
+        self._looking = False
+
+    def begin(self, exchange: Exchange) -> None:
+        """Watch over an exchange on which the current task works."""
+        if self._loop is None:  # kept, since asking for it is a system call
+            self._loop = asyncio.get_running_loop()
+        exchange.begin(asyncio.current_task(self._loop))
+        self._open.add(exchange)
+        if not self._looking:
+            self._looking = True
+            self._loop.call_later(LOOK_EVERY_S, self._look, self._loop)
+
+    def end(self, exchange: Exchange) -> None:
+        """Let go of an exchange, and of its body."""
+        self._open.discard(exchange)
+        self._held_bytes -= exchange.held_bytes
+        exchange.end()
+
+    def hold(self, more_bytes: int) -> bool:
+        """Say whether more of a body may be held; it counts until its exchange ends."""
+        if self._held_bytes + more_bytes > self._max_held_bytes:
+            return False
+        self._held_bytes += more_bytes
+        return True
+
+    def release(self, done_bytes: int) -> None:
+        """Let go of a part of a body whose exchange goes on."""
+        self._held_bytes -= done_bytes
+
+    def hurry(self, end_s: float) -> None:
+        """Bring the deadline of every open exchange forward to `end_s`."""
+        for exchange in self._open:
+            exchange.hurry(end_s)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now_s = time.monotonic()
+        for exchange in self._open:
+            exchange.look(now_s)
+        self._looking = bool(self._open)
+        if self._looking:
+            loop.call_later(LOOK_EVERY_S, self._look, loop)
