@@ -50,6 +50,8 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(stderr=True, soft_wrap=True)
     torch.set_num_threads(options.threads)
     try:
+        if command is not fit:
+            devices.check_alone(options.command)
         return command(options, console)
     except (RunError, processes.Abandoned) as error:
         if not processes.is_first():

@@ -74,6 +74,16 @@ def wanted(kind: str, each: int | None, nodes: int | None) -> Devices:
     return devices
 
 
+def check_alone(command: str) -> None:
+    """Refuse to run a command of one process in several.
+
+    Raises:
+        ValueError: torchrun started this process.
+    """
+    if torch.distributed.is_torchelastic_launched():
+        raise ValueError(f"{command}: works in one process; torchrun is for `fit`")
+
+
 def join(devices: Devices, batch_size: int) -> Place:
     """Start the other processes of the run, or join those that were started; return this one's place.
 

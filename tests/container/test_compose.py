@@ -34,9 +34,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def compose(*words: str) -> subprocess.CompletedProcess[str]:
+def compose(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     assert ENGINE is not None, "no container engine"
-    done = subprocess.run([*ENGINE[1], *words], cwd=ROOT, capture_output=True, text=True, timeout=420)
+    done = subprocess.run(
+        [*ENGINE[1], *words],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=420,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -66,7 +73,7 @@ def wait_until_ready() -> None:
 
 @pytest.fixture(scope="module")
 def image() -> None:
-    compose("build")
+    compose("build", BUILDAH_LAYERS="false")  # to keep every step would take podman half of the time
 
 
 @pytest.fixture(scope="module")

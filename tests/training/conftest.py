@@ -1,9 +1,11 @@
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from subset import FASHION
 from training import evaluate, generation
@@ -20,8 +22,17 @@ def fashion() -> Dataset:
 def few_samples() -> Iterator[None]:
     """Judge by fewer draws and ways between latents: with 256 test images more would say no more."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generation, "PATHS", 100)
-        patch.setattr(evaluate, "SAMPLES", 1000)
+        patch.setattr(generation, "SAMPLES", 128)
+        patch.setattr(generation, "PATHS", 50)
+        patch.setattr(evaluate, "SAMPLES", 300)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_table_of_operators() -> Iterator[None]:
+    """Let the exporter read its operators once: it does so for every graph, which takes most of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
         yield
 
 

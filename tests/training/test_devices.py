@@ -265,6 +265,15 @@ def test_what_cannot_be_done_together_is_one_line(
     assert list((workplace / "runs").iterdir()) == [workplace / "runs" / "judges"]
 
 
+def test_a_command_of_one_process_refuses_torchrun(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "2")
+    assert main(["tune", "linear", *SMALL]) == 1
+    reason = "tune: works in one process; torchrun is for `fit`"
+    assert capsys.readouterr().err.strip() == f"training: {reason}"
+
+
 @pytest.mark.parametrize("count", ["0", "2000", "two"])
 def test_a_number_of_devices_is_checked(count: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
