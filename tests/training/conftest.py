@@ -31,8 +31,9 @@ def few_samples() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def one_table_of_operators() -> Iterator[None]:
     """Let the exporter read its operators once: it does so for every graph, which takes most of its time."""
+    once = staticmethod(functools.cache(ONNXRegistry.from_torchlib))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
+        patch.setattr(ONNXRegistry, "from_torchlib", once)
         yield
 
 
