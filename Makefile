@@ -4,16 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test test-clients chaos lint audit train bench clean
+.PHONY: serve test test-clients test-container chaos lint audit train bench clean
 
 serve: $(VENV)/.serve  ## serve the checkpoints on http://127.0.0.1:8000
 	@$(BIN)/python -m service
 
-test: $(VENV)/.test  ## run all tests, two at a time
+test: $(VENV)/.test  ## run the tests of the service and of training, two at a time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-clients: $(VENV)/.clients  ## drive the service with other people's clients, and import their models
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/clients
+
+test-container: $(VENV)/.test  ## build the image and run it; needs podman with podman-compose, or Docker
+	$(BIN)/python -m pytest tests/container
 
 chaos: $(VENV)/.test  ## run the full forms of docs/robustness.md's tests, and print its table
 	$(BIN)/python -m pytest -m chaos

@@ -22,6 +22,10 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
 EXPORTER = "OTEL_TRACES_EXPORTER"
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
+QUEUE, BATCH = "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
+NUMBERS = {QUEUE: 2048, BATCH: 512, "OTEL_BSP_SCHEDULE_DELAY": 5000, "OTEL_BSP_EXPORT_TIMEOUT": 30000}
+"""What the queue of spans is given, with OpenTelemetry's defaults."""
+
 NAME = "latent-service"
 """What the service calls itself unless OTEL_SERVICE_NAME says otherwise."""
 
@@ -40,7 +44,8 @@ def check() -> None:
     """Make sure that traces can be sent, if they are asked for; what it takes is imported then.
 
     Raises:
-        CannotTrace: the endpoint or the protocol is none that is spoken here, or a package is missing.
+        CannotTrace: the endpoint or the protocol is none that is spoken here, a number is none or does not
+            fit the others, or a package is missing.
     """
     endpoint = _endpoint()
     if endpoint is None:
@@ -53,6 +58,7 @@ def check() -> None:
     for protocol in PROTOCOLS:
         if os.environ.get(protocol, "http/protobuf") not in ("http/protobuf", ""):
             raise CannotTrace(f"{protocol}: traces are sent as http/protobuf only")
+    _check_numbers()
     try:
         from opentelemetry.exporter.otlp.proto.http import trace_exporter  # noqa: F401, PLC0415
         from opentelemetry.sdk import trace  # noqa: F401, PLC0415
@@ -60,6 +66,18 @@ def check() -> None:
         raise CannotTrace(
             f"{endpoint} is set, which needs more packages: pip install 'latent-service[tracing]'"
         ) from None
+
+
+def _check_numbers() -> None:
+    """Make sure that the queue of spans can be made."""
+    found = {}
+    for name, default in NUMBERS.items():
+        text = os.environ.get(name, "").strip() or str(default)
+        if not text.isdecimal() or int(text) == 0:
+            raise CannotTrace(f"{name}: must be a whole number from 1 on")
+        found[name] = int(text)
+    if found[BATCH] > found[QUEUE]:
+        raise CannotTrace(f"{BATCH}: must be at most {QUEUE}, {found[QUEUE]}")
 
 
 def _endpoint() -> str | None:

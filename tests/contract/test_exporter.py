@@ -113,6 +113,10 @@ def test_with_a_collector_the_sdk_is_loaded(
         ("OTEL_TRACES_EXPORTER", "zipkin"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "many"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "100000"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-3"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "0"),
     ],
 )
 def test_a_variable_that_cannot_be_followed_is_one_clear_line(variable: str, value: str):
