@@ -17,11 +17,11 @@ from training.data import fashion_mnist
 from training.recipes import RECIPES
 from training.trainer import Trainer
 
+BATCH = 24
 UPDATES = 6
 HALFWAY = 3
 EPS = 0.1
 """Of Adam: with 1e-8 it makes a whole step of a gradient that is zero but for rounding."""
-SMALL = {"width": 8, "discriminator_width": 8, "blocks": 1, "hidden": 8, "buffer": 20}
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in RECIPES} | {
     "bfloat16": ("vae", {"precision": "bfloat16"}),
     "penalised": ("vae", {"l1_penalty": 1e-3, "l2_penalty": 1e-2}),
@@ -34,9 +34,7 @@ RESUMED = ("vae", "cyclegan")
 def prepared(run: str, folder: Path) -> Trainer:
     """Return the trainer of one run."""
     name, settings = RUNS[run]
-    fields = RECIPES[name].config_type.model_fields
-    small = {key: value for key, value in SMALL.items() if key in fields}
-    trainer = trainer_of(name, fashion_mnist(FASHION), folder, updates=UPDATES, **small | settings)
+    trainer = trainer_of(name, fashion_mnist(FASHION), folder, updates=UPDATES, batch_size=BATCH, **settings)
     for optimizer in trainer.recipe.optimizers.values():
         for group in optimizer.param_groups:
             group["eps"] = EPS
@@ -70,7 +68,7 @@ def weights(trainer: Trainer) -> dict[str, dict[str, Tensor]]:
 def main(folder: Path, count: int) -> None:
     """Train all runs, and go on with those that one process has left under FOLDER/halfway."""
     torch.set_num_threads(1)
-    devices.join(devices.Devices("cpu", count, 1), batch_size=48)
+    devices.join(devices.Devices("cpu", count, 1), BATCH)
     rank = processes.rank()
     results = {run: found(prepared(run, folder / run / str(rank))) for run in RUNS}
     for run in RESUMED:

@@ -25,7 +25,7 @@ from training.commands import main
 from training.data import Dataset
 from training.recipes import RECIPES
 
-SMALL = ["--updates", "3", "--batch-size", "16", "--path", str(FASHION)]
+SMALL = ["--updates", "3", "--batch-size", "16", "--width", "8", "--path", str(FASHION)]
 ROOT = Path(__file__).parents[2]
 
 

@@ -8,7 +8,7 @@ import torch
 
 from service import checkpoint
 from subset import FASHION
-from together import RUNS, SMALL
+from together import RUNS
 from trainers import trainer_of
 from training import judge
 from training.commands import main
@@ -26,9 +26,7 @@ LONG = 60
 
 def losses(name: str, fashion: Dataset, folder: Path, device: str, updates: int, **settings: object):
     """Return the losses of every update."""
-    fields = RECIPES[name].config_type.model_fields
-    small = {key: value for key, value in SMALL.items() if key in fields}
-    trainer = trainer_of(name, fashion, folder, torch.device(device), updates=updates, **small | settings)
+    trainer = trainer_of(name, fashion, folder, torch.device(device), updates=updates, **settings)
     rows = []
     for _ in range(updates):
         trainer._sums = {}

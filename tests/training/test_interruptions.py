@@ -25,6 +25,7 @@ from training.run import Run, RunError
 
 UPDATES = 24
 """A pass over the data is two or three updates, and ends with a save: about ten in a run."""
+SMALL = ["--updates", "3", "--batch-size", "16", "--width", "8"]
 
 Start = Callable[[str, Path, int | None], ForkServerProcess]
 
@@ -158,7 +159,7 @@ def test_a_full_disk_keeps_the_last_state_and_the_run_goes_on_once_there_is_room
 
 
 def fit(*options: str) -> int:
-    return main(["fit", "vae", "--path", str(FASHION), "--updates", "3", "--batch-size", "16", *options])
+    return main(["fit", "vae", *SMALL, "--path", str(FASHION), *options])
 
 
 def line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -204,7 +205,7 @@ def test_data_that_changed_between_runs_is_refused_and_the_state_stays(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ):
     data = shutil.copytree(FASHION, workplace / "data")
-    command = ["fit", "vae", "--path", str(data), "--updates", "3", "--batch-size", "16", "--name", "tried"]
+    command = ["fit", "vae", *SMALL, "--path", str(data), "--name", "tried"]
     assert main([*command, "--no-package"]) == 0
     state = (workplace / "runs/tried/state.pt").read_bytes()
     labels = data / "train-labels-idx1-ubyte.gz"
