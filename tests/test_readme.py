@@ -90,7 +90,7 @@ def test_a_folder_of_pictures_becomes_a_checkpoint(here: Path):
     pictures.mkdir(parents=True)
     for index, pixels in enumerate(fashion_mnist(FASHION).train.pixels[:24, 0].numpy()):
         Image.fromarray(pixels).resize((80, 60)).save(pictures / f"{index}.jpg")
-    train("fit", here, "--updates 2 --checkpoints made")
+    train("fit", here, "--updates 2 --width 8 --checkpoints made")
     assert checkpoint.read(here / "made" / "images-vae" / "1").manifest.image.height == 64
 
 
