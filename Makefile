@@ -10,7 +10,7 @@ serve: $(VENV)/.serve  ## serve the checkpoints on http://127.0.0.1:8000
 	@$(BIN)/python -m service
 
 test: $(VENV)/.test  ## run the tests of the service and of training, two at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-clients: $(VENV)/.clients  ## drive the service with other people's clients, and import their models
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/clients
