@@ -17,7 +17,6 @@ from training.data import fashion_mnist
 from training.recipes import RECIPES
 from training.trainer import Trainer
 
-BATCH = 24
 UPDATES = 6
 HALFWAY = 3
 EPS = 0.1
@@ -34,7 +33,7 @@ RESUMED = ("vae", "cyclegan")
 def prepared(run: str, folder: Path) -> Trainer:
     """Return the trainer of one run."""
     name, settings = RUNS[run]
-    trainer = trainer_of(name, fashion_mnist(FASHION), folder, updates=UPDATES, batch_size=BATCH, **settings)
+    trainer = trainer_of(name, fashion_mnist(FASHION), folder, updates=UPDATES, **settings)
     for optimizer in trainer.recipe.optimizers.values():
         for group in optimizer.param_groups:
             group["eps"] = EPS
@@ -68,7 +67,7 @@ def weights(trainer: Trainer) -> dict[str, dict[str, Tensor]]:
 def main(folder: Path, count: int) -> None:
     """Train all runs, and go on with those that one process has left under FOLDER/halfway."""
     torch.set_num_threads(1)
-    devices.join(devices.Devices("cpu", count, 1), BATCH)
+    devices.join(devices.Devices("cpu", count, 1), batch_size=48)
     rank = processes.rank()
     results = {run: found(prepared(run, folder / run / str(rank))) for run in RUNS}
     for run in RESUMED:

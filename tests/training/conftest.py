@@ -20,7 +20,7 @@ def fashion() -> Dataset:
 
 @pytest.fixture(autouse=True, scope="session")
 def few_samples() -> Iterator[None]:
-    """Judge by fewer draws and ways between latents: with 256 test images more would say no more."""
+    """Judge by few images, draws and ways between latents: enough where figures are not the point."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generation, "SAMPLES", 128)
         patch.setattr(generation, "PATHS", 50)

@@ -1,5 +1,6 @@
 """What is measured follows from the operations; each figure on recipes of which the answer is known."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from training import features, generation
+from training import features
 from training.card import _tables
 from training.codes import posterior_figures
 from training.data import Dataset, make_dataset, to_range
@@ -80,6 +81,15 @@ class Identity(nn.Module):
         return rows.flatten(1) if rows.dim() == 4 else rows.view(-1, 1, 28, 28)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def many_samples() -> Iterator[None]:
+    """Judge by more draws than other tests do, and by all test images: figures are the point here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.generation.SAMPLES", 256)
+        patch.setattr("training.evaluate.SAMPLES", 1000)
+        yield
+
+
 @pytest.fixture(scope="module")
 def of_a_vae(fashion: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict:
     folder = tmp_path_factory.mktemp("vae")
@@ -101,7 +111,7 @@ def test_a_vae_is_judged_by_all_that_it_offers(of_a_vae: dict):
     assert of_a_vae["features_accuracy"] > 0.9
     assert (of_a_vae["images"], of_a_vae["generated_images"], of_a_vae["generated_seeds"]) == (
         256,
-        generation.SAMPLES,
+        256,
         SEEDS,
     )
     assert set(of_a_vae["codes"]) == {"latent", "PCA", "pixels"}
@@ -153,22 +163,23 @@ def test_prototypes_agree_with_their_labels_and_teach_little(
     workplace: Path, fashion: Dataset, monkeypatch: pytest.MonkeyPatch
 ):
     (workplace / "runs" / "judges").unlink()  # nobody else may have the judge of a few passes
-    monkeypatch.setattr("training.judge.MAX_PASSES", 10)
+    monkeypatch.setattr("training.judge.MAX_PASSES", 16)
+    torch.set_num_threads(1)  # so few passes end elsewhere where sums are rounded otherwise
     judge = judge_of(fashion, QUIET)
     recipes = [Conditional(fashion, 2, generate=ClassCopier(fashion, variety)) for variety in (1000, 1)]
     various, prototypes = (
         label_fidelity(recipe, fashion, judge) | gan_train(recipe, fashion, QUIET) for recipe in recipes
     )
-    assert prototypes["agreement_over_real"] > 0.9
-    assert various["agreement_over_real"] > 0.9
+    assert prototypes["label_agreement"] > 0.85
+    assert various["label_agreement"] > 0.85
     assert various["gan_train_over_real"] == pytest.approx(1, abs=0.15)
     assert prototypes["gan_train_over_real"] < various["gan_train_over_real"] - 0.2
     rows = various["by_truncation"]
     assert rows["truncation 1"]["label_agreement"] == various["label_agreement"]
     assert set(rows) == {f"truncation {truncation:g}" for truncation in TRUNCATIONS}
     pca = PCA.fit(to_range(fashion.train.pixels, (0.0, 1.0)), CONTROL_DIMENSIONS)
-    rows = judge_generation(recipes[1], fashion, pca, QUIET)["generation"]
-    assert rows["generated"]["coverage"] < 0.5 * rows["training images"]["coverage"]
+    generation = judge_generation(recipes[1], fashion, pca, QUIET)["generation"]
+    assert generation["generated"]["coverage"] < 0.3
 
 
 def test_codes_that_are_the_pixels_score_as_the_pixels(workplace: Path, fashion: Dataset):
