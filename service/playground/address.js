@@ -11,8 +11,6 @@ export function write(panel, values) {
   history.replaceState(null, "", `#${panel}${query ? `?${query}` : ""}`);
 }
 
-export const link = () => location.href;
-
 // A whole number or any number from the address, or the default where it is none or out of bounds.
 export function number(text, usual, low, high) {
   const value = Number(text);

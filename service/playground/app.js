@@ -13,7 +13,7 @@ import { translate } from "./translate.js";
 const PANELS = { latents, map, generate, translate, compare, models };
 const place = document.querySelector("#panel");
 let leave = () => {};
-let shown = "";
+let turns = 0; // how often a panel was asked for: only the last is drawn, and only it writes the address
 
 async function show() {
   const { panel, values } = address.read();
@@ -22,6 +22,7 @@ async function show() {
     address.write("latents", {});
     return show();
   }
+  const turn = ++turns;
   leave();
   leave = () => {};
   for (const link of document.querySelectorAll("nav a")) {
@@ -32,14 +33,17 @@ async function show() {
     } else link.removeAttribute("aria-current");
   }
   document.title = `${panel[0].toUpperCase()}${panel.slice(1)} · latent-service playground`;
-  shown = panel;
+  const save = (chosen) => {
+    if (turn === turns && address.read().panel === panel) address.write(panel, chosen);
+  };
   try {
     const { models: found } = await get("models");
+    if (turn !== turns) return;
     const panelElement = el("div", { class: `panel ${panel}` });
     place.replaceChildren(panelElement);
-    leave = draw(panelElement, found, values) ?? leave;
+    leave = draw(panelElement, found, values, save) ?? leave;
   } catch (error) {
-    place.replaceChildren(failure(error));
+    if (turn === turns) place.replaceChildren(failure(error));
   }
 }
 

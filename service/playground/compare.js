@@ -1,7 +1,6 @@
 // Two sets of pictures, or one and the training data: four divergences, and what they mean in words.
 
 import { Latest, post } from "./api.js";
-import * as address from "./address.js";
 import { choice, dropZone, el, field, notice, toast } from "./dom.js";
 import { base64, samples } from "./picture.js";
 
@@ -13,7 +12,7 @@ const MEASURES = [
   ["js", "Jensen-Shannon divergence", "nats; 0 if alike, 0.69 if nothing is shared"],
 ];
 
-export function compare(place, models, values) {
+export function compare(place, models, values, save) {
   const able = models.filter((one) => one.operations?.includes("encode"));
   if (!able.length) {
     place.append(el("h1", {}, "Compare"), notice("empty", "No model that is served encodes."));
@@ -27,7 +26,7 @@ export function compare(place, models, values) {
   const answer = el("div", { role: "status" });
 
   function run() {
-    address.write("compare", { model: model.name });
+    save({ model: model.name });
     if (!sets.a.length) {
       answer.replaceChildren(notice("empty", "Give a first set: a folder, some files, or the samples."));
       return undefined;

@@ -1,14 +1,14 @@
 // Pictures out of seeds, by class. The address holds every choice: a link draws the same pictures again.
 
 import { Latest, png, post } from "./api.js";
-import * as address from "./address.js";
+import { number } from "./address.js";
 import { choice, el, field, notice } from "./dom.js";
 import { copy, copyButtons, download } from "./snippet.js";
 
 const MOST = 64;
 const MAX_SEED = 2 ** 53 - 1 - MOST;
 
-export function generate(place, models, values) {
+export function generate(place, models, values, save) {
   const able = models.filter((one) => one.operations?.includes("generate"));
   if (!able.length) {
     place.append(el("h1", {}, "Generate"), notice("empty", "No model that is served generates."));
@@ -18,9 +18,9 @@ export function generate(place, models, values) {
   const chosen = {
     model: (able.find((one) => one.name === values.model) ?? preferred).name,
     label: values.label ?? "",
-    count: address.number(values.count, 24, 1, MOST),
-    seed: Math.round(address.number(values.seed, 0, 0, MAX_SEED)),
-    truncation: address.number(values.truncation, 1, 0.05, 2),
+    count: number(values.count, 24, 1, MOST),
+    seed: Math.round(number(values.seed, 0, 0, MAX_SEED)),
+    truncation: number(values.truncation, 1, 0.05, 2),
   };
   const drawing = new Latest();
   const grid = el("div", { class: "grid", role: "list", "aria-label": "Drawn pictures" });
@@ -39,7 +39,7 @@ export function generate(place, models, values) {
   });
 
   function draw() {
-    address.write("generate", chosen);
+    save(chosen);
     return drawing.run(async () => {
       const started = performance.now();
       try {

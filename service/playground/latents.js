@@ -1,7 +1,6 @@
 // A picture, the numbers it becomes, and the picture those numbers give back while they are dragged.
 
 import { Latest, png, post } from "./api.js";
-import * as address from "./address.js";
 import { choice, el, field, notice } from "./dom.js";
 import { base64, load, pixels, samples, squaredError } from "./picture.js";
 import { picker } from "./picker.js";
@@ -10,7 +9,7 @@ import { copyButtons, download } from "./snippet.js";
 const REACH = 4;
 const decimals = (value) => Number(value.toFixed(3));
 
-export function latents(place, models, values) {
+export function latents(place, models, values, save) {
   const able = models.filter((one) => one.operations?.includes("encode") && one.operations.includes("decode")
     && !one.latent.shape.includes(null)); // a latent as large as its picture has too many numbers to drag
   if (!able.length) {
@@ -54,7 +53,7 @@ export function latents(place, models, values) {
   }
 
   function decode() {
-    address.write("latents", { model: model.name, latent: latent.join(",") });
+    save({ model: model.name, latent: latent.join(",") });
     return decoding.run(async () => {
       try {
         const answer = await post("decode", { latents: [latent], model: model.name });

@@ -1,7 +1,6 @@
 // The map: training images as points by class. Any place becomes a picture, any two a walk, any picture a place.
 
 import { get, getBlob, Latest, png, post } from "./api.js";
-import * as address from "./address.js";
 import { choice, el, field, notice } from "./dom.js";
 import { base64 } from "./picture.js";
 import { picker } from "./picker.js";
@@ -13,7 +12,7 @@ const NEIGHBOURS = 6;
 const NEAR_PX = 14;
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 
-export function map(place, models, values) {
+export function map(place, models, values, save) {
   const able = models.filter((one) => one.reference_classes);
   if (!able.length) {
     place.append(el("h1", {}, "Map"), notice("empty", "No model that is served came with images for a map."));
@@ -129,14 +128,14 @@ export function map(place, models, values) {
     const point = where.map((value) => Number(value.toFixed(4))); // as the address has it
     chosen = chosen.length === 1 && !untouched ? [chosen[0], point] : [point];
     untouched = false;
-    save();
+    remember();
     draw();
     decode();
   }
 
-  function save() {
+  function remember() {
     const [a, b] = chosen.map((point) => point.join(","));
-    address.write("map", { model: model.name, a, b });
+    save({ model: model.name, a, b });
   }
 
   function decode() {
@@ -199,7 +198,7 @@ export function map(place, models, values) {
         view.whole();
       } else view = new View(canvas, shown.points, { changed: draw, hovered: hover, chosen: choose });
       hover([Infinity, Infinity]);
-      save();
+      remember();
       draw();
       restored.forEach(choose);
       if (!restored.length) choose(shown.centre.length === 2 ? view.centre : [0, 0]);

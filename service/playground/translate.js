@@ -1,7 +1,6 @@
 // A picture carried over to another domain, and back again beside it; drawings are translated as they grow.
 
 import { Latest, png, post } from "./api.js";
-import * as address from "./address.js";
 import { choice, el, field, notice } from "./dom.js";
 import { base64, edges, samples } from "./picture.js";
 import { picker } from "./picker.js";
@@ -10,7 +9,7 @@ import { copyButtons, download } from "./snippet.js";
 // A sample that belongs to the domain, by its place among them.
 const FITTING = { edges: 18, photos: 18, bags: 17, boots: 18, sneakers: 14, noisy: 4 };
 
-export function translate(place, models, values) {
+export function translate(place, models, values, save) {
   const ways = models.flatMap((one) =>
     Object.entries(one.translations ?? {}).map(([to, from]) => ({
       key: `${one.name}/${to}`, model: one.name, from, to, returns: from in one.translations,
@@ -44,7 +43,7 @@ export function translate(place, models, values) {
   }
 
   function run() {
-    address.write("translate", { way: way.key });
+    save({ way: way.key });
     captions.given.textContent = way.from;
     captions.there.textContent = `${way.from} → ${way.to}`;
     captions.back.textContent = `and back to ${way.from}`;

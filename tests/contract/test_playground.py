@@ -209,6 +209,36 @@ def test_all_panels_are_reached_with_the_keyboard(visit: Visit) -> None:
         expect(page.locator(f".panel.{panel} h1")).to_be_visible()
 
 
+def test_a_panel_that_is_ready_late_lets_its_reader_go_on(visit: Visit) -> None:
+    """The map reads its pictures last: just then the reader goes on, and the address must stay theirs."""
+    visit.page.add_init_script(
+        """
+        const read = createImageBitmap;
+        window.createImageBitmap = async (...given) => {
+            const pictures = await read(...given);
+            location.hash = "generate";
+            return pictures;
+        };
+        """
+    )
+    visit.page.goto(f"{visit.own}/playground#map")
+    expect(visit.page.locator(".panel.generate h1")).to_be_visible()
+    expect(visit.page.locator(".tile img")).to_have_count(24)
+    assert "#generate" in visit.page.url
+
+
+def test_panels_passed_over_in_a_hurry_leave_nothing_running(visit: Visit) -> None:
+    page = show(visit, "latents")
+    page.evaluate("for (const panel of ['models', 'map', 'models']) location.hash = panel")
+    expect(page.locator(".panel.models h1")).to_be_visible()
+    page.evaluate("location.hash = 'compare'")
+    expect(page.locator(".panel.compare h1")).to_be_visible()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/metrics" in request.url else None)
+    page.wait_for_timeout(2_500)  # the page of models asks every two seconds how busy they are
+    assert asked == []
+
+
 def test_a_service_that_is_gone_is_told_in_words(browser: Browser, shipped: ServiceProcess) -> None:
     page = browser.new_page()
     visit = Visit(page, shipped.url)
