@@ -4,13 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test test-clients test-container chaos lint audit train bench clean
+.PHONY: serve test test-slow test-clients test-container chaos lint audit train bench clean
 
 serve: $(VENV)/.serve  ## serve the checkpoints on http://127.0.0.1:8000
 	@$(BIN)/python -m service
 
 test: $(VENV)/.test  ## run the tests of the service and of training, two at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+		-m "not slow and not chaos"
+
+test-slow: $(VENV)/.test  ## run those that train in processes of their own, or install everything
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+		-m "slow and not chaos"
 
 test-clients: $(VENV)/.clients  ## drive the service with other people's clients, and import their models
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/clients

@@ -75,6 +75,7 @@ def train(words: str, here: Path, *options: str) -> str:
     return run(f"PYTHONPATH={ROOT} {command}", here)
 
 
+@pytest.mark.slow
 def test_the_figures_are_printed_again_by_the_command(here: Path):
     printed = dict(figures(json.loads(train("evaluate", here))))
     stored = dict(figures(checkpoint.read_manifest(shipped("fashion-ae-2d")).metrics))
@@ -85,6 +86,7 @@ def test_the_figures_are_printed_again_by_the_command(here: Path):
         assert printed[name] == pytest.approx(value, **rounding), name
 
 
+@pytest.mark.slow
 def test_a_folder_of_pictures_becomes_a_checkpoint(here: Path):
     pictures = here / "path" / "to" / "images"
     pictures.mkdir(parents=True)
@@ -94,11 +96,13 @@ def test_a_folder_of_pictures_becomes_a_checkpoint(here: Path):
     assert checkpoint.read(here / "made" / "images-vae" / "1").manifest.image.height == 64
 
 
+@pytest.mark.slow
 def test_settings_are_searched(here: Path):
     printed = train("tune", here, "--trials 2 --updates 2")
     assert printed.startswith("python -m training fit autoencoder --data digits")
 
 
+@pytest.mark.slow
 def test_a_study_is_run_and_the_report_holds_it(here: Path):
     assert "| " in train("study", here)
     train("report", here)

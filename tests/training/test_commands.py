@@ -25,6 +25,8 @@ from training.commands import main
 from training.data import Dataset
 from training.recipes import RECIPES
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--updates", "3", "--batch-size", "16", "--width", "8", "--path", str(FASHION)]
 ROOT = Path(__file__).parents[2]
 

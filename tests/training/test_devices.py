@@ -22,6 +22,8 @@ from training import judge
 from training.commands import main
 from training.run import Run
 
+pytestmark = pytest.mark.slow
+
 CLEAN = {
     name: value
     for name, value in os.environ.items()

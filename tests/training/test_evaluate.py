@@ -159,6 +159,7 @@ def test_missing_classes_and_blur_are_counted(workplace: Path, fashion: Dataset)
     assert of_blurred["generation"]["training images"]["sharpness"] == pytest.approx(1, abs=0.2)
 
 
+@pytest.mark.slow
 def test_prototypes_agree_with_their_labels_and_teach_little(
     workplace: Path, fashion: Dataset, monkeypatch: pytest.MonkeyPatch
 ):

@@ -23,6 +23,8 @@ from training.commands import main
 from training.data import Dataset
 from training.run import Run, RunError
 
+pytestmark = pytest.mark.slow
+
 UPDATES = 24
 """A pass over the data is two or three updates, and ends with a save: about ten in a run."""
 SMALL = ["--updates", "3", "--batch-size", "16", "--width", "8"]

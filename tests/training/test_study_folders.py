@@ -20,6 +20,7 @@ def test_the_pieces_of_photographs_are_a_folder_of_two_classes_in_colour(tmp_pat
     assert len(found.train) + len(found.test) == 2 * folders.PIECES
 
 
+@pytest.mark.slow
 def test_both_recipes_go_both_ways_between_the_folders(workplace: Path, monkeypatch: pytest.MonkeyPatch):
     digits = next(pair for pair in folders.PAIRS if pair.size == 28)
     monkeypatch.setattr(folders, "PAIRS", (replace(digits, settings=SETTINGS),))
