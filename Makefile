@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+unexport PYTHONDONTWRITEBYTECODE  # tests start hundreds of processes: what they import is compiled once
+
 .PHONY: serve test test-slow test-clients test-container chaos lint audit train bench clean
 
 serve: $(VENV)/.serve  ## serve the checkpoints on http://127.0.0.1:8000
@@ -13,7 +15,7 @@ test: $(VENV)/.test  ## run the tests of the service and of training, two at a t
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
 		-m "not slow and not chaos"
 
-test-slow: $(VENV)/.test  ## run those that train in processes of their own, or install everything
+test-slow: $(VENV)/.test  ## run those that train in processes of their own, judge in full, or install everything
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
 		-m "slow and not chaos"
 

@@ -20,6 +20,8 @@ from training.randomness import Randomness
 from training.recipes import RECIPES
 from training.recipes.recipe import ImageShape, Losses, Recipe
 
+pytestmark = pytest.mark.slow
+
 QUIET = Console(quiet=True)
 CPU = torch.device("cpu")
 
@@ -159,7 +161,6 @@ def test_missing_classes_and_blur_are_counted(workplace: Path, fashion: Dataset)
     assert of_blurred["generation"]["training images"]["sharpness"] == pytest.approx(1, abs=0.2)
 
 
-@pytest.mark.slow
 def test_prototypes_agree_with_their_labels_and_teach_little(
     workplace: Path, fashion: Dataset, monkeypatch: pytest.MonkeyPatch
 ):
