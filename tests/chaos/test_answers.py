@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from conftest import Measured, StartService
-from halted import only
+from halted import PATIENT, only
 from load import Answer, Connection, Tally
 from process import ServiceProcess, wait_until
 from robustness import forms
@@ -163,7 +163,7 @@ def test_a_seed_gives_the_same_bytes_whatever_surrounds_it(
     os.utime(folder / "generate.onnx")
     wait_until(lambda: service.log().count(" serving ") > loads, "it is loaded again")
     compare(service)
-    several = start_service(workers=2)
+    several = start_service(workers=2, **PATIENT)
     for worker in several.workers():
         with only(several, worker):
             compare(several)

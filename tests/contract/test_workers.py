@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import StartService
-from halted import only
+from halted import PATIENT, only
 from process import ROOT, ServiceProcess, is_alive, wait_until
 from tiny import write_tiny
 
@@ -24,7 +24,7 @@ DECODE = {"latents": [[0.1, 0.2, 0.3, 0.4]]}
 def service(tmp_path: Path, start_service: StartService) -> ServiceProcess:
     write_tiny(tmp_path / "checkpoints", default_for=("decode", "generate"), classes=("x", "y"))
     (write_tiny(tmp_path / "checkpoints", "bad") / "decode.onnx").write_bytes(b"")
-    return start_service(workers=2)
+    return start_service(workers=2, **PATIENT)
 
 
 def total(metrics: str, name: str, **labels: str) -> float:
@@ -126,17 +126,18 @@ def test_rows_that_waited_in_a_killed_worker_are_not_counted_for_ever(
     tmp_path: Path, start_service: StartService
 ):
     write_tiny(tmp_path / "checkpoints", operations=("decode",), default_for=("decode",), slow_ms=100)
-    service = start_service(workers=2)
+    service = start_service(workers=2, **PATIENT)
     first, second = service.workers()
 
     def queue_rows() -> float:
         return total(service.get("/metrics").text, "latent_queue_rows")
 
-    with only(service, first), ThreadPoolExecutor(4) as callers:
-        body = {"latents": DECODE["latents"] * 256}
-        answers = [callers.submit(post, service, body) for _ in range(4)]
-        wait_until(queue_rows, "rows wait")
-        os.kill(first, signal.SIGKILL)
+    body = {"latents": DECODE["latents"] * 256}
+    with ThreadPoolExecutor(4) as callers:
+        with only(service, first):
+            answers = [callers.submit(post, service, body) for _ in range(4)]
+            wait_until(queue_rows, "rows wait")
+            os.kill(first, signal.SIGKILL)
         assert 0 in [answer.result() for answer in answers]
     wait_until(lambda: queue_rows() == 0, "nothing waits any more")
     assert is_alive(second)
