@@ -57,6 +57,7 @@ def frames(count):
 
 
 @cache
+@cache
 def huge():
     """A whole PNG of 50,000 by 50,000 pixels in 300 kilobytes."""
     side, packer = 50_000, zlib.compressobj(9)
@@ -64,6 +65,7 @@ def huge():
     return png(chunk(b"IDAT", b"".join(rows) + packer.flush()), width=side, height=side, depth=1)
 
 
+@cache
 def bombs():
     """Small files that want much memory or time."""
     text, profile = (kind + b"\0\0" + zlib.compress(bytes(100_000_000), 9) for kind in (b"k", b"p"))
