@@ -5,6 +5,8 @@ import pytest
 import calibration
 from calibration import Shipped
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 20
 
 
