@@ -15,7 +15,7 @@ test: $(VENV)/.test  ## run the tests of the service and of training, two at a t
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
 		-m "not slow and not chaos"
 
-test-slow: $(VENV)/.test  ## run those that train in processes of their own, judge in full, or install everything
+test-slow: $(VENV)/.test  ## run those that train, judge, export or install for long
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
 		-m "slow and not chaos"
 

@@ -44,6 +44,7 @@ def test_a_program_runs(number: int, shipped: ServiceProcess, tmp_path: Path):
         assert ("invalid-field" if number == 1 else "mmd_p") in said
 
 
+@pytest.mark.slow
 def test_commands_do_what_is_said(shipped: ServiceProcess, tmp_path: Path):
     said = [
         run(["bash", "-euo", "pipefail", "-c", one.replace("localhost:8000", shipped.url)], tmp_path)

@@ -164,6 +164,7 @@ def test_the_front_matter_quotes_whatever_a_checkpoint_is_called_and_measured_as
     assert "datasets:" not in text
 
 
+@pytest.mark.slow
 def test_the_documented_commands_and_example_run(workplace: Path, capsys: pytest.CaptureFixture[str]):
     text = (ROOT / "docs" / "hub.md").read_text()
     commands = re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)

@@ -109,6 +109,7 @@ def test_old_files_have_prefixes_and_unused_statistics(workplace: Path):
     assert np.abs(found - network(given).numpy()).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_two_generators_translate_both_ways_and_the_service_serves_them(workplace: Path):
     """Pictures of two sizes, whose sides are no multiples of each other."""
     networks: dict[str, Network] = {}

@@ -61,6 +61,7 @@ def test_thumbnails_are_small_and_as_the_images_are():
     assert (thumbnails(colour) == 77).all()
 
 
+@pytest.mark.slow
 def test_a_packaged_autoencoder_has_one_and_another_can_be_given_one(workplace: Path):
     small = ["--updates", "2", "--batch-size", "16", "--path", str(FASHION), "--name", "tried"]
     assert main(["fit", "vae", *small]) == 0

@@ -31,6 +31,8 @@ from training.saved import data_of, restored
 from training.studies import STUDIES
 from training.study import Findings, Plot, Table, save
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--updates", "2", "--batch-size", "16", "--path", str(FASHION), "--no-package"]
 RUNS = {
     "fashion-vae": ["vae", "--width", "8"],
