@@ -6,21 +6,22 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 unexport PYTHONDONTWRITEBYTECODE  # tests start hundreds of processes: what they import is compiled once
 
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+BY_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
 .PHONY: serve test test-slow test-clients test-container chaos lint audit train bench clean
 
 serve: $(VENV)/.serve  ## serve the checkpoints on http://127.0.0.1:8000
 	@$(BIN)/python -m service
 
 test: $(VENV)/.test  ## run the tests of the service and of training, two at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
-		-m "not slow and not chaos"
+	$(PYTEST) $(BY_TWO) -m "not slow and not chaos"
 
 test-slow: $(VENV)/.test  ## run those that train, judge, export or install for long
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
-		-m "slow and not chaos"
+	$(PYTEST) $(BY_TWO) -m "slow and not chaos"
 
 test-clients: $(VENV)/.clients  ## drive the service with other people's clients, and import their models
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/clients
+	$(PYTEST) tests/clients
 
 test-container: $(VENV)/.test  ## build the image and run it; needs podman with podman-compose, or Docker
 	$(BIN)/python -m pytest tests/container

@@ -57,7 +57,6 @@ def frames(count):
 
 
 @cache
-@cache
 def huge():
     """A whole PNG of 50,000 by 50,000 pixels in 300 kilobytes."""
     side, packer = 50_000, zlib.compressobj(9)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from subset import FASHION
-from trainers import trainer_of
+from trainers import BATCH, trainer_of
 from training import devices, processes
 from training.data import fashion_mnist
 from training.recipes import RECIPES
@@ -67,7 +67,7 @@ def weights(trainer: Trainer) -> dict[str, dict[str, Tensor]]:
 def main(folder: Path, count: int) -> None:
     """Train all runs, and go on with those that one process has left under FOLDER/halfway."""
     torch.set_num_threads(1)
-    devices.join(devices.Devices("cpu", count, 1), batch_size=48)
+    devices.join(devices.Devices("cpu", count, 1), BATCH)
     rank = processes.rank()
     results = {run: found(prepared(run, folder / run / str(rank))) for run in RUNS}
     for run in RESUMED:

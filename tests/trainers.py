@@ -20,6 +20,7 @@ from training.run import Run, RunRecord
 from training.trainer import Trainer
 
 CPU = torch.device("cpu")
+BATCH = 48
 SMALL = {"width": 8, "discriminator_width": 8, "blocks": 1, "hidden": 8, "buffer": 20}
 """Settings of a recipe that has them, so that it takes little time."""
 
@@ -30,7 +31,7 @@ def trainer_of(
     """A trainer of small networks, whose passes over the data end in the middle of its run."""
     kind = RECIPES[name]
     small = {key: value for key, value in SMALL.items() if key in kind.config_type.model_fields}
-    config = kind.config_type.model_validate({"batch_size": 48, "updates": 6, **small, **settings})
+    config = kind.config_type.model_validate({"batch_size": BATCH, "updates": 6, **small, **settings})
     data = domain_pair(fashion, "bags-boots") if kind.translates else fashion.hold_out(400)
     record = RunRecord(
         name="r", recipe=name, data="fashion-mnist", path=None, size=None, channels=None, pair=None,

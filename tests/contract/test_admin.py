@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from conftest import StartService
+from halted import PATIENT, only
 from problems import check_problem
 from process import ServiceProcess, wait_until
 from tiny import write_tiny
@@ -70,13 +71,9 @@ def test_an_unloaded_name_serves_nowhere_until_it_is_loaded(start: Start, worker
 
 
 def test_an_order_is_only_answered_once_every_worker_has_followed(start: Start):
-    service = start(workers=2)
-    halted = service.workers()[1]
-    os.kill(halted, signal.SIGSTOP)
-    try:
+    service = start(workers=2, **PATIENT)
+    with only(service, service.workers()[0]):
         answer = order(service, "unload", **ADMIN, **{"X-Request-Timeout-S": "1"})
-    finally:
-        os.kill(halted, signal.SIGCONT)
     check_problem(answer, 504, "deadline-exceeded")
     assert order(service, "unload").status_code == 200
     assert statuses(service) == {404}
