@@ -26,12 +26,12 @@ from prometheus_client.multiprocess import mark_process_dead
 from service import memory, telemetry
 from service.agreement import Agreement
 from service.balance import Balance
+from service.coordination.shared_folder import DRIFT, METRICS_FOLDER, ORDERS, VOTES
 from service.drift import Windows
 from service.orders import OrderBook
 from service.pulse import Pulses
 from service.server import Ties, serve
 from service.settings import Settings
-from service.workers import DRIFT, METRICS_FOLDER, ORDERS, VOTES
 
 LOOK_EVERY_S = 0.5
 """Time from one look for signs of life to the next."""

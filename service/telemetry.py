@@ -26,8 +26,8 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service import traces
+from service.coordination.shared_folder import METRICS_FOLDER
 from service.traces import NO_ATTRIBUTES, Attributes, Trace
-from service.workers import METRICS_FOLDER
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 

@@ -10,19 +10,15 @@ import socket
 import tempfile
 from pathlib import Path
 
+from service.coordination.shared_folder import (
+    DRIFT,
+    METRICS,
+    METRICS_FOLDER,
+    ORDERS,
+    SHARED_MEMORY,
+    VOTES,
+)
 from service.settings import Settings
-
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of its own is made in it
-"""Where files are that all workers use, if the system has it: nothing tidies up there behind their backs."""
-
-METRICS, ORDERS, DRIFT = "metrics", "orders", "drift"
-"""The folders in it."""
-
-VOTES = "votes"
-"""The file in it that whoever votes has locked."""
-
-METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Where the workers' numbers meet; prometheus_client looks at it once, when it is imported."""
 
 
 def supervise(settings: Settings, listener: socket.socket) -> int:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service import telemetry, workers
+from service import telemetry
+from service.coordination.shared_folder import METRICS_FOLDER
 
 
 def value(text: str, name: str, **labels: str) -> float:
@@ -59,7 +60,7 @@ def test_processes_that_share_a_folder_add_up(tmp_path: Path):
     for _ in range(2):
         text = subprocess.run(
             [sys.executable, "-c", REPORT],
-            env={workers.METRICS_FOLDER: str(tmp_path)},
+            env={METRICS_FOLDER: str(tmp_path)},
             check=True,
             capture_output=True,
             text=True,
