@@ -28,9 +28,9 @@ from service.errors import (
     HeadersTooLarge,
     RequestTimeout,
     ServiceError,
-    problem_response,
 )
 from service.exchange import LINGER_S, Exchange
+from service.refusals import problem_response
 from service.settings import Settings
 from service.transport import JoinedWrites
 

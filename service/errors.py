@@ -1,6 +1,6 @@
 """Everything the service refuses or fails with, and the one shape in which it says so (RFC 9457).
 
-    any part raises a ServiceError -> problem_response -> application/problem+json
+    any part raises a ServiceError -> refusals.response -> application/problem+json
 
 The names say what happened ("QueueFull"), as an answer's reader would put it.
 """
@@ -9,11 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
-
-import orjson
-from starlette.responses import Response
-
-PROBLEM_JSON = "application/problem+json"
 
 Location = tuple[str | int, ...]
 
@@ -214,9 +209,3 @@ class DeadlineExceeded(ServiceError):
 
     status, code, title = 504, "deadline-exceeded", "Gateway Timeout"
     default_detail = "The answer was not ready within the time allowed for it."
-
-
-def problem_response(error: ServiceError, request_id: str) -> Response:
-    """Return the error as an application/problem+json response."""
-    content = orjson.dumps(error.problem(request_id))
-    return Response(content, error.status, error.headers, media_type=PROBLEM_JSON)

@@ -16,8 +16,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service import answers, bodies, errors, examples, keys, responses, schemas
-from service.errors import PROBLEM_JSON, ServiceError
+from service.errors import ServiceError
 from service.media_types import JSON, NDJSON, NPY, ZIP
+from service.refusals import PROBLEM_JSON
 
 REF = "#/components/schemas/{model}"
 

@@ -12,7 +12,9 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from service import traces
-from service.errors import InvalidField, OperationNotOffered, ServiceError, problem_response
+from service.errors import InvalidField, OperationNotOffered, ServiceError
+
+PROBLEM_JSON = "application/problem+json"
 
 OPENAI, INFERENCE = "/v1", "/v2"
 
@@ -28,6 +30,12 @@ def response(error: ServiceError, scope: Scope) -> Response:
         status = 400 if isinstance(error, (InvalidField, OperationNotOffered)) else error.status
         return _json({"error": _openai(error, status)}, status, error)
     return problem_response(error, scope["state"]["request_id"])
+
+
+def problem_response(error: ServiceError, request_id: str) -> Response:
+    """Return the error as an application/problem+json response."""
+    content = orjson.dumps(error.problem(request_id))
+    return Response(content, error.status, error.headers, media_type=PROBLEM_JSON)
 
 
 def _is_under(path: str, root: str) -> bool:

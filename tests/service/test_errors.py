@@ -6,7 +6,8 @@ from http import HTTPStatus
 import pytest
 
 from service import errors
-from service.errors import FieldError, InvalidField, QueueFull, ServiceError, UnknownModel, problem_response
+from service.errors import FieldError, InvalidField, QueueFull, ServiceError, UnknownModel
+from service.refusals import problem_response
 
 
 def ladder() -> list[type[ServiceError]]:
