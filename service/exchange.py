@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service import media_types, refusals, traces
 from service.errors import BodyTooLarge, DeadlineExceeded, QueueFull, RequestTimeout, ServiceError
+from service.http.headers import header
 
 if TYPE_CHECKING:
     from service.watch import Watch
@@ -246,11 +247,3 @@ class Exchange:
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"A request body may have {self._max_bytes} bytes.")
-
-
-def header(scope: Scope, name: bytes) -> bytes | None:
-    """Return the value of a request's header; `name` is in lower case."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value)
-    return None

@@ -15,7 +15,7 @@ from hashlib import sha256
 from starlette.types import Scope
 
 from service.errors import Forbidden, Unauthorized
-from service.exchange import header
+from service.http.headers import header
 from service.settings import Settings
 
 PAGES = frozenset({"/", "/playground", "/docs", "/openapi.json"})

@@ -23,7 +23,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import refusals, telemetry
 from service.drain import Drain
 from service.errors import InvalidField, ServiceError
-from service.exchange import Exchange, header
+from service.exchange import Exchange
+from service.http.headers import header
 from service.keys import Keys
 from service.settings import Settings
 from service.watch import Watch
