@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from benchmarks.budget import PEERS, Spent
 from benchmarks.scripts import CYCLEGAN_SIDE, Stopwatch, networks_of, timed
-from service.threads import cores
+from service.runtime.cpu import cores
 from training.config import Config
 from training.data import Dataset, Images, fashion_mnist
 from training.domains import DomainPair, domain_pair

@@ -15,7 +15,7 @@ from service import divergences
 from service.errors import QueueFull
 from service.permutations import Samples
 from service.reference import Reference
-from service.threads import be_patient
+from service.runtime.cpu import be_patient
 
 MAX_WAITING = 4
 """Comparisons that wait for the one that runs; each takes a second or so."""

@@ -7,18 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from service import memory
-
-PATIENCE = 10
-"""How much nicer the threads of large requests are: the event loops of all workers go first."""
-
-NICEST = 19
-"""The system knows no more."""
+from service.runtime.cpu import be_patient, cores
 
 TIDY_AFTER_S = 1.0
 """Time from the end of a large request until the memory it needed goes back to the system."""
@@ -60,18 +53,3 @@ class Threads:
             self._tidying.cancel()
         for pool in (self.small, self.large):
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def cores() -> int:
-    """Return how many processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def be_patient() -> None:
-    """Let other threads go first, where a thread has a priority of its own (Linux)."""
-    if hasattr(os, "sched_getaffinity"):
-        thread = threading.get_native_id()
-        nice = os.getpriority(os.PRIO_PROCESS, thread) + PATIENCE  # less than it has is not for everybody
-        os.setpriority(os.PRIO_PROCESS, thread, min(nice, NICEST))

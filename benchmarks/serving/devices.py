@@ -21,7 +21,8 @@ from service.jobs import Inputs
 from service.manifest import Graph
 from service.model import Model, load
 from service.overseer import Overseer
-from service.threads import Threads, cores
+from service.runtime.cpu import cores
+from service.threads import Threads
 
 DEVICES: tuple[Device, Device] = ("cpu", "cuda")
 REPEATS = 20

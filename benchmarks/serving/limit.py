@@ -14,7 +14,7 @@ import onnxruntime
 
 from benchmarks.serving.networks import CLASSES, NOISE_DIM
 from benchmarks.serving.work import BULK, FOLDER
-from service.threads import cores
+from service.runtime.cpu import cores
 
 ROWS = 64
 

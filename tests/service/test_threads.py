@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from process import ROOT
-from service.threads import Threads, cores
+from service.runtime.cpu import cores
+from service.threads import Threads
 
 NICENESS = """
 import os, sys

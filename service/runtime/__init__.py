@@ -1,0 +1,1 @@
+"""What the process has: memory and processor cores."""
