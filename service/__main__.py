@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -14,20 +15,22 @@ def main(arguments: list[str]) -> int:
         settings = read_settings(arguments)
     except BadSetting as error:
         return _fail(str(error), 2)
+    # Until something is served there is nothing to finish, and Ctrl-C just ends the process.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's own threads would not survive a fork
     # Imported now, so that --help and a bad setting are answered at once.
-    from service import exporter  # noqa: PLC0415
+    from service import device, exporter  # noqa: PLC0415
     from service.listener import CannotListen, listen  # noqa: PLC0415
 
     try:
+        device.check(settings.device)
         exporter.check()
-    except exporter.CannotTrace as error:
+    except (device.NoSuchDevice, exporter.CannotTrace) as error:
         return _fail(str(error), 2)
     try:
         listener = listen(settings.host, settings.port)
     except CannotListen as error:
         return _fail(str(error), 1)
-    # Until something is served there is nothing to finish, and Ctrl-C just ends the process.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     from service.workers import supervise  # noqa: PLC0415
 
     return supervise(settings, listener)

@@ -1,6 +1,6 @@
 """What graphs run on: this machine's processor, or its GPU through ONNX Runtime's CUDA provider.
 
-settings -> check; engine -> open_session
+__main__ -> check; engine -> open_session
 """
 
 from __future__ import annotations

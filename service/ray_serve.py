@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 from ray import serve
 
-from service import memory, telemetry
+from service import device, memory, telemetry
 from service.app import create_app
 from service.repository import Repository
 from service.settings import SECRETS, BadSetting, Settings
@@ -132,8 +132,11 @@ def read_settings(arguments: Mapping[str, Any]) -> Settings:
             raise BadSetting(f"{name}: Ray shows what it is given; use LATENT_{name.upper()} or {name}_file")
     try:
         settings = Settings(**{**arguments, "host": "127.0.0.1", "admin_key": None, "admin_key_file": None})
+        device.check(settings.device)
     except ValidationError as error:
         raise _bad_setting("", error) from None
+    except device.NoSuchDevice as error:
+        raise BadSetting(str(error)) from None
     if not (settings.api_keys or settings.allow_no_key):
         raise BadSetting(
             "allow_no_key: must be true where there is no api_keys_file: Ray's proxy may listen anywhere"

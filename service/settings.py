@@ -214,10 +214,6 @@ class Settings(BaseSettings):
             raise ValueError("max_held_bytes: must hold one whole body, at least max_body_bytes")
         if self.queue_rows < max(self.max_count, self.max_images):
             raise ValueError("queue_rows: must hold one whole request, at least max_count and max_images")
-        if self.device != "cpu":
-            from service import device  # noqa: PLC0415 - ONNX Runtime, which nobody else needs so early
-
-            device.check(self.device)
         return self
 
 

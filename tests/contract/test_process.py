@@ -1,5 +1,6 @@
 """The process: how it starts, what it says, and how it refuses to start."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from conftest import StartService
 from process import ROOT, run_service, wait_until
 from resident import cpu_seconds
+from service import device
 from tiny import write_tiny
 
 
@@ -77,6 +79,22 @@ def test_bad_setting_is_one_clear_line(arguments: list[str], name: str):
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert name in ended.stderr
+
+
+def why_no_cuda() -> str:
+    """Return what `device: cuda` is refused with; nothing where there is a GPU."""
+    try:
+        device.check("cuda")
+    except device.NoSuchDevice as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.skipif(not why_no_cuda(), reason="there is a GPU")
+def test_cuda_without_a_gpu_is_one_clear_line():
+    ended = run_service("--device", "cuda")
+    assert (ended.returncode, ended.stderr) == (2, f"{why_no_cuda()}\n")
+    assert re.match("device: cuda needs (onnxruntime-gpu|an NVIDIA GPU)", ended.stderr)
 
 
 def test_bad_variable_is_one_clear_line():
