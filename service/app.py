@@ -20,6 +20,7 @@ from service.comparison import Comparer
 from service.drain import Drain
 from service.drift import Drift, Windows
 from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError
+from service.exchange import HeldBytes
 from service.keys import Keys
 from service.middleware import Limit, Observe
 from service.orders import Orders
@@ -84,7 +85,7 @@ def create_app(
     app.state.settings = settings
     app.state.drain = Drain()
     app.state.keys = Keys(settings)
-    app.state.watch = Watch(settings.max_held_bytes)
+    app.state.watch = Watch()
     app.state.repository = Repository(settings, orders, vote, cores)
     app.state.comparer = Comparer()
     app.state.windows = windows or Windows(Path(os.devnull), 0, 0, 1)
@@ -96,7 +97,13 @@ def create_app(
     for router in routers:
         app.include_router(router)
     app.add_middleware(Shortcut, routers=routers)
-    app.add_middleware(Limit, settings=settings, keys=app.state.keys, watch=app.state.watch)
+    app.add_middleware(
+        Limit,
+        settings=settings,
+        keys=app.state.keys,
+        watch=app.state.watch,
+        held=HeldBytes(settings.max_held_bytes),
+    )
     app.add_middleware(Observe, drain=app.state.drain, log_requests_share=settings.log_requests_share)
     app.state.exporter = exporter.start()
     if app.state.exporter:

@@ -9,7 +9,6 @@ import asyncio
 import math
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
@@ -18,14 +17,30 @@ from service import media_types, refusals, traces
 from service.errors import BodyTooLarge, DeadlineExceeded, QueueFull, RequestTimeout, ServiceError
 from service.http.headers import header
 
-if TYPE_CHECKING:
-    from service.watch import Watch
-
 WATCH_AFTER_S = 0.25
 """Most requests are answered before it is worth looking whether their client is still there."""
 
 LINGER_S = 2.0
 """Time to read on behind a refusal: a connection closed on unread bytes may take the refusal with it."""
+
+
+class HeldBytes:
+    """What the exchanges of one event loop hold together: of bodies, or of what they inflate to."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+
+    def hold(self, more_bytes: int) -> bool:
+        """Count more bytes until they are released, or return False if they are too many."""
+        if self._bytes + more_bytes > self._max_bytes:
+            return False
+        self._bytes += more_bytes
+        return True
+
+    def release(self, done_bytes: int) -> None:
+        """Count so many bytes no more."""
+        self._bytes -= done_bytes
 
 
 class Exchange:
@@ -38,6 +53,7 @@ class Exchange:
     __slots__ = (
         "_begun_s",
         "_end_s",
+        "_held",
         "_max_bytes",
         "_read_all",
         "_read_bytes",
@@ -47,7 +63,6 @@ class Exchange:
         "_started",
         "_step_s",
         "_task",
-        "_watch",
         "_watcher",
         "body_deadline_s",
         "deadline_s",
@@ -59,11 +74,11 @@ class Exchange:
         "was_cut",
     )
 
-    def __init__(self, receive: Receive, send: Send, max_bytes: int, watch: Watch) -> None:
+    def __init__(self, receive: Receive, send: Send, max_bytes: int, held: HeldBytes) -> None:
         self._receive = receive
         self._send = send
         self._max_bytes = max_bytes
-        self._watch = watch
+        self._held = held
         self._read_bytes = 0
         self._read_all = False
         self._receiving = False
@@ -81,7 +96,7 @@ class Exchange:
         """What to answer in the place of the application."""
         self.gone = False
         self.held_bytes = 0
-        """Bytes that count with the watch."""
+        """Bytes that count among those of all exchanges."""
         self.released_bytes = 0
         """Bytes of a streamed body that were held, and are not any more."""
         self.is_stream = self.was_cut = False
@@ -97,7 +112,7 @@ class Exchange:
 
     def release(self, done_bytes: int) -> None:
         """Let go of the first bytes of a streamed body that are still held."""
-        self._watch.release(done_bytes)
+        self._held.release(done_bytes)
         self.held_bytes -= done_bytes
         self.released_bytes += done_bytes
 
@@ -107,7 +122,8 @@ class Exchange:
         self.deadline_s = min(self.deadline_s, end_s)
 
     def end(self) -> None:
-        """Stop looking out for the client; a task that was cut goes on behind this."""
+        """Let go of the body and stop looking out for the client; a task that was cut goes on after this."""
+        self._held.release(self.held_bytes)
         if self._watcher:
             self._watcher.cancel()
         if self.was_cut and self._task:
@@ -163,7 +179,7 @@ class Exchange:
         Raises:
             QueueFull: with them all requests together hold more than they may.
         """
-        if not self._watch.hold(more_bytes):
+        if not self._held.hold(more_bytes):
             self.error = QueueFull("Too much is being sent here at once.", headers={"Retry-After": "1"})
             raise self.error
         self.held_bytes += more_bytes

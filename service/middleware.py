@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import refusals, telemetry
 from service.drain import Drain
 from service.errors import InvalidField, ServiceError
-from service.exchange import Exchange
+from service.exchange import Exchange, HeldBytes
 from service.http.headers import header
 from service.keys import Keys
 from service.settings import Settings
@@ -105,20 +105,21 @@ class Observe:
 class Limit:
     """Holds a request to a key, a deadline and a number of bytes, and drops it when its client goes."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys, watch: Watch) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys, watch: Watch, held: HeldBytes) -> None:
         self._app = app
         self._keys = keys
         self._timeout_s = settings.request_timeout_s
         self._body_timeout_s = settings.body_timeout_s
         self._max_body_bytes = settings.max_body_bytes
         self._watch = watch
+        self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; lifespan messages pass through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(receive, send, self._max_body_bytes, self._watch)
+        exchange = Exchange(receive, send, self._max_body_bytes, self._held)
         try:
             self._keys.check(scope)
             now_s = time.monotonic()

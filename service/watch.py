@@ -1,4 +1,4 @@
-"""The watch over all open requests: their deadlines, and what their bodies hold together.
+"""The watch over all open requests: their deadlines, and whether their clients are there.
 
 Limit -> Watch -> Exchange
 
@@ -17,11 +17,9 @@ LOOK_EVERY_S = 0.02
 
 
 class Watch:
-    """Looks at every open exchange of one event loop from time to time, and at what all of them hold."""
+    """Looks at every open exchange of one event loop from time to time."""
 
-    def __init__(self, max_held_bytes: int) -> None:
-        self._max_held_bytes = max_held_bytes
-        self._held_bytes = 0
+    def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[Exchange] = set()
         self._looking = False
@@ -37,21 +35,9 @@ class Watch:
             self._loop.call_later(LOOK_EVERY_S, self._look, self._loop)
 
     def end(self, exchange: Exchange) -> None:
-        """Let go of an exchange, and of its body."""
+        """Let go of an exchange."""
         self._open.discard(exchange)
-        self._held_bytes -= exchange.held_bytes
         exchange.end()
-
-    def hold(self, more_bytes: int) -> bool:
-        """Say whether more of a body may be held; it counts until its exchange ends."""
-        if self._held_bytes + more_bytes > self._max_held_bytes:
-            return False
-        self._held_bytes += more_bytes
-        return True
-
-    def release(self, done_bytes: int) -> None:
-        """Let go of a part of a body whose exchange goes on."""
-        self._held_bytes -= done_bytes
 
     def hurry(self, end_s: float) -> None:
         """Bring the deadline of every open exchange forward to `end_s`."""

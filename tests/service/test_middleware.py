@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from service.drain import Drain
+from service.exchange import HeldBytes
 from service.keys import Keys
 from service.middleware import Limit, Observe
 from service.settings import Settings
@@ -42,7 +43,13 @@ class Site:
             ],
             middleware=[
                 Middleware(Observe, drain=self.drain, log_requests_share=0.0),
-                Middleware(Limit, settings=chosen, keys=Keys(chosen), watch=Watch(chosen.max_held_bytes)),
+                Middleware(
+                    Limit,
+                    settings=chosen,
+                    keys=Keys(chosen),
+                    watch=Watch(),
+                    held=HeldBytes(chosen.max_held_bytes),
+                ),
             ],
         )
         self.client = httpx.AsyncClient(
