@@ -15,8 +15,8 @@ from rich.console import Console
 from training import devices, processes
 from training.config import Config
 from training.data import DataError, Dataset
-from training.domains import DomainPair
-from training.experiment import build, dataset_of, feed_of, load_data, same_run
+from training.domains import DomainPair, dataset_of
+from training.experiment import build, feed_of, load_data, same_run
 from training.export import ExportError
 from training.importing.command import import_source
 from training.package import (

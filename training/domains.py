@@ -50,6 +50,11 @@ class DomainPair:
         return replace(self, train=(sobel(photos), photos), train_paired=True)
 
 
+def dataset_of(data: Dataset | DomainPair) -> Dataset:
+    """Return the data set that images or domains come from."""
+    return data.dataset if isinstance(data, DomainPair) else data
+
+
 def domain_pair(dataset: Dataset, pair: str | None) -> DomainPair:
     """Return two domains of a data set.
 

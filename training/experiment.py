@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from training.config import Config
 from training.data import DATASETS, DataError, Dataset
-from training.domains import DomainPair, domain_pair
+from training.domains import DomainPair, dataset_of, domain_pair
 from training.feed import DomainFeed, Feed, LabelledFeed
 from training.folders import image_folder
 from training.recipes import RECIPES
@@ -57,11 +57,6 @@ def load_data(record: RunRecord, config: Config, say: Callable[[str], None]) -> 
             "put the pictures of each class into a sub-folder of its own"
         )
     return dataset
-
-
-def dataset_of(data: Dataset | DomainPair) -> Dataset:
-    """Return the data set that images or domains come from."""
-    return data.dataset if isinstance(data, DomainPair) else data
 
 
 def build(name: str, config: Config, data: Dataset | DomainPair, device: torch.device) -> Recipe:

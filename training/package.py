@@ -26,9 +26,8 @@ from service.priors import IndependentPrior, MixturePrior
 from training import hub
 from training.card import model_card
 from training.data import Dataset, to_range, to_unit
-from training.domains import DomainPair
+from training.domains import DomainPair, dataset_of
 from training.evaluate import Metrics
-from training.experiment import dataset_of
 from training.export import ExportedGraph, export
 from training.inference import batched
 from training.provenance import commit, library_versions

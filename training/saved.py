@@ -17,9 +17,9 @@ from pydantic import JsonValue
 from rich.console import Console
 
 from training.data import DataError, Dataset
-from training.domains import DomainPair
+from training.domains import DomainPair, dataset_of
 from training.evaluate import Metrics, evaluate
-from training.experiment import build, config_of, dataset_of, load_averages, load_data
+from training.experiment import build, config_of, load_averages, load_data
 from training.recipes.recipe import Recipe
 from training.run import Run, replace
 

@@ -33,8 +33,8 @@ from rich.console import Console
 from training import plots
 from training.config import Config, LogUniform, OneOf
 from training.data import DataError, Dataset
-from training.domains import DomainPair
-from training.experiment import build, dataset_of, feed_of, load_data
+from training.domains import DomainPair, dataset_of
+from training.experiment import build, feed_of, load_data
 from training.objective import judged
 from training.progress import Progress
 from training.randomness import generator

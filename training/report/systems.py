@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
-from training.experiment import dataset_of
+from training.domains import dataset_of
 from training.objective import figure
 from training.progress import duration
 from training.report.family import FAMILY, Target
