@@ -86,6 +86,7 @@ def create_app(
     app.state.drain = Drain()
     app.state.keys = Keys(settings)
     app.state.watch = Watch()
+    app.state.held = HeldBytes(settings.max_held_bytes)
     app.state.repository = Repository(settings, orders, vote, cores)
     app.state.comparer = Comparer()
     app.state.windows = windows or Windows(Path(os.devnull), 0, 0, 1)
@@ -102,7 +103,7 @@ def create_app(
         settings=settings,
         keys=app.state.keys,
         watch=app.state.watch,
-        held=HeldBytes(settings.max_held_bytes),
+        held=app.state.held,
     )
     app.add_middleware(Observe, drain=app.state.drain, log_requests_share=settings.log_requests_share)
     app.state.exporter = exporter.start()

@@ -1,4 +1,4 @@
-"""One connection: uvicorn's protocol, with an end to what a client may take its time for.
+"""One connection: HTTP/1.1 with limits on what a client may send and on how long it may take.
 
     acceptor -> Connection -> JoinedWrites -> socket
                     |-> application;  server -> Connection.look, from time to time
@@ -17,19 +17,15 @@ import time
 from typing import Any, Literal, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 from service import telemetry
 from service.balance import Share
-from service.errors import (
-    BadRequest,
-    BodyTooLarge,
-    HeadersTooLarge,
-    RequestTimeout,
-    ServiceError,
-)
-from service.exchange import LINGER_S, Exchange
+from service.errors import BodyTooLarge, HeadersTooLarge, RequestTimeout, ServiceError
+from service.exchange import LINGER_S, Exchange, HeldBytes
+from service.http.headers import field_bytes
+from service.http.pipelining import OneAtATime
 from service.refusals import problem_response
 from service.settings import Settings
 from service.transport import JoinedWrites
@@ -42,13 +38,16 @@ Phase = Literal["idle", "head", "body", "work", "ended"]
 READ_BYTES = 1 << 16
 """A client that reads has to read as much in the time it has for it."""
 
+MAX_UNSENT_BYTES = 1 << 14
+"""Once a client has left as much of an answer unread, what makes the rest of a streamed one waits for it."""
+
 READ_AHEAD_BYTES = 1 << 20
 """More than what comes of a streamed body while its last lines are worked on: it is read by 256 KiB."""
 
 logger = logging.getLogger(__name__)
 
 
-class Connection(HttpToolsProtocol):
+class Connection(OneAtATime):
     """Speaks HTTP/1.1 with one client; `share` counts it until its end."""
 
     def __init__(
@@ -57,9 +56,10 @@ class Connection(HttpToolsProtocol):
         server_state: ServerState,
         app_state: State,
         share: Share,
+        held: HeldBytes,
         settings: Settings,
     ) -> None:
-        super().__init__(config, server_state, app_state)
+        super().__init__(config, server_state, app_state, held)
         self._share = share
         self._longest_s: dict[Phase, float] = {
             "idle": settings.keep_alive_timeout_s,
@@ -72,8 +72,6 @@ class Connection(HttpToolsProtocol):
         self._max_head_bytes = settings.max_header_bytes
         self._max_message_bytes = settings.max_header_bytes + 2 * settings.max_body_bytes
         self._refused = False
-        self._message: object = None
-        self._message_bytes = 0
         self._seen: tuple[Phase, object, int] = ("head", None, 0)
         self._since_s = self._read_s = time.monotonic()
         self._read_bytes = 0
@@ -84,6 +82,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection up."""
+        transport.set_write_buffer_limits(high=MAX_UNSENT_BYTES)
         super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -91,26 +90,27 @@ class Connection(HttpToolsProtocol):
         self._share.closed()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        """Read on, within bounds; what follows a refusal is read for nothing.
+    def on_headers_complete(self) -> None:
+        """Start on a request whose head is not too large.
 
-        The parser has no bounds: without these an endless head, or what trails an endless body, would fill
-        the memory.
+        Raises:
+            BadRequest, HeadersTooLarge: the head cannot be taken.
         """
-        if self._refused:
-            return
-        super().data_received(data)
-        if self.scope is not self._message:
-            self._message, self._message_bytes = self.scope, 0
-        self._message_bytes += len(data)
-        if self._message_bytes > self._max_head_bytes and not self._refused:
-            self._check_size()
+        is_long = self._message_bytes > self._max_head_bytes  # only then is it worth counting what is limited
+        if is_long and len(self.url) + field_bytes(self.headers) > self._max_head_bytes:
+            raise self._head_too_large()
+        super().on_headers_complete()
 
     def _check_size(self) -> None:
-        if self._awaits_head() or self._head_bytes() > self._max_head_bytes:
-            self._refuse(HeadersTooLarge(f"The head of a request may have {self._max_head_bytes} bytes."))
+        if self._refused or self._message_bytes <= self._max_head_bytes:
+            return
+        if self._awaits_head() or self._count_trailers() > self._max_head_bytes:
+            self._refuse(self._head_too_large())
         elif self._message_bytes > self._max_message_bytes:
             self._check_streamed_size()
+
+    def _head_too_large(self) -> HeadersTooLarge:
+        return HeadersTooLarge(f"The head of a request may have {self._max_head_bytes} bytes.")
 
     def _check_streamed_size(self) -> None:
         exchange = self._exchange()
@@ -126,20 +126,9 @@ class Connection(HttpToolsProtocol):
     def _awaits_head(self) -> bool:
         return self.cycle is None or self.cycle.scope is not self.scope
 
-    def _head_bytes(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words
-        """Refuse what is not HTTP."""
-        cycle = self.cycle
-        if cycle is None or cycle.response_complete or (cycle.more_body and not cycle.response_started):
-            self._refuse(BadRequest("This is not an HTTP/1.1 request."))
-        else:  # it follows a request that was whole, and whose answer goes out first
-            cycle.keep_alive = False
-
     def _refuse(self, error: ServiceError) -> None:
         """Answer in the application's place, and close the connection once the client had time to read."""
-        self._refused = True
+        self._refused = self._is_deaf = True
         request_id = secrets.token_hex(8)
         logger.info("%s refused on arrival: %d %s", request_id, error.status, error.code)
         telemetry.count_request("unknown", "other", error.status, 0)
@@ -157,7 +146,7 @@ class Connection(HttpToolsProtocol):
 
     def look(self, now_s: float) -> None:
         """End the connection if its client has let it wait for too long."""
-        if self._reads_too_slowly(now_s):
+        if self._reads_too_slowly(now_s) or self._has_hung_up():
             self._wire.discard()
             return
         phase = self._note_phase(now_s)

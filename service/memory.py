@@ -30,11 +30,16 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
-    give_back()
+    _trim()
 
 
 def give_back() -> None:
-    """Give free memory back to the system; takes a few milliseconds."""
+    """Give free memory back to the system, what lies in circles too; takes a few milliseconds."""
+    gc.collect()
+    _trim()
+
+
+def _trim() -> None:
     _call("malloc_trim", 0)
 
 

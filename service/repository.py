@@ -99,6 +99,10 @@ class Repository:
         """Say whether a run goes on for ever: its thread is lost, and with it this process."""
         return self._overseer.is_stuck
 
+    def tidy_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give free memory back to the system soon."""
+        self._threads.tidy_later(loop)
+
     async def refresh(self, *, only_orders: bool = False) -> None:
         """Look at the folder once, or at what there are new orders for. Loading happens in a thread."""
         async with self._looking:

@@ -33,6 +33,7 @@ from service.connection import Connection
 from service.connections import Connections
 from service.drain import Drain
 from service.drift import Windows
+from service.exchange import HeldBytes
 from service.orders import Orders
 from service.pulse import Pulse
 from service.repository import Repository
@@ -118,6 +119,7 @@ class Server(uvicorn.Server):
         self._pulse = ties.pulse
         self._parent = ties.parent
         self._announce = announce
+        self._held_connections = 0
         self._is_stuck = False
 
     @contextmanager
@@ -144,7 +146,10 @@ class Server(uvicorn.Server):
 
     def _connection(self) -> asyncio.Protocol:
         """Return what speaks HTTP on one connection."""
-        return Connection(self.config, self.server_state, self.lifespan.state, self._share, self._settings)
+        held: HeldBytes = self._app.state.held
+        return Connection(
+            self.config, self.server_state, self.lifespan.state, self._share, held, self._settings
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, let what was accepted speak, then close as uvicorn does.
@@ -165,11 +170,18 @@ class Server(uvicorn.Server):
         loop.call_later(TICK_S, self._tick, loop)
         self._pulse.beat()
         self._connections.look()
+        self._tidy(loop)
         telemetry.MEMORY_BYTES.set(memory.resident_bytes())
         repository: Repository = self._app.state.repository
         repository.follow()
         if repository.is_stuck and not self._is_stuck:
             self._give_up()
+
+    def _tidy(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give back what connections held, once no more of them have ended for a while."""
+        before, self._held_connections = self._held_connections, len(self.server_state.connections)
+        if self._held_connections < before:
+            self._app.state.repository.tidy_later(loop)
 
     def _give_up(self) -> None:
         """End this process, whose thread does not come back; what is in flight has a moment to finish."""

@@ -14,7 +14,7 @@ from service import memory
 from service.runtime.cpu import be_patient, cores
 
 TIDY_AFTER_S = 1.0
-"""Time from the end of a large request until the memory it needed goes back to the system."""
+"""Time from the end of a large request, or of connections, until their memory goes back to the system."""
 
 BUSY_S = 0.1
 """A process that has run a small request within this time expects more of them."""
@@ -42,7 +42,7 @@ class Threads:
         return time.monotonic() > self._small_run_s + BUSY_S
 
     def tidy_later(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give the memory of large requests back once no more have ended for a while."""
+        """Give free memory back once no more large requests, or connections, have ended for a while."""
         if self._tidying:
             self._tidying.cancel()
         self._tidying = loop.call_later(TIDY_AFTER_S, self.large.submit, memory.give_back)

@@ -93,6 +93,14 @@ ROWS = {
         "error hygiene: every code provoked",
         "one shape, under 4 KiB, request id in answer and log, no traceback, path or class name",
     ),
+    28: (
+        "pipelining: 800 connections, 64 KiB of requests each after an unread answer; heads in two pieces",
+        "memory +128 KiB a connection at most, +16 MiB once they close; 0 answers lost or out of order",
+    ),
+    29: (
+        "`Upgrade` with every value, method, body form and segmentation; Java's HttpClient, `curl --http2`",
+        "the body is read, one answer per request",
+    ),
 }
 """What is tested, and the pass line."""
 

@@ -32,7 +32,7 @@ def _without_validation() -> None:
 def _without_limits() -> None:
     async def call(self: Any, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            scope["state"]["exchange"] = middleware.Exchange(receive, send, sys.maxsize, self._watch)
+            scope["state"]["exchange"] = middleware.Exchange(receive, send, sys.maxsize, self._held)
         await self._app(scope, receive, send)
 
     middleware.Limit.__call__ = call  # type: ignore[method-assign]

@@ -8,10 +8,10 @@ from pathlib import Path
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.staticfiles import StaticFiles
 
 from service import examples, openapi
 from service.errors import NoSuchRoute
+from service.routes.assets import Assets
 from service.routes.plain import router as plain_router
 
 ASSETS = "/docs/assets"
@@ -52,4 +52,4 @@ def mount_assets(app: FastAPI) -> None:
     package = find_spec("fastapi_offline")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("fastapi-offline is not installed; it carries the documentation's scripts")
-    app.mount(ASSETS, StaticFiles(directory=Path(package.origin).parent / "static"))
+    app.mount(ASSETS, Assets(directory=Path(package.origin).parent / "static"))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from starlette.responses import FileResponse, RedirectResponse
-from starlette.staticfiles import StaticFiles
 
+from service.routes.assets import Assets
 from service.routes.plain import router as plain_router
 
 PAGE = "/playground"
@@ -32,4 +32,4 @@ async def page(_: Request) -> Response:
 
 def mount_assets(app: FastAPI) -> None:
     """Serve the page's scripts, styles and sample images."""
-    app.mount(PAGE, StaticFiles(directory=FOLDER))
+    app.mount(PAGE, Assets(directory=FOLDER))

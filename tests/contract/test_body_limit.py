@@ -65,7 +65,10 @@ def test_a_length_that_says_too_much_runs_out_of_time(wire: Wire):
 
 
 def test_a_length_that_says_too_little_ends_the_body_and_the_connection(wire: Wire):
-    wire.post("/decode", "Content-Length: 10", body=DECODE).refusal(400, "bad-request")
+    answer = wire.post("/decode", "Content-Length: 10", body=DECODE).refusal(400, "bad-request")
+    assert "connection" not in answer.headers
+    answer = wire.refusal(400, "bad-request")
+    assert answer.headers["connection"] == "close"
     assert wire.is_closed()
 
 
@@ -114,6 +117,7 @@ def test_what_is_no_request_is_400(wire: Wire, said: bytes):
 def test_a_request_is_answered_before_what_follows_it_is_refused(wire: Wire):
     wire.send(GET + b"\r\nnonsense\r\n\r\n")
     assert wire.answer().status_code == 200
+    wire.refusal(400, "bad-request")
     assert wire.is_closed()
 
 
