@@ -14,7 +14,7 @@ Options obey the same schema wherever they are.
 
 from __future__ import annotations
 
-import asyncio
+import io
 from collections.abc import Sequence
 from typing import TypeVar, cast
 
@@ -22,10 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect, Request
 
-from service import archives, media_types, multipart, npy, state, uploads
-from service.errors import BadRequest, InvalidField, UnsupportedMediaType
+from service import archives, media_types, multipart, npy, state
+from service.errors import BadRequest, BodyTooLarge, InvalidField, UnsupportedMediaType
 from service.latents import Rows, Shape
 from service.media_types import JSON, NDJSON, NPY, ZIP
+from service.runtime.off_loop import run_by_size
 from service.schemas import DecodeOptions, DecodeRequest, Options, PicturesRequest
 from service.streams import PictureLines
 from service.uploads import Upload
@@ -47,7 +48,16 @@ async def read_json(request: Request, schema: type[Schema]) -> Schema:
     """
     _media_type(request, (JSON,))
     _refuse_query(request)
-    return parse_json(schema, await read(request))
+    return await parse(schema, await read(request))
+
+
+async def parse(schema: type[Schema], raw: bytes) -> Schema:
+    """Return a body that is JSON, whatever it is called, as `schema`; a large one is parsed in a thread.
+
+    Raises:
+        BodyTooLarge, BadRequest, InvalidField: see `parse_json`.
+    """
+    return await run_by_size(len(raw), parse_json, schema, raw)
 
 
 async def read_pictures(
@@ -64,12 +74,13 @@ async def read_pictures(
     limit = state.settings(request).max_images
     if kind == JSON:
         _refuse_query(request)
-        parsed = parse_json(body, await read(request))
+        parsed = await parse(body, await read(request))
         check_count(len(parsed.images), limit, "images")
-        return cast(Chosen, parsed), uploads.from_text(parsed.images)
+        return cast(Chosen, parsed), Upload(parsed.images)
     query = request.query_params.multi_items()
     if kind == FORM:
-        form = multipart.read(await read(request), request.headers["content-type"], limit)
+        raw = await read(request)
+        form = await run_by_size(len(raw), multipart.read, raw, request.headers["content-type"], limit)
         if not form.pictures:
             raise InvalidField.at(("body", "images"), "the form needs at least one part named images")
         return parse_options(options, [*query, *form.options], "form"), Upload(form.pictures)
@@ -79,9 +90,9 @@ async def read_pictures(
     raw = await read_some(request)
     if kind == ZIP:
         most_bytes = state.settings(request).max_body_bytes
-        return chosen, Upload(await asyncio.to_thread(archives.read, raw, limit, most_bytes))
+        return chosen, Upload(await run_by_size(len(raw), archives.read, raw, limit, most_bytes))
     if kind == NPY:
-        pixels = cast(NDArray[np.uint8], npy.read(raw, np.uint8, dimensions=(3, 4)))
+        pixels = cast(NDArray[np.uint8], await run_by_size(len(raw), npy.read, raw, np.uint8, (3, 4)))
         check_count(len(pixels), limit, "images")
         return chosen, Upload(pixels)
     return chosen, Upload([raw])
@@ -97,12 +108,13 @@ async def read_latents(request: Request) -> tuple[DecodeOptions, Rows, Shape | N
     limit = state.settings(request).max_count
     if kind == JSON:
         _refuse_query(request)
-        body = parse_json(DecodeRequest, await read(request))
+        body = await parse(DecodeRequest, await read(request))
         check_count(len(body.latents), limit, "latents")
         return body, body.latents, None if body.shape is None else tuple(body.shape)
     options = parse_options(DecodeOptions, request.query_params.multi_items(), "query")
     raw = await read_some(request)
-    array = cast(NDArray[np.float32], npy.read(raw, np.float32, dimensions=(2, 3, 4, 5)))
+    found = await run_by_size(len(raw), npy.read, raw, np.float32, (2, 3, 4, 5))
+    array = cast(NDArray[np.float32], found)
     check_count(len(array), limit, "latents")
     return options, array.reshape(len(array), -1), None if array.ndim == 2 else array.shape[1:]
 
@@ -134,17 +146,25 @@ def _refuse_query(request: Request) -> None:
         raise InvalidField.at(("query",), "with a JSON body all options belong into the body")
 
 
-async def read(request: Request) -> bytes:
-    """Return the whole body; most come in one piece, which Starlette's reader would copy."""
-    pieces = []
-    more = True
+async def read(request: Request, max_bytes: int | None = None) -> bytes:
+    """Return the whole body; most come in one piece, which Starlette's reader would copy.
+
+    Raises:
+        BodyTooLarge: it has more than `max_bytes`, where a route takes less than any body may have.
+    """
+    whole, more = io.BytesIO(), True
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        pieces.append(message.get("body", b""))
+        piece: bytes = message.get("body", b"")
         more = message.get("more_body", False)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if max_bytes is not None and whole.tell() + len(piece) > max_bytes:
+            raise BodyTooLarge(f"The body of this request may have {max_bytes} bytes.")
+        if not whole.tell() and not more:
+            return piece
+        whole.write(piece)  # a list of pieces would be in memory beside what they are joined to
+    return whole.getvalue()
 
 
 async def read_some(request: Request) -> bytes:

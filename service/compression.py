@@ -6,7 +6,8 @@ from isal import igzip_lib, isal_zlib
 from starlette.requests import Request
 
 from service.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
-from service.state import exchange
+from service.runtime.off_loop import run_by_size
+from service.state import exchange, settings
 
 LEVEL = 1
 SMALLEST_BYTES = 1 << 10
@@ -16,12 +17,12 @@ _FORMATS = {"gzip": (31, igzip_lib.COMP_GZIP), "deflate": (15, igzip_lib.COMP_ZL
 """The window bits to read each with, which name the container too, and the container to write."""
 
 
-def inflate(raw: bytes, request: Request, max_bytes: int) -> bytes:
+async def inflate(raw: bytes, request: Request) -> bytes:
     """Return a body as it was before its client compressed it.
 
     Raises:
         UnsupportedMediaType: its Content-Encoding is neither gzip nor deflate.
-        BodyTooLarge: it holds more than `max_bytes`.
+        BodyTooLarge: it holds more than a body may.
         QueueFull: all requests together hold too much.
         BadRequest: it is damaged or cut off.
     """
@@ -30,6 +31,12 @@ def inflate(raw: bytes, request: Request, max_bytes: int) -> bytes:
         return raw
     if encoding not in _FORMATS:
         raise UnsupportedMediaType(f"A body may be compressed as {' or '.join(_FORMATS)}.")
+    content = await run_by_size(len(raw), _inflated, raw, encoding, settings(request).max_body_bytes)
+    exchange(request).hold(len(content))
+    return content
+
+
+def _inflated(raw: bytes, encoding: str, max_bytes: int) -> bytes:
     reader = isal_zlib.decompressobj(_FORMATS[encoding][0])
     try:
         content: bytes = reader.decompress(raw, max_bytes + 1)
@@ -39,14 +46,14 @@ def inflate(raw: bytes, request: Request, max_bytes: int) -> bytes:
         raise BodyTooLarge(f"A request body may have {max_bytes} bytes.")
     if not reader.eof:
         raise BadRequest(f"The body is not whole {encoding}.")
-    exchange(request).hold(len(content))
     return content
 
 
-def deflate(content: bytes, request: Request) -> tuple[bytes, dict[str, str]]:
+async def deflate(content: bytes, request: Request) -> tuple[bytes, dict[str, str]]:
     """Return an answer as its client can read it, and the header for it; small ones stay as they are."""
     accepted = request.headers.get("accept-encoding", "").lower()
     for encoding, (_, container) in _FORMATS.items():
         if encoding in accepted and len(content) >= SMALLEST_BYTES:
-            return igzip_lib.compress(content, LEVEL, container), {"Content-Encoding": encoding}
+            packed: bytes = await run_by_size(len(content), igzip_lib.compress, content, LEVEL, container)
+            return packed, {"Content-Encoding": encoding}
     return content, {}

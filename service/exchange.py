@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service import media_types, refusals, traces
 from service.errors import BodyTooLarge, DeadlineExceeded, QueueFull, RequestTimeout, ServiceError
-from service.http.headers import header
+from service.http.headers import header, read_number
 
 WATCH_AFTER_S = 0.25
 """Most requests are answered before it is worth looking whether their client is still there."""
@@ -148,8 +148,8 @@ class Exchange:
         Raises:
             BodyTooLarge: it would be over the limit.
         """
-        announced = header(scope, b"content-length")
-        if announced and announced.isdigit() and int(announced) > self._max_bytes:
+        announced_bytes = read_number(header(scope, b"content-length") or b"")
+        if announced_bytes is not None and announced_bytes > self._max_bytes:
             content_type = header(scope, b"content-type") or b""
             if media_types.of(content_type.decode("latin-1")) != media_types.NDJSON:
                 raise self._too_large()

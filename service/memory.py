@@ -14,13 +14,20 @@ from pathlib import Path
 
 M_ARENA_MAX = -8
 """glibc's number of the parameter, from malloc.h."""
+M_MMAP_THRESHOLD = -3
+"""Likewise."""
 POOLS = 2
 """Pools that memory is taken from. By default every thread has its own, and keeps what it once needed."""
+
+LARGE_BYTES = 4 << 20
+"""Buffers from this size on are not taken from a pool, and go back to the system as soon as they are free. By
+default glibc raises it to 32 MiB, and large bodies leave gaps in the pools that nothing else fits into."""
 
 
 def limit_pools() -> None:
     """Let all threads take memory from a few pools; call it before there are threads."""
     _call("mallopt", M_ARENA_MAX, POOLS)
+    _call("mallopt", M_MMAP_THRESHOLD, LARGE_BYTES)
 
 
 def settle() -> None:

@@ -12,6 +12,8 @@ from service.errors import BadRequest, InvalidField
 
 PICTURES = "images"
 MAX_OPTIONS = 32
+MAX_OPTION_BYTES = 1024
+"""More than any option has; without a limit one could be as large as the body, and dear to read."""
 _IN_MEMORY = {"MAX_MEMORY_FILE_SIZE": float("inf"), "UPLOAD_ERROR_ON_BAD_CTE": True}
 
 
@@ -46,6 +48,8 @@ class Form:
             return
         if len(self.options) == MAX_OPTIONS:
             raise BadRequest("The form has too many fields.")
+        if len(value) > MAX_OPTION_BYTES:
+            raise BadRequest(f"A field of the form other than a picture may have {MAX_OPTION_BYTES} bytes.")
         try:
             self.options.append(((name or b"").decode(), value.decode()))
         except UnicodeDecodeError:

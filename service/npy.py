@@ -47,6 +47,8 @@ def _read_header(file: io.BytesIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
         shape, _, dtype = read_header(file)
     except Exception:  # noqa: BLE001 -- parsers raise whatever they stumble over
         raise BadRequest(NOT_NPY) from None
+    if not all(type(side) is int and side >= 0 for side in shape):  # NumPy's reader lets True and -1 pass
+        raise BadRequest(NOT_NPY)
     return shape, dtype
 
 

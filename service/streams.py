@@ -9,7 +9,9 @@ A client that sends a stream has to read while it sends.
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
@@ -19,11 +21,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from service import answers, lines, state, uploads
+from service import answers, lines, state
 from service.answers import Kind
 from service.errors import InvalidField, QueueFull, ServiceError
 from service.manifest import ImageSpec, Manifest
 from service.media_types import NDJSON
+from service.runtime.off_loop import run_by_size
 from service.schemas import PictureLine
 from service.uploads import Upload
 from service.validation import parse_json
@@ -32,6 +35,9 @@ STEP_IMAGES = 32
 """Images of one step: enough for a good batch, few enough that others wait only a moment."""
 STEP_VALUES = 1 << 19
 """Numbers in the images of one step at most, where one image has no more."""
+
+LINE_BREAKS = re.compile(rb"\n\s*")
+"""Empty lines go with the break before them, so that a body of them is no list of a million."""
 
 WAIT_S = 0.1
 """Time from one try to the next where the queue is full in the middle of a stream."""
@@ -60,46 +66,53 @@ class PictureLines:
         """
         exchange = state.exchange(self._request)
         count = 0
-        async for found in _lines(self._request):
-            for start in range(0, len(found), most):
-                group = [line for line in found[start : start + most] if line.strip()]
-                if count + len(group) > self._max_images:
+        async for found, done_bytes in _lines(self._request):
+            while found:
+                size_bytes = sum(map(len, found[:most]))
+                upload = await run_by_size(size_bytes, _upload, found, most, count)
+                count += upload.count
+                if count > self._max_images:
                     raise InvalidField.at(("body",), f"at most {self._max_images} images in one stream")
-                if group:
-                    yield _upload(group, count)
-                count += len(group)
-            exchange.release(sum(len(line) + 1 for line in found))
+                yield upload
+            exchange.release(done_bytes)
         if not count:
             raise InvalidField.at(("body",), "the stream needs at least one line")
 
 
-async def _lines(request: Request) -> AsyncIterator[list[bytes]]:
-    """Yield the whole lines in each piece of the body, and what follows the last line break at its end."""
-    held = bytearray()
+async def _lines(request: Request) -> AsyncIterator[tuple[list[bytes], int]]:
+    """Yield the whole lines that each piece of the body ends, and how many bytes they were in it.
+
+    What follows the last line break is a line too. No line is in memory twice: one may be as large as a body.
+    """
+    held = io.BytesIO()
     more = True
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         piece, more = message.get("body", b""), message.get("more_body", False)
-        searched = len(held)
-        held += piece
-        end = held.rfind(b"\n", searched)
-        if end >= 0:
-            whole = bytes(held[:end])
-            del held[: end + 1]
-            yield whole.split(b"\n")
-    if held:
-        yield [bytes(held)]
+        end = piece.rfind(b"\n") + 1 if more else len(piece)
+        held.write(memoryview(piece)[:end])
+        if end or not more:
+            done_bytes, found = held.tell(), _split(held.getvalue())
+            held = io.BytesIO()
+            yield found, done_bytes
+        held.write(memoryview(piece)[end:])
 
 
-def _upload(group: list[bytes], first: int) -> Upload:
-    """Return the pictures of some lines, the first of which is picture `first`."""
+def _split(whole: bytes) -> list[bytes]:
+    return [line for line in LINE_BREAKS.split(whole) if line and not line.isspace()]
+
+
+def _upload(lines: list[bytes], most: int, first: int) -> Upload:
+    """Take the pictures out of the first lines, `most` at most; the first is picture `first`."""
+    group = lines[:most]
+    del lines[:most]
     places = [("body", first + i, "image") for i in range(len(group))]
     texts = [
         parse_json(PictureLine, line, place[:-1]).image for line, place in zip(group, places, strict=True)
     ]
-    return uploads.from_text(texts, places, first)
+    return Upload(texts, places, first)
 
 
 def step_images(spec: ImageSpec) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import io
 import time
 from collections.abc import Sequence
 
@@ -18,31 +19,37 @@ from service import images, telemetry, traces
 from service.errors import BodyTooLarge, InvalidField, Location, ServiceError, UnsupportedMediaType
 from service.images import BrokenImage, ImageError, ImageTooLarge
 from service.manifest import ImageSpec
+from service.runtime.off_loop import run_by_size
 
 IN_PLACE_BYTES = 1 << 16
 """Pixels of an array that are fitted on the event loop; more belong in a thread."""
 
+BASE64_PIECE = 1 << 20
+"""Characters that are read at once, since nobody else has the interpreter meanwhile."""
+
 
 class Upload:
-    """One or more pictures: image files, or one uint8 array of shape (N, H, W) or (N, H, W, C)."""
+    """One or more pictures: image files, also as text, or one uint8 array, (N, H, W) or (N, H, W, C)."""
 
     def __init__(
         self,
-        pictures: Sequence[bytes] | NDArray[np.uint8],
+        pictures: list[bytes] | list[str] | NDArray[np.uint8],
         places: Sequence[Location] | None = None,
         first: int = 0,
     ) -> None:
-        """Keep the pictures as they came; nothing is decoded yet.
+        """Keep the pictures as they came, text as base64 or as data URLs; nothing is decoded yet.
 
+        A list is emptied as it is decoded: a picture and its text together would take more than is counted.
         `places` says where in the body each file was, where that is not `images`. The first one is number
         `first` of all that come in the request.
         """
         self._pictures = pictures
         self._places = places
+        self.count = len(pictures)
         self.first = first
 
     async def tensor(self, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
-        """Return the pictures fitted to a model, (N, C, H, W); large ones are decoded in a thread.
+        """Return the pictures fitted to a model, (N, C, H, W), once; large ones are decoded in a thread.
 
         Raises:
             UnsupportedMediaType, BodyTooLarge, InvalidField: a picture cannot be used; says which and why.
@@ -57,8 +64,8 @@ class Upload:
             return await self._fit_array(self._pictures, spec, max_pixels)
         places = self._places or [("body", "images", i) for i in range(len(self._pictures))]
         fitted = [
-            await _decode(raw, i, place, spec, max_pixels)
-            for i, (raw, place) in enumerate(zip(self._pictures, places, strict=True), self.first)
+            await _decode(self._pictures.pop(0), i, place, spec, max_pixels)
+            for i, place in enumerate(places, self.first)
         ]
         if len(fitted) == 1:
             return fitted[0][None]
@@ -82,35 +89,31 @@ class Upload:
             raise InvalidField.at(("body",), str(error)) from None
 
 
-def from_text(texts: Sequence[str], places: Sequence[Location] | None = None, first: int = 0) -> Upload:
-    """Return pictures that came as base64 or as data URLs; `places` and `first` are as in `Upload`.
-
-    Raises:
-        InvalidField: one is not base64.
-    """
-    places = places or [("body", "images", i) for i in range(len(texts))]
-    files = [_from_base64(text, place) for text, place in zip(texts, places, strict=True)]
-    return Upload(files, places, first)
-
-
 def _from_base64(text: str, place: Location) -> bytes:
     if text.startswith("data:"):
         head, comma, text = text.partition(",")
         if not comma or not head.endswith(";base64"):
             raise InvalidField.at(place, "a data URL must be data:image/...;base64,...")
+    raw = io.BytesIO()
     try:
-        return base64.b64decode(text, validate=True)
+        for start in range(0, len(text), BASE64_PIECE):
+            if raw.tell() != start // 4 * 3:
+                raise ValueError("padded before its end")
+            raw.write(base64.b64decode(text[start : start + BASE64_PIECE], validate=True))
     except (binascii.Error, ValueError):
         raise InvalidField.at(place, "Input should be base64 (no line breaks) or a data URL") from None
+    return raw.getvalue()
 
 
 async def _decode(
-    raw: bytes, position: int, place: Location, spec: ImageSpec, max_pixels: int
+    picture: bytes | str, position: int, place: Location, spec: ImageSpec, max_pixels: int
 ) -> NDArray[np.float32]:
+    if isinstance(picture, str):
+        picture = await run_by_size(len(picture), _from_base64, picture, place)
     try:
-        if images.is_large(raw):
-            return await asyncio.to_thread(images.decode, raw, spec, max_pixels)
-        return images.decode(raw, spec, max_pixels)
+        if images.is_large(picture):
+            return await asyncio.to_thread(images.decode, picture, spec, max_pixels)
+        return images.decode(picture, spec, max_pixels)
     except ImageError as error:
         raise _refusal(error, position, place) from None
 

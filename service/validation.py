@@ -39,8 +39,11 @@ def parse_json(schema: type[Schema], raw: bytes, where: Location = ("body",)) ->
         )
     try:
         return schema.model_validate_json(raw)
-    except ValidationError as error:
-        raise _refusal(error, where, schema) from None
+    except (
+        ValidationError
+    ) as error:  # it holds the whole input, and would be the context of what is raised here
+        refusal = _refusal(error, where, schema)
+    raise refusal
 
 
 def parse_known(schema: type[Schema], values: Mapping[str, Any], where: str) -> Schema:

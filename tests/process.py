@@ -172,6 +172,17 @@ class ServiceProcess:
         wait_until(lambda: len(self._audited(f"tasks {pid}")) > told, "it tells")
         return int(self._audited(f"tasks {pid}")[-1])
 
+    def pace_s(self) -> float:
+        """Return the longest that an event loop kept others waiting since the last call, with AUDIT_PACE set.
+
+        It is processor time of its thread: what other work on the machine cannot lengthen.
+        """
+        longest = []
+        for pid in self.workers():
+            self.tasks(pid)
+            longest.append(float(self._audited(f"pace {pid}")[-1]))
+        return max(longest)
+
     def _audited(self, kind: str) -> list[str]:
         lines = self._audit.read_text().splitlines()
         return [line.removeprefix(f"{kind} ") for line in lines if line.startswith(f"{kind} ")]

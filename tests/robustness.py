@@ -93,6 +93,11 @@ ROWS = {
         "error hygiene: every code provoked",
         "one shape, under 4 KiB, request id in answer and log, no traceback, path or class name",
     ),
+    27: (
+        "the dearest body of every route at its limit, one and eight at once",
+        "processor time of the event loop between two turns of a 10 ms timer under 250 ms; memory within the "
+        "held bytes + 64 MiB; 0 workers lost",
+    ),
     28: (
         "pipelining: 800 connections, 64 KiB of requests each after an unread answer; heads in two pieces",
         "memory +128 KiB a connection at most, +16 MiB once they close; 0 answers lost or out of order",

@@ -6,13 +6,14 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, comparison, encoding, examples, openapi, responses, uploads
+from service import answers, bodies, comparison, encoding, examples, openapi, responses
 from service.errors import InvalidField
 from service.media_types import JSON
 from service.model import Model
 from service.routes.plain import router as plain_router
 from service.schemas import CompareRequest
 from service.state import comparer, repository, settings
+from service.uploads import Upload
 
 router = plain_router("latent space")
 
@@ -51,5 +52,5 @@ async def compare(request: Request) -> Response:
 
 async def _codes(request: Request, model: Model, pictures: list[str], field: str) -> NDArray[np.float32]:
     bodies.check_count(len(pictures), settings(request).max_images, field)
-    upload = uploads.from_text(pictures, [("body", field, i) for i in range(len(pictures))])
+    upload = Upload(pictures, [("body", field, i) for i in range(len(pictures))])
     return await encoding.latents_of(request, model, upload)

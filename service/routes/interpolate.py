@@ -18,7 +18,6 @@ from service import (
     openapi,
     responses,
     sampling,
-    uploads,
 )
 from service.answers import Pictures
 from service.errors import InvalidField, Location, OperationNotOffered
@@ -28,6 +27,7 @@ from service.offers import Offer
 from service.routes.plain import router as plain_router
 from service.schemas import InterpolateRequest, Stop
 from service.state import deadline_s, repository, settings
+from service.uploads import Upload
 
 router = plain_router("latent space")
 
@@ -94,7 +94,7 @@ async def _stops(request: Request, model: Model, stops: list[Stop]) -> NDArray[n
     if pictured:
         _check_offers(manifest, "encode", "has no encoder, so a picture cannot be a stop")
         places = [("body", "stops", i, "image") for i in pictured]
-        upload = uploads.from_text([stops[i].image or "" for i in pictured], places)
+        upload = Upload([stops[i].image or "" for i in pictured], places)
         rows[pictured] = await encoding.latents_of(request, model, upload)
     for i, stop in enumerate(stops):
         place: Location = ("body", "stops", i)

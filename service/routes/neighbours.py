@@ -10,13 +10,14 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, encoding, examples, images, latents, openapi, responses, uploads
+from service import answers, bodies, encoding, examples, images, latents, openapi, responses
 from service.media_types import JSON
 from service.model import Model
 from service.reference import Reference
 from service.routes.plain import router as plain_router
 from service.schemas import NeighboursRequest
 from service.state import repository, settings
+from service.uploads import Upload
 
 router = plain_router("latent space")
 
@@ -52,7 +53,7 @@ async def _codes(request: Request, model: Model, body: NeighboursRequest) -> NDA
     bodies.check_count(len(body.images or body.latents or ()), settings(request).max_images, field)
     if body.images is None:
         return latents.flat(latents.tensor(body.latents or (), latents.fixed_shape(model.manifest)))
-    return await encoding.latents_of(request, model, uploads.from_text(body.images))
+    return await encoding.latents_of(request, model, Upload(body.images))
 
 
 def _found(reference: Reference, codes: NDArray[np.float32], count: int) -> list[list[dict[str, Any]]]:

@@ -2,13 +2,15 @@
 
 `process.ServiceProcess` puts this folder on PYTHONPATH and names the file to write to, and the one address
 that the service may connect to, if it has a collector. On SIGUSR2 a process writes down how many tasks its
-event loop has.
+event loop has and, with AUDIT_PACE, the longest processor time of its thread between two turns of a timer
+since the last such signal.
 """
 
 import asyncio
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -47,7 +49,34 @@ def _is_for_the_collector(event: str, arguments: tuple[Any, ...]) -> bool:
 
 
 def _tell(_number: int, _frame: object) -> None:
-    os.write(_log, f"tasks {os.getpid()} {len(asyncio.all_tasks())}\n".encode())
+    lines = f"tasks {os.getpid()} {len(asyncio.all_tasks())}\n"
+    if "AUDIT_PACE" in os.environ:
+        lines = f"pace {os.getpid()} {pace.longest_s}\n{lines}"
+        pace.begin(asyncio.get_running_loop())
+    os.write(_log, lines.encode())
+
+
+class _Pace:
+    """The processor time that the event loop's thread takes before it gets to a timer."""
+
+    def __init__(self) -> None:
+        self.longest_s = self.since_s = 0.0
+        self.ticking = False
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.longest_s, self.since_s = 0.0, time.thread_time()
+        if not self.ticking:
+            self.ticking = True
+            loop.call_later(PACE_S, self.tick, loop)
+
+    def tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        now_s = time.thread_time()
+        self.longest_s, self.since_s = max(self.longest_s, now_s - self.since_s), now_s
+        loop.call_later(PACE_S, self.tick, loop)
+
+
+PACE_S = 0.01
+pace = _Pace()
 
 
 signal.signal(signal.SIGUSR2, _tell)

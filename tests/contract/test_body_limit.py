@@ -89,6 +89,9 @@ def test_without_a_length_there_is_no_body(wire: Wire):
         ["Content-Length: 5", "Content-Length: 6"],
         ["Content-Length: 5", "Transfer-Encoding: chunked"],
         ["Transfer-Encoding: chunked, identity"],
+        ["Host: there"],
+        ["Transfer-Encoding: gzip, chunked"],
+        ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"],
         ["Broken"],
         ["Bro ken: x"],
         ["X: \0"],
@@ -107,11 +110,34 @@ def test_chunks_that_cannot_be_are_400(wire: Wire, body: bytes):
 
 
 @pytest.mark.parametrize(
-    "said", [b"\r\n\r\n\0\0", b"\x16\x03\x01\x02\x00", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET\r\n\r\n"]
+    "said",
+    [
+        b"GET /health/live\r\n\r\n",
+        b"GET /health/live HTTP/0.9\r\nHost: here\r\n\r\n",
+        b"GET /health/live HTTP/2.0\r\nHost: here\r\n\r\n",
+        b"GET /health/live HTTP/1.1\r\n\r\n",
+        b"\r\n\r\n\0\0",
+        b"\x16\x03\x01\x02\x00",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET\r\n\r\n",
+    ],
 )
 def test_what_is_no_request_is_400(wire: Wire, said: bytes):
     wire.send(said).refusal(400, "bad-request")
     assert wire.is_closed()
+
+
+def test_a_host_is_needed_since_http_1_1(wire: Wire):
+    assert wire.send(b"GET /health/live HTTP/1.0\r\n\r\n").answer().status_code == 200
+
+
+@pytest.mark.parametrize("digits", [20, 5000])
+def test_a_length_of_many_digits_is_a_length(wire: Wire, digits: int):
+    head = f"Content-Length: {str(len(DECODE)).zfill(digits)}"
+    for _ in range(2):
+        assert wire.post("/decode", head, body=DECODE).answer().status_code == (200 if digits < 100 else 431)
+        if digits > 100:
+            return
 
 
 def test_a_request_is_answered_before_what_follows_it_is_refused(wire: Wire):

@@ -236,6 +236,20 @@ BINARY = {"name": "latents", "datatype": "FP32", "shape": [3, 4], "parameters": 
         ),
         ("tiny.decode", {"inputs": [BINARY]}, 422, "more than the body has left"),
         ("tiny.decode", {"inputs": [LATENT], "parameters": {"timeout": 0}}, 422, "microseconds"),
+        ("tiny.decode", {"inputs": [{**LATENT, "shape": [10**400, 4]}]}, 422, "less than or equal to"),
+        ("tiny.decode", {"inputs": [{**LATENT, "shape": [1 << 32] * 8}]}, 422, "12 values were sent"),
+        (
+            "tiny.decode",
+            {"inputs": [{**LATENT, "data": [[[0] * 4] * 3]}]},
+            422,
+            "3 values were sent, the shape says 12",
+        ),
+        (
+            "tiny.encode",
+            {"inputs": [{"name": "images", "datatype": "BYTES", "shape": [5000], "data": ["x"] * 5000}]},
+            422,
+            "at most 1024 in one request",
+        ),
         ("tiny.decode", {"inputs": "x"}, 422, "request.inputs"),
         ("tiny.generate", {"inputs": [], "parameters": {"label": "up"}}, 422, "known are left, right"),
         ("tiny.generate", {"inputs": [], "parameters": {"count": 10**6}}, 422, "at most"),
@@ -250,6 +264,37 @@ def test_what_is_wrong_is_said_in_the_protocols_own_shape(
     assert answer.headers["content-type"] == "application/json"
     assert set(answer.json()) == {"error"}
     assert said in answer.json()["error"]
+
+
+def test_a_timeout_of_any_length_is_one(client: httpx.Client):
+    for timeout_us in (10**9, 10**400):
+        asked = {"inputs": [LATENT], "parameters": {"timeout": timeout_us}}
+        assert ask(client, "tiny.decode", asked).status_code == 200
+
+
+def test_strings_are_counted_before_they_are_told_apart(client: httpx.Client):
+    empty = bytes(4 * 10_000)
+    tensor = {"name": "images", "datatype": "BYTES", "parameters": {"binary_data_size": len(empty)}}
+    for shape, said in (([1], "more than 1 strings were sent"), ([10_000], "at most 1024")):
+        answer = ask(client, "tiny.encode", {"inputs": [{**tensor, "shape": shape}]}, empty)
+        assert (answer.status_code, said in answer.json()["error"]) == (422, True)
+
+
+def test_the_length_of_the_json_may_have_any_number_of_digits(client: httpx.Client):
+    message = json.dumps({"inputs": [LATENT]}).encode()
+    length = str(len(message))
+    for digits, status in ((length.zfill(6000), 200), ("1" * 6000, 400), ("-1", 400), ("", 400), ("²", 400)):
+        headers = {"Inference-Header-Content-Length": digits.encode()}
+        answer = client.post("/v2/models/tiny.decode/infer", content=message, headers=headers)
+        assert answer.status_code == status, digits[:10]
+
+
+def test_a_request_for_the_index_is_small(client: httpx.Client):
+    listed = client.post("/v2/repository/index", content=b" " * 4094 + b"{}").json()
+    assert listed == client.post("/v2/repository/index").json()
+    large = client.post("/v2/repository/index", content=b" " * 4095 + b"{}")
+    assert (large.status_code, set(large.json())) == (413, {"error"})
+    assert client.post("/v2/repository/index", content=b"no JSON").status_code == 400
 
 
 def test_refusals_before_any_route_have_that_shape_too(client: httpx.Client):

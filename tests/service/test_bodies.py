@@ -253,6 +253,12 @@ def test_a_broken_form_is_400(client: Client, raw: bytes, kind: str) -> None:
     check_problem(send(client, "/encode", raw, kind), 400, "bad-request")
 
 
+@pytest.mark.parametrize(("length", "status"), [(1024, 404), (1025, 400)])
+def test_an_option_of_a_form_is_short(client: Client, length: int, status: int) -> None:
+    form = {"files": {"images": picture()}, "data": {"model": "x" * length}}
+    assert client.post("/encode", **form).status_code in (status, 422 if length <= 1024 else status)
+
+
 def test_a_form_cut_short_is_400(client: Client) -> None:
     request = client.build_request("POST", "/encode", files={"images": picture()})
     raw = request.read()

@@ -50,13 +50,25 @@ def test_bytes_after_the_array_are_400() -> None:
     [
         "{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 1000000)}\n",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 4)}\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, -4)}\n",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (True, 4)}\n",
         "(" * 5000,
         "__import__('os').getcwd()",
         "{}",
         "",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (" + "9" * 5000 + ", 1)}\n",
     ],
-    ids=["huge", "negative", "nested", "code", "nothing", "empty", "long number"],
+    ids=[
+        "huge",
+        "negative",
+        "negative twice",
+        "a truth value",
+        "nested",
+        "code",
+        "nothing",
+        "empty",
+        "long number",
+    ],
 )
 def test_a_lying_header_is_400(header: str) -> None:
     with pytest.raises(BadRequest):

@@ -6,6 +6,7 @@ outputs -> write -> body, Inference-Header-Content-Length
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from service.errors import BadRequest, InvalidField, Location
+from service.http.headers import read_number
 from service.protocols.inference import tensors
 from service.protocols.inference.tensors import BYTES, NUMBERS, Tensor
 from service.validation import parse_json
@@ -24,6 +26,8 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 """Bytes of the JSON at the start of a body that has tensors behind it; 0 if the body is one tensor alone."""
 
 MAX_TENSORS = 16
+MAX_AXIS = 1 << 32
+"""More than an axis of any tensor can have; larger numbers only take time."""
 UNSUPPORTED = ("shared_memory_region", "classification")
 """Parameters of Triton's extensions that would change what a tensor is, and are not to be had here."""
 
@@ -42,7 +46,7 @@ class _Part(BaseModel):
 class _Input(_Part):
     name: str = Field(max_length=64)
     datatype: str = Field(max_length=16)
-    shape: list[int] = Field(max_length=8)
+    shape: list[Annotated[int, Field(le=MAX_AXIS)]] = Field(max_length=8, fail_fast=True)
     data: list[Any] | None = None
 
 
@@ -54,6 +58,14 @@ class _Request(_Part):
     id: str | None = Field(None, max_length=256)
     inputs: list[_Input] = Field(max_length=MAX_TENSORS)
     outputs: Annotated[list[_Output], Field(max_length=MAX_TENSORS), _null_is([])] = []
+
+
+class IndexRequest(BaseModel):
+    """Which models to list: all, or those that are ready."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    ready: Annotated[bool, _null_is(False)] = False
 
 
 @dataclass(frozen=True)
@@ -69,8 +81,10 @@ class Call:
     """Whether outputs that are not listed come as bytes."""
 
 
-def read(raw: bytes, header_length: str | None) -> Call:
+def read(raw: bytes, header_length: bytes | None, max_strings: int) -> Call:
     """Return what a body asks; `header_length` is what its header says, if it came with one.
+
+    A tensor of more than `max_strings` byte strings is refused before they are told apart.
 
     Raises:
         BadRequest, InvalidField: it cannot be read, or breaks a rule; an input's place is `inputs.<number>`.
@@ -88,7 +102,7 @@ def read(raw: bytes, header_length: str | None) -> Call:
             )
         if one.name in inputs:
             raise InvalidField.at((*place, "name"), "an input is given more than once")
-        inputs[one.name] = _tensor(one, bytes(rest[:size]), place)
+        inputs[one.name] = _tensor(one, bytes(rest[:size]), place, max_strings)
         rest = rest[size:]
     if len(rest):
         raise BadRequest(f"The body has {len(rest)} bytes more than its tensors.")
@@ -104,12 +118,13 @@ def read(raw: bytes, header_length: str | None) -> Call:
     )
 
 
-def _json_end(raw: bytes, header_length: str | None) -> int:
+def _json_end(raw: bytes, header_length: bytes | None) -> int:
     if header_length is None:
         return len(raw)
-    if not header_length.isascii() or not header_length.isdigit() or not int(header_length) <= len(raw):
+    end = read_number(header_length)
+    if end is None or end > len(raw):
         raise BadRequest(f"{HEADER_LENGTH} must be a number of bytes that the body has.")
-    return int(header_length)
+    return end
 
 
 def _binary_size(one: _Input, place: Location) -> int:
@@ -126,12 +141,14 @@ def _refuse_unsupported(part: _Part, place: Location) -> None:
             raise InvalidField.at((*place, "parameters", name), "is not to be had here")
 
 
-def _tensor(one: _Input, raw: bytes, place: Location) -> Tensor:
+def _tensor(one: _Input, raw: bytes, place: Location, max_strings: int) -> Tensor:
     if one.datatype not in (BYTES, *NUMBERS):
         raise InvalidField.at((*place, "datatype"), f"must be one of {', '.join((BYTES, *NUMBERS))}")
     if min(one.shape, default=0) < 1:
         raise InvalidField.at((*place, "shape"), "must be one or more positive numbers")
     shape = tuple(one.shape)
+    if one.datatype == BYTES and math.prod(shape) > max_strings:
+        raise InvalidField.at((*place, "shape"), f"at most {max_strings} in one request")
     if one.data is None:
         values = tensors.from_bytes(raw, one.datatype, shape, place)
     elif raw:

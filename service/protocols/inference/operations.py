@@ -6,7 +6,7 @@ routes -> find -> Served -> describe (metadata), run (a call) -> Model.run
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -25,7 +25,7 @@ from service.protocols.inference.tensors import BYTES, Tensor
 from service.repository import Repository
 from service.schemas import EncodeOptions, GenerateRequest, TranslateOptions
 from service.state import settings
-from service.uploads import Upload, from_text
+from service.uploads import Upload
 from service.validation import parse_known
 
 SEPARATOR = "."
@@ -187,9 +187,8 @@ async def _pictures(request: Request, model: Model, call: Call) -> NDArray[np.fl
         return await Upload(cast(NDArray[np.uint8], tensor.values), [tensor.place]).tensor(spec, most)
     if tensor.datatype == BYTES and tensor.shape[1:] in ((), (1,)):
         places = [(*tensor.place, "data", row) for row in range(tensor.shape[0])]
-        if tensor.is_text:
-            return await from_text(cast(Sequence[str], tensor.values), places).tensor(spec, most)
-        return await Upload(cast(Sequence[bytes], tensor.values), places).tensor(spec, most)
+        files = cast(list[bytes] | list[str], tensor.values)
+        return await Upload(files, places).tensor(spec, most)
     raise InvalidField.at(
         (*tensor.place, "datatype"),
         "images are FP32 (N, C, H, W), UINT8 (N, H, W) or (N, H, W, C), or BYTES (N,) of image files",

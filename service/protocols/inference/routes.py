@@ -10,18 +10,26 @@ from fastapi import Request, Response
 
 from service import bodies, compression, telemetry
 from service.errors import InvalidField, UnknownModel
+from service.http.headers import header
 from service.manifest import TensorSpec
 from service.protocols.inference import messages, operations, statistics, tensors
 from service.protocols.inference.messages import HEADER_LENGTH, Call
 from service.protocols.inference.operations import SEPARATOR, Served
 from service.routes.health import check_ready
 from service.routes.plain import router as plain_router
+from service.runtime.off_loop import run_by_size
 from service.state import deadline_s, keys, repository, settings
 from service.telemetry import Sums
 from service.version import VERSION
 
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 PLATFORM = "onnxruntime_onnx"
+
+MAX_INDEX_BYTES = 4096
+"""Of a request for the index, which has nothing to say but `ready`."""
+
+MAX_TIMEOUT_US = 10**12
+"""Longer than any request may take."""
 
 router = plain_router("Open Inference Protocol")
 
@@ -121,8 +129,7 @@ async def model_statistics(request: Request) -> Response:
 @router.post("/v2/repository/index", include_in_schema=False)
 async def repository_index(request: Request) -> Response:
     """List every version of every model; a checkpoint of which none serves has one entry that says why."""
-    raw = await bodies.read(request)
-    ready_only = _member(raw, "ready") is True
+    asked = await bodies.parse(messages.IndexRequest, await bodies.read(request, MAX_INDEX_BYTES) or b"{}")
     serving = repository(request).now()
     found = [
         _entry(f"{status.name}{SEPARATOR}{operation}", model.manifest.version, "READY", "")
@@ -130,7 +137,7 @@ async def repository_index(request: Request) -> Response:
         for model in serving.versions(status.name)
         for operation in model.manifest.offers()
     ]
-    if not ready_only:
+    if not asked.ready:
         found += [
             _entry(status.name, status.version, "UNAVAILABLE", status.reason or "")
             for status in serving.listing()
@@ -141,15 +148,6 @@ async def repository_index(request: Request) -> Response:
 
 def _entry(name: str, version: int | None, state: str, reason: str) -> dict[str, str]:
     return {"name": name, "version": str(version), "state": state, "reason": reason}
-
-
-def _member(raw: bytes, name: str) -> object:
-    """Return a member of a body that may be empty, or anything."""
-    try:
-        found = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return None
-    return found.get(name) if isinstance(found, dict) else None
 
 
 @router.post("/v2/repository/models/{name}/load", include_in_schema=False)
@@ -189,14 +187,25 @@ async def infer(request: Request) -> Response:
 
 
 async def _infer(request: Request, served: Served) -> Response:
-    body = compression.inflate(await bodies.read(request), request, settings(request).max_body_bytes)
-    header_length = request.headers.get(HEADER_LENGTH)
-    is_raw = header_length == "0"
-    call = operations.of_raw(body, served) if is_raw else messages.read(body, header_length)
+    body = await compression.inflate(await bodies.read(request), request)
+    call = await run_by_size(len(body), _read, body, request, served)
     outputs, said = await operations.run(request, served, call, _deadline_s(request, call))
-    content, headers = messages.write(call, served.name, served.model.manifest.version, outputs, said)
-    content, encoding = compression.deflate(content, request)
+    version = served.model.manifest.version
+    size_bytes = sum(array.nbytes for array in outputs.values())
+    content, headers = await run_by_size(
+        size_bytes, messages.write, call, served.name, version, outputs, said
+    )
+    content, encoding = await compression.deflate(content, request)
     return Response(content, headers=headers | encoding)
+
+
+def _read(body: bytes, request: Request, served: Served) -> Call:
+    """Return what a body asks: one that is a tensor alone, or JSON with tensors after it."""
+    header_length = header(request.scope, HEADER_LENGTH.lower().encode())
+    if header_length == b"0":
+        return operations.of_raw(body, served)
+    limits = settings(request)
+    return messages.read(body, header_length, max(limits.max_images, limits.max_count))
 
 
 def _deadline_s(request: Request, call: Call) -> float:
@@ -206,7 +215,7 @@ def _deadline_s(request: Request, call: Call) -> float:
         return deadline_s(request)
     if type(timeout_us) is not int or timeout_us <= 0:
         raise InvalidField.at(("parameters", "timeout"), "must be a positive number of microseconds")
-    return min(deadline_s(request), time.monotonic() + timeout_us / 1e6)
+    return min(deadline_s(request), time.monotonic() + min(timeout_us, MAX_TIMEOUT_US) / 1e6)
 
 
 def _served(request: Request) -> Served:

@@ -10,6 +10,7 @@ import math
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -55,11 +56,10 @@ def from_bytes(raw: bytes, kind: str, shape: tuple[int, ...], place: Location) -
     """
     count = math.prod(shape)
     if kind == BYTES:
-        strings = list(_strings(raw, place))
+        strings = list(islice(_strings(raw, place), count + 1))
         if len(strings) != count:
-            raise InvalidField.at(
-                (*place, "shape"), f"{len(strings)} strings were sent, the shape says {count}"
-            )
+            sent = f"more than {count}" if len(strings) > count else len(strings)
+            raise InvalidField.at((*place, "shape"), f"{sent} strings were sent, the shape says {count}")
         return strings
     if len(raw) != count * NUMBERS[kind].itemsize:
         needed = count * NUMBERS[kind].itemsize
@@ -87,7 +87,7 @@ def from_json(data: object, kind: str, shape: tuple[int, ...], place: Location) 
         InvalidField: they are more or fewer than the shape says, or of another type.
     """
     count = math.prod(shape)
-    flat = list(_flat(data)) if isinstance(data, list) else []
+    flat = _flat(data, len(shape)) if isinstance(data, list) else []
     if len(flat) != count:
         raise InvalidField.at((*place, "data"), f"{len(flat)} values were sent, the shape says {count}")
     if kind == BYTES:
@@ -108,13 +108,13 @@ def from_json(data: object, kind: str, shape: tuple[int, ...], place: Location) 
         raise InvalidField.at((*place, "data"), f"a number is beyond {kind}") from None
 
 
-def _flat(data: Sequence[object]) -> Iterator[object]:
-    """Yield the values of nested lists, which the JSON reader lets be nested some 200 deep."""
-    for one in data:
-        if isinstance(one, list):
-            yield from _flat(one)
-        else:
-            yield one
+def _flat(data: list[Any], axes: int) -> list[Any]:
+    """Return the values of lists that are nested as deep as there are axes, or not at all."""
+    for _ in range(axes - 1):
+        if any(type(one) is not list for one in data):
+            break
+        data = list(chain.from_iterable(data))
+    return data
 
 
 def to_bytes(array: NDArray[Any]) -> bytes:

@@ -13,7 +13,7 @@ import orjson
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import bodies, encoding, generation, images, labels, uploads
+from service import bodies, encoding, generation, images, labels
 from service.errors import InvalidField, UnknownModel
 from service.images import Format
 from service.manifest import ImageSpec, Manifest
@@ -21,7 +21,8 @@ from service.protocols.openai.messages import EmbeddingsRequest, ImagesRequest
 from service.routes.plain import router as plain_router
 from service.schemas import GenerateRequest
 from service.state import deadline_s, repository, settings, windows
-from service.validation import parse_json, parse_known
+from service.uploads import Upload
+from service.validation import parse_known
 
 USED = {"encode", "generate"}
 """A model is of use here if it offers one of these."""
@@ -40,7 +41,7 @@ async def generate_images(request: Request) -> Response:
 
     An empty prompt has classes drawn as well. Of a model without classes any prompt draws the same.
     """
-    body = parse_json(ImagesRequest, await bodies.read(request))
+    body = await bodies.parse(ImagesRequest, await bodies.read(request))
     count = body.n or 1
     bodies.check_count(count, settings(request).max_count, "n")
     _check_size(body, count)
@@ -105,11 +106,11 @@ def _files(pixels: NDArray[np.uint8], spec: ImageSpec, size: tuple[int, int], ki
 @router.post("/v1/embeddings", include_in_schema=False)
 async def create_embeddings(request: Request) -> Response:
     """Return the latent of each picture as a flat row of numbers; of a distribution its mean."""
-    body = parse_json(EmbeddingsRequest, await bodies.read(request))
+    body = await bodies.parse(EmbeddingsRequest, await bodies.read(request))
     bodies.check_count(len(body.input), settings(request).max_images, "input")
     model = repository(request).get(body.model, "encode")
     places = [("body", "input", i) for i in range(len(body.input))]
-    rows = await encoding.latents_of(request, model, uploads.from_text(body.input, places))
+    rows = await encoding.latents_of(request, model, Upload(body.input, places))
     if body.dimensions not in (None, rows.shape[1]):
         raise InvalidField.at(("body", "dimensions"), f"a latent of this model has {rows.shape[1]} numbers")
     windows(request).add(model, rows)
