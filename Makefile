@@ -33,10 +33,11 @@ chaos: $(VENV)/.test  ## run the full forms of docs/robustness.md's tests, and p
 audit: $(VENV)/.test  ## look up known vulnerabilities of every pinned package; needs the internet
 	@bash .ci/audit $(BIN)/pip-audit
 
-lint: $(VENV)/.test  ## style and types
+lint: $(VENV)/.test  ## style, types and declared packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/deptry service training
 
 train: $(VENV)/.train  ## install what `python -m training` needs
 
