@@ -61,7 +61,10 @@ def test_no_code_of_ours_runs_when_it_is_installed():
         "build-backend": "setuptools.build_meta",
     }
     assert set(PROJECT["tool"]["setuptools"]) == {"packages", "package-data"}
-    assert "scripts" not in PROJECT["project"]
+    assert PROJECT["project"]["scripts"] == {
+        "latent-service": "service.__main__:console",
+        "latent-train": "training.__main__:console",
+    }
     assert "entry-points" not in PROJECT["project"]
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in ("setup.py", "setup.cfg", "MANIFEST.in"):

@@ -89,6 +89,7 @@ def test_bad_variable_is_one_clear_line():
 def test_help_explains_every_flag():
     ended = run_service("--help")
     assert ended.returncode == 0
+    assert ended.stdout.startswith("usage: python -m service ")
     assert "--reload-interval-s" in ended.stdout
     assert "Seconds between looks at the checkpoint folder" in " ".join(ended.stdout.split())
 
