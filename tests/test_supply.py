@@ -67,7 +67,7 @@ def test_no_code_of_ours_runs_when_it_is_installed():
     }
     assert "entry-points" not in PROJECT["project"]
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in ("setup.py", "setup.cfg", "MANIFEST.in"):
+    for name in ("setup.py", "setup.cfg"):
         assert name not in tracked.split()
     assert not [one for one in tracked.split() if one.endswith(".pth") or "usercustomize" in one]
 
