@@ -10,6 +10,7 @@ from importlib.metadata import distributions, requires
 from pathlib import Path
 
 import pytest
+import yaml
 
 from process import ROOT
 
@@ -70,6 +71,14 @@ def test_no_code_of_ours_runs_when_it_is_installed():
     for name in ("setup.py", "setup.cfg"):
         assert name not in tracked.split()
     assert not [one for one in tracked.split() if one.endswith(".pth") or "usercustomize" in one]
+
+
+def test_every_image_of_others_has_a_version():
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
+    images = [service["image"] for service in services if "build" not in service]
+    images += re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.M)
+    assert len(images) == 4
+    assert [image for image in images if not re.search(r":v?\d+\.\d+", image)] == []
 
 
 def test_the_bill_of_materials_lists_everything_installed():
