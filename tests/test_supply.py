@@ -73,6 +73,18 @@ def test_no_code_of_ours_runs_when_it_is_installed():
     assert not [one for one in tracked.split() if one.endswith(".pth") or "usercustomize" in one]
 
 
+def test_the_workflow_runs_what_ci_runs_on_every_python_that_is_named():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text())
+    matrix = workflow["jobs"]["python"]["strategy"]["matrix"]
+    ran = {f"make {target}" for target in matrix["target"]}
+    steps = [step.get("run", "") for step in workflow["jobs"]["container"]["steps"]]
+    ran |= {step.removeprefix("sudo ") for step in steps if "make" in step}
+    assert ran == set(re.findall(r"^make .+$", (ROOT / ".ci" / "run").read_text(), re.M))
+    named = re.findall(r"Python :: (3\.\d+)$", "\n".join(PROJECT["project"]["classifiers"]), re.M)
+    assert matrix["python"] == named
+    assert PROJECT["project"]["requires-python"] == f">={named[0]}"
+
+
 def test_every_image_of_others_has_a_version():
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
     images = [service["image"] for service in services if "build" not in service]
