@@ -26,7 +26,7 @@ TRIAL = {"updates": 500, "holdout": 5000}
 """Settings that `tune` has other defaults of."""
 
 
-def parser(program: str) -> argparse.ArgumentParser:
+def parser(program: str = "python -m training") -> argparse.ArgumentParser:
     """Return the parser; what it returns has `command` set to one of COMMANDS in commands.py."""
     top = argparse.ArgumentParser(prog=program, description="From images to a checkpoint that serves.")
     commands = top.add_subparsers(required=True, metavar="command", dest="command")

@@ -7,7 +7,7 @@ from training.recipes import RECIPES
 
 
 def config_of(*options: str):
-    parsed = parser("training").parse_args(["fit", "vae", "--device", "cpu", *options])
+    parsed = parser().parse_args(["fit", "vae", "--device", "cpu", *options])
     return read_config(RECIPES["vae"].config_type, parsed)
 
 
