@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from process import ROOT
+from service.version import VERSION
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PINNED = {
@@ -71,6 +72,18 @@ def test_no_code_of_ours_runs_when_it_is_installed():
     for name in ("setup.py", "setup.cfg"):
         assert name not in tracked.split()
     assert not [one for one in tracked.split() if one.endswith(".pth") or "usercustomize" in one]
+
+
+def test_the_changelog_begins_with_this_version():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert re.findall(r"^## \[(.+)\]", text, re.M)[:2] == ["Unreleased", VERSION]
+    assert PROJECT["project"]["version"] == VERSION
+
+
+def test_the_guide_for_contributors_names_commands_that_are_there():
+    named = set(re.findall(r"`make ([a-z-]+)`", (ROOT / "CONTRIBUTING.md").read_text()))
+    assert len(named) > 5
+    assert named <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
 
 
 def test_the_workflow_runs_what_ci_runs_on_every_python_that_is_named():
