@@ -1,11 +1,12 @@
 # The service and its checkpoints, nothing else: no torch, no compiler, no shell needed at run time.
 FROM python:3.11-slim AS build
 WORKDIR /build
-COPY pyproject.toml constraints.txt README.md sbom.py ./
+COPY pyproject.toml constraints.txt README.md LICENSE sbom.py ./
 COPY service service
 RUN python -m venv /opt/latent \
  && /opt/latent/bin/python -m pip install --no-cache-dir --no-compile --constraint constraints.txt '.[tracing]' \
  && /opt/latent/bin/python -m pip uninstall --yes pip setuptools \
+ && rm /opt/latent/bin/latent-train \
  && python -m pip install --no-cache-dir --constraint constraints.txt cyclonedx-python-lib \
  && python sbom.py /opt/latent/lib/python3.11/site-packages > /opt/latent/sbom.cdx.json
 

@@ -1,18 +1,27 @@
-"""`python -m service`: read the settings, take the port, serve."""
+"""`python -m service`, or `latent-service`: read the settings, take the port, serve."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 from service.settings import BadSetting, read_settings
 
 
-def main(arguments: list[str]) -> int:
-    """Serve until told to stop, and return the exit code: 1 if the port is taken, 2 for a bad setting."""
+def console() -> int:
+    """Run as the command `latent-service`."""
+    return main(sys.argv[1:], "latent-service")
+
+
+def main(arguments: Sequence[str], program: str = "python -m service") -> int:
+    """Serve until told to stop, and return the exit code: 1 if the port is taken, 2 for a bad setting.
+
+    `program` is what `--help` calls this command.
+    """
     try:
-        settings = read_settings(arguments)
+        settings = read_settings(arguments, program)
     except BadSetting as error:
         return _fail(str(error), 2)
     # Until something is served there is nothing to finish, and Ctrl-C just ends the process.

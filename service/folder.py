@@ -98,6 +98,17 @@ class Folder:
         self._keep_versions = keep_versions
         self._load_model = load
 
+    def why_empty(self) -> str:
+        """Say where it is and why there is no checkpoint in it, for a line of log."""
+        where = self._root.absolute()
+        try:
+            with os.scandir(self._root):
+                return f"{where} holds none"
+        except FileNotFoundError:
+            return f"{where} does not exist"
+        except OSError as error:
+            return f"{where} cannot be read ({error.strerror})"
+
     def has(self, name: str) -> bool:
         """Say whether there is a checkpoint of this name, which may be any text."""
         if not re.fullmatch(NAME_PATTERN, name):

@@ -82,7 +82,10 @@ class Repository:
             await asyncio.sleep(LOOK_EVERY_S)
             await self.refresh()
         if not self._serving.entries:
-            logger.warning("no checkpoints in the folder given as checkpoints")
+            logger.warning(
+                "no checkpoints: %s; --checkpoints or LATENT_CHECKPOINTS names another folder",
+                self._folder.why_empty(),
+            )
         self._polling = asyncio.create_task(self._poll())
 
     async def stop(self) -> None:

@@ -217,8 +217,10 @@ class Settings(BaseSettings):
         return self
 
 
-def read_settings(arguments: Sequence[str]) -> Settings:
+def read_settings(arguments: Sequence[str], program: str = "python -m service") -> Settings:
     """Return the settings of a command line and the environment; `--help` prints and exits.
+
+    `program` is what `--help` calls the command.
 
     Raises:
         BadSetting: a flag is unknown or a value is not allowed.
@@ -227,7 +229,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     try:
         return Settings(
             _cli_parse_args=list(arguments),
-            _cli_prog_name="python -m service",
+            _cli_prog_name=program,
             _cli_kebab_case=True,
             _cli_implicit_flags=True,
             _cli_exit_on_error=False,

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -76,6 +76,7 @@ class ServiceProcess:
         log: Path,
         workers: int = 1,
         *,
+        program: Sequence[str] = (sys.executable, "-m", "service"),
         audit_files: bool = False,
         collector: str | None = None,
         variables: Mapping[str, str] = {},
@@ -83,6 +84,7 @@ class ServiceProcess:
     ) -> None:
         """Start with these settings, of which None is left out; `log` receives what it prints.
 
+        Where `program` is not that of the clone, it runs in the folder of `log`, from where no clone is seen.
         With `audit_files` it also notes every file that Python opens and every folder it lists. `collector`
         is an address, 127.0.0.1:4318, that gets its traces; `variables` are what else is in its environment.
         """
@@ -91,9 +93,7 @@ class ServiceProcess:
             f"--{name.replace('_', '-')}={value}" for name, value in settings.items() if value is not None
         ]
         command = [
-            sys.executable,
-            "-m",
-            "service",
+            *program,
             f"--checkpoints={checkpoints}",
             f"--workers={workers}",
             *flags,
@@ -119,8 +119,9 @@ class ServiceProcess:
             }
         environment |= variables
         self._workers = workers
+        folder = ROOT if program[0] == sys.executable else log.parent
         with log.open("wb") as file:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=file)
+            self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=file)
 
     def __enter__(self) -> "ServiceProcess":
         try:

@@ -10,8 +10,10 @@ from importlib.metadata import distributions, requires
 from pathlib import Path
 
 import pytest
+import yaml
 
 from process import ROOT
+from service.version import VERSION
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PINNED = {
@@ -61,12 +63,47 @@ def test_no_code_of_ours_runs_when_it_is_installed():
         "build-backend": "setuptools.build_meta",
     }
     assert set(PROJECT["tool"]["setuptools"]) == {"packages", "package-data"}
-    assert "scripts" not in PROJECT["project"]
+    assert PROJECT["project"]["scripts"] == {
+        "latent-service": "service.__main__:console",
+        "latent-train": "training.__main__:console",
+    }
     assert "entry-points" not in PROJECT["project"]
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in ("setup.py", "setup.cfg", "MANIFEST.in"):
+    for name in ("setup.py", "setup.cfg"):
         assert name not in tracked.split()
     assert not [one for one in tracked.split() if one.endswith(".pth") or "usercustomize" in one]
+
+
+def test_the_changelog_begins_with_this_version():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert re.findall(r"^## \[(.+)\]", text, re.M)[:2] == ["Unreleased", VERSION]
+    assert PROJECT["project"]["version"] == VERSION
+
+
+def test_the_guide_for_contributors_names_commands_that_are_there():
+    named = set(re.findall(r"`make ([a-z-]+)`", (ROOT / "CONTRIBUTING.md").read_text()))
+    assert len(named) > 5
+    assert named <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+
+
+def test_the_workflow_runs_what_ci_runs_on_every_python_that_is_named():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text())
+    matrix = workflow["jobs"]["python"]["strategy"]["matrix"]
+    ran = {f"make {target}" for target in matrix["target"]}
+    steps = [step.get("run", "") for step in workflow["jobs"]["container"]["steps"]]
+    ran |= {step.removeprefix("sudo ") for step in steps if "make" in step}
+    assert ran == set(re.findall(r"^make .+$", (ROOT / ".ci" / "run").read_text(), re.M))
+    named = re.findall(r"Python :: (3\.\d+)$", "\n".join(PROJECT["project"]["classifiers"]), re.M)
+    assert matrix["python"] == named
+    assert PROJECT["project"]["requires-python"] == f">={named[0]}"
+
+
+def test_every_image_of_others_has_a_version():
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
+    images = [service["image"] for service in services if "build" not in service]
+    images += re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.M)
+    assert len(images) == 4
+    assert [image for image in images if not re.search(r":v?\d+\.\d+", image)] == []
 
 
 def test_the_bill_of_materials_lists_everything_installed():

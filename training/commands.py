@@ -43,9 +43,12 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run one command and return the process's exit code: 0, 1 for a failure, 2 for a wrong call."""
-    options = parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
+def main(arguments: Sequence[str], program: str = "python -m training") -> int:
+    """Run one command and return the process's exit code: 0, 1 for a failure, 2 for a wrong call.
+
+    `program` is what `--help` calls this command.
+    """
+    options = parser(program).parse_args(arguments, argparse.Namespace(arguments=arguments))
     command = COMMANDS[options.command]
     console = Console(stderr=True, soft_wrap=True)
     torch.set_num_threads(options.threads)
@@ -146,7 +149,7 @@ def _exchange(options: argparse.Namespace, console: Console) -> int:
         console.print(f"wrote {options.hub}, in the layout of the Hugging Face hub", highlight=False)
         return 0
     target = import_from_hub(Path(options.run), options.checkpoints)
-    console.print(f"wrote {target}; `make serve` answers with it", highlight=False)
+    console.print(f"wrote {target}; `make serve` or `latent-service` serves it", highlight=False)
     return 0
 
 
@@ -166,14 +169,14 @@ def reference_checkpoint(options: argparse.Namespace, console: Console) -> int:
     if isinstance(data, DomainPair):
         raise ValueError(f"{folder} translates and has no latent space")
     target = add_reference(folder, restored(folder, data), data)
-    console.print(f"packaged {target}; `make serve` answers with it", highlight=False)
+    console.print(f"packaged {target}; `make serve` or `latent-service` serves it", highlight=False)
     return 0
 
 
 def import_checkpoint(options: argparse.Namespace, console: Console) -> int:
     """Make a checkpoint of what was trained elsewhere."""
     target = import_source(options, _say(console))
-    console.print(f"packaged {target}; `make serve` answers with it", highlight=False)
+    console.print(f"packaged {target}; `make serve` or `latent-service` serves it", highlight=False)
     return 0
 
 
@@ -229,7 +232,7 @@ def _package(folder: Path, data: Dataset | DomainPair, options: argparse.Namespa
     metrics = kept_figures(folder, recipe, data, console)
     trained = Trained(Run(folder).record(), recipe, data, metrics, progress)
     target = package(trained, options.checkpoints, options.default_for)
-    console.print(f"packaged {target}; `make serve` answers with it", highlight=False)
+    console.print(f"packaged {target}; `make serve` or `latent-service` serves it", highlight=False)
     return 0
 
 

@@ -26,11 +26,9 @@ TRIAL = {"updates": 500, "holdout": 5000}
 """Settings that `tune` has other defaults of."""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(program: str = "python -m training") -> argparse.ArgumentParser:
     """Return the parser; what it returns has `command` set to one of COMMANDS in commands.py."""
-    top = argparse.ArgumentParser(
-        prog="python -m training", description="From images to a checkpoint that serves."
-    )
+    top = argparse.ArgumentParser(prog=program, description="From images to a checkpoint that serves.")
     commands = top.add_subparsers(required=True, metavar="command", dest="command")
     fit = commands.add_parser("fit", help="train a recipe, then evaluate and package it")
     recipes = fit.add_subparsers(required=True, metavar="recipe", dest="recipe")

@@ -69,6 +69,8 @@ def wait_until_ready() -> None:
 @pytest.fixture(scope="module")
 def image() -> None:
     compose("build", BUILDAH_LAYERS="false")  # to keep every step would take podman half of the time
+    if ENGINE == "docker":
+        ask("pull", "--quiet", "python:3.11-slim")  # its build alone does not keep what it is based on
 
 
 @pytest.fixture(scope="module")

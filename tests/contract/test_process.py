@@ -48,6 +48,26 @@ def test_service_without_checkpoints_lives_but_is_not_ready(start_service: Start
     assert service.get("/health/ready").status_code == 503
 
 
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("missing", "does not exist"),
+        ("empty", "holds none"),
+        ("file", "cannot be read (Not a directory)"),
+    ],
+)
+def test_a_folder_without_checkpoints_is_named_with_what_to_do(
+    tmp_path: Path, start_service: StartService, state: str, reason: str
+):
+    folder = tmp_path / "checkpoints"
+    if state == "file":
+        folder.touch()
+    elif state == "empty":
+        folder.mkdir()
+    wanted = f"no checkpoints: {folder} {reason}; --checkpoints or LATENT_CHECKPOINTS names another folder\n"
+    assert wanted in start_service().log()
+
+
 def test_corrupt_checkpoint_is_refused_by_name_while_the_others_serve(
     tmp_path: Path, start_service: StartService
 ):
@@ -107,6 +127,7 @@ def test_bad_variable_is_one_clear_line():
 def test_help_explains_every_flag():
     ended = run_service("--help")
     assert ended.returncode == 0
+    assert ended.stdout.startswith("usage: python -m service ")
     assert "--reload-interval-s" in ended.stdout
     assert "Seconds between looks at the checkpoint folder" in " ".join(ended.stdout.split())
 
