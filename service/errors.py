@@ -8,7 +8,7 @@ The names say what happened ("QueueFull"), as an answer's reader would put it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 Location = tuple[str | int, ...]
 
@@ -65,6 +65,11 @@ class ServiceError(Exception):
         self.fields = list(fields)
         self.headers = dict(headers or {})
         super().__init__(self.detail)
+
+    def forget_origin(self) -> Self:
+        """Return the error without the frames it came through: they hold the body, and perhaps the error."""
+        self.__traceback__ = self.__context__ = None
+        return self
 
     def problem(self, request_id: str) -> dict[str, Any]:
         """Return the members of the problem document."""

@@ -5,7 +5,6 @@ bodies -> Upload -> tensor, (N, C, H, W) float32 -> Model.run
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import io
@@ -19,7 +18,7 @@ from service import images, telemetry, traces
 from service.errors import BodyTooLarge, InvalidField, Location, ServiceError, UnsupportedMediaType
 from service.images import BrokenImage, ImageError, ImageTooLarge
 from service.manifest import ImageSpec
-from service.runtime.off_loop import run_by_size
+from service.runtime.off_loop import run_by_size, run_decoder
 
 IN_PLACE_BYTES = 1 << 16
 """Pixels of an array that are fitted on the event loop; more belong in a thread."""
@@ -82,7 +81,7 @@ class Upload:
             images.check_fitted(array.shape[2], array.shape[1], spec, max_pixels)
             if array.size <= IN_PLACE_BYTES:
                 return images.from_array(array, spec)
-            return await asyncio.to_thread(images.from_array, array, spec)
+            return await run_decoder(images.from_array, array, spec)
         except ImageTooLarge as error:
             raise BodyTooLarge(f"An image of this array: {error}.") from None
         except ImageError as error:
@@ -112,7 +111,7 @@ async def _decode(
         picture = await run_by_size(len(picture), _from_base64, picture, place)
     try:
         if images.is_large(picture):
-            return await asyncio.to_thread(images.decode, picture, spec, max_pixels)
+            return await run_decoder(images.decode, picture, spec, max_pixels)
         return images.decode(picture, spec, max_pixels)
     except ImageError as error:
         raise _refusal(error, position, place) from None
