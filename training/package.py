@@ -29,7 +29,7 @@ from training.data import Dataset, to_range, to_unit
 from training.domains import DomainPair
 from training.evaluate import Metrics
 from training.experiment import dataset_of
-from training.export import ExportedGraph, export
+from training.export import ExportedGraph, export, graph_spec
 from training.inference import batched
 from training.provenance import commit, library_versions
 from training.recipes.recipe import Recipe
@@ -279,20 +279,3 @@ def _description(
         "parity": {key: graph.parity for key, graph in graphs.items()},
         "golden": {"file": "golden.npz"},
     }
-
-
-def graph_spec(graph: ExportedGraph, name: str) -> dict[str, Any]:
-    """Return what the manifest says of the graph in the file `name`."""
-    inputs, outputs = graph.golden
-    return {
-        "graph": name,
-        "inputs": [_tensor_spec(tensor, value, graph) for tensor, value in inputs.items()],
-        "outputs": [_tensor_spec(tensor, outputs[tensor], graph) for tensor in graph.outputs],
-        "preferred_batch": graph.batch,
-    }
-
-
-def _tensor_spec(name: str, value: NDArray[Any], graph: ExportedGraph) -> dict[str, Any]:
-    free = graph.free.get(name, ())
-    shape = [None if axis in free else length for axis, length in enumerate(value.shape)]
-    return {"name": name, "dtype": str(value.dtype), "shape": shape[1:]}

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from training.card import IMPORT
+from training.export import graph_spec
 from training.importing import cyclegan, diffusers_folder, pythae, python_object
 from training.importing.inputs import real_images
 from training.importing.source import ImageFormat, Source, SourceError
 from training.importing.trial import Trial, preview, try_out
-from training.package import golden, graph_files, graph_spec, write
+from training.package import golden, graph_files, write
 from training.provenance import commit, library_versions
 from training.sheets import COLUMNS, grid, png_file
 
