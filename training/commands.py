@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +12,6 @@ import torch
 from rich.console import Console
 
 from training import devices, processes
-from training.config import Config
 from training.data import DataError, Dataset
 from training.domains import DomainPair
 from training.experiment import build, dataset_of, feed_of, load_data, same_run
@@ -27,11 +25,11 @@ from training.package import (
     import_from_hub,
     package,
 )
-from training.parser import parser, read_config
+from training.parser import parser, read_config, record_of
 from training.progress import Progress
 from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
-from training.run import RUNS, Run, RunError, RunRecord
+from training.run import RUNS, Run, RunError
 from training.saved import data_of, kept_figures, measure, restored
 from training.sheets import sheet
 from training.studies import study
@@ -74,7 +72,7 @@ def fit(options: argparse.Namespace, console: Console) -> int:
     place = devices.join(wanted, config.batch_size)
     shown = console if processes.is_first() else Console(quiet=True)
     say = _say(shown)
-    draft = _record(options, config)
+    draft = record_of(options, config)
     with processes.in_turn(place.local_rank):
         data = load_data(draft, config, say)
     record = draft.model_copy(update={"data_sha256": dataset_of(data).sha256})
@@ -119,7 +117,7 @@ def tune_recipe(options: argparse.Namespace, console: Console) -> int:
     """Search a recipe's settings and print the command that trains with the best."""
     config = read_config(RECIPES[options.recipe].config_type, options)
     say = _say(console)
-    search = Search(_record(options, config), config, torch.device(options.device), console, say)
+    search = Search(record_of(options, config), config, torch.device(options.device), console, say)
     try:
         search.run(options.trials)
     except (Interrupted, KeyboardInterrupt):
@@ -204,21 +202,6 @@ def write_report(options: argparse.Namespace, console: Console) -> int:
     return code
 
 
-def _record(options: argparse.Namespace, config: Config) -> RunRecord:
-    """Return what a run is asked to do, without the hash of data that is not read yet."""
-    return RunRecord(
-        name=options.name or _default_name(options),
-        recipe=options.recipe,
-        data=options.data,
-        path=options.path,
-        size=options.size,
-        channels=options.channels,
-        pair=options.pair,
-        data_sha256="",
-        config=config.model_dump(mode="json"),
-    )
-
-
 def _package(folder: Path, data: Dataset | DomainPair, options: argparse.Namespace, console: Console) -> int:
     """Package what a run folder holds, with the figures kept of it or else measured now."""
     progress = Run(folder).progress()
@@ -249,16 +232,6 @@ def _folder(name: str) -> Path:
     raise RunError(
         f"{name!r} is neither a run in {RUNS} nor a checkpoint folder such as checkpoints/edges-photos/4"
     )
-
-
-def _default_name(options: argparse.Namespace) -> str:
-    """Return e.g. `fashion-vae`, `bags-boots`, or the folder's name and the recipe."""
-    if options.pair:
-        words = options.pair
-    else:
-        source = "fashion" if options.data == "fashion-mnist" else Path(options.data).resolve().name
-        words = source if RECIPES[options.recipe].translates else f"{source}-{options.recipe}"
-    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:64] or options.recipe
 
 
 def _described(data: Dataset | DomainPair) -> str:

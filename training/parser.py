@@ -17,7 +17,7 @@ from training.importing.options import add_kinds
 from training.package import NAME, OPERATIONS
 from training.precision import fastest
 from training.recipes import RECIPES
-from training.run import RUNS
+from training.run import RUNS, RunRecord
 from training.studies import STUDIES
 
 CHECKPOINTS = Path("checkpoints")
@@ -108,6 +108,31 @@ def read_config(kind: type[Config], options: argparse.Namespace) -> Config:
     if config.precision == "auto":
         return config.model_copy(update={"precision": fastest(options.device)})
     return config
+
+
+def record_of(options: argparse.Namespace, config: Config) -> RunRecord:
+    """Return what a run is asked to do, without the hash of data that is not read yet."""
+    return RunRecord(
+        name=options.name or _default_name(options),
+        recipe=options.recipe,
+        data=options.data,
+        path=options.path,
+        size=options.size,
+        channels=options.channels,
+        pair=options.pair,
+        data_sha256="",
+        config=config.model_dump(mode="json"),
+    )
+
+
+def _default_name(options: argparse.Namespace) -> str:
+    """Return e.g. `fashion-vae`, `bags-boots`, or the folder's name and the recipe."""
+    if options.pair:
+        words = options.pair
+    else:
+        source = "fashion" if options.data == "fashion-mnist" else Path(options.data).resolve().name
+        words = source if RECIPES[options.recipe].translates else f"{source}-{options.recipe}"
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:64] or options.recipe
 
 
 def _add_data_options(one: argparse.ArgumentParser, translates: bool) -> None:
