@@ -198,8 +198,16 @@ def _download(kind: str) -> Path:
     return DOWNLOADS / kind / "raw"
 
 
-DATASETS: dict[str, Callable[[Path | None], Dataset]] = {
-    "fashion-mnist": fashion_mnist,
-    "mnist": mnist,
-    "digits": digits,
+@dataclass(frozen=True)
+class NamedDataset:
+    """A data set that is known by its name."""
+
+    classes: tuple[str, ...]
+    load: Callable[[Path | None], Dataset]
+
+
+DATASETS: dict[str, NamedDataset] = {
+    "fashion-mnist": NamedDataset(FASHION_CLASSES, fashion_mnist),
+    "mnist": NamedDataset(DIGIT_CLASSES, mnist),
+    "digits": NamedDataset(DIGIT_CLASSES, digits),
 }

@@ -21,7 +21,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from service import checkpoint, sampling
-from service.manifest import NAME_PATTERN, LatentSpec, Operation
+from service.manifest import NAME_PATTERN, LatentSpec, Manifest, Operation
 from service.priors import IndependentPrior, MixturePrior
 from training import hub
 from training.card import model_card
@@ -71,7 +71,7 @@ def package(trained: Trained, root: Path, default_for: Sequence[str]) -> Path:
     graphs = {key: _exported(key, module, trained) for key, module in recipe.operations().items()}
     files, names = graph_files(recipe.operations(), graphs)
     files["golden.npz"] = golden(graphs)
-    files["weights.safetensors"] = save(
+    files[hub.WEIGHTS] = save(
         {
             f"{name}.{key}": value.contiguous()
             for name, network in recipe.averaged.items()
@@ -100,6 +100,20 @@ def write(root: Path, description: dict[str, Any], files: dict[str, bytes]) -> P
     return checkpoint.write(root, description, files)
 
 
+def encoding_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a checkpoint that encodes, and so can have a reference.
+
+    Raises:
+        CheckpointError: it is not whole, or does not encode.
+    """
+    manifest = checkpoint.read(folder).manifest
+    if "encode" not in manifest.offers():
+        raise checkpoint.CheckpointError(
+            f"{manifest.name} does not encode, so a reference is of no use to it"
+        )
+    return manifest
+
+
 def add_reference(folder: Path, recipe: Recipe, data: Dataset) -> Path:
     """Write the checkpoint in `folder` once more, as its next version, with reference.npz; return its folder.
 
@@ -107,11 +121,7 @@ def add_reference(folder: Path, recipe: Recipe, data: Dataset) -> Path:
         CheckpointError: it is not whole, or does not encode.
         OSError: the disk is full or read-only; nothing is left behind.
     """
-    manifest = checkpoint.read(folder).manifest
-    if "encode" not in manifest.offers():
-        raise checkpoint.CheckpointError(
-            f"{manifest.name} does not encode, so a reference is of no use to it"
-        )
+    manifest = encoding_manifest(folder)
     root = folder.parents[1]
     files = {name: (folder / name).read_bytes() for name in manifest.files}
     files["reference.npz"] = _reference_file(recipe, data)
@@ -127,6 +137,7 @@ def export_to_hub(folder: Path, target: Path) -> None:
         CheckpointError: it is not whole.
         ValueError, OSError: `target` exists or cannot be written; nothing is left behind.
     """
+    hub.check_free(target)
     names = (checkpoint.MANIFEST, checkpoint.MANIFEST_HASH, *checkpoint.read(folder).manifest.files)
     hub.write(target, {name: (folder / name).read_bytes() for name in names})
 
@@ -202,7 +213,7 @@ def graph_files(
     names: dict[str, str] = {}
     stored: dict[int, str] = {}
     for key, module in operations.items():
-        plain = re.sub(r"[^A-Za-z0-9._-]", "-", key)
+        plain = re.sub(r"[^A-Za-z0-9._-]", "-", key)[:100]
         name = f"{plain}.onnx" if f"{plain}.onnx" not in files else f"{plain}-{len(files)}.onnx"
         names[key] = stored.setdefault(id(module), name)
         files.setdefault(names[key], graphs[key].model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -53,7 +53,9 @@ def parser() -> argparse.ArgumentParser:
         )
         _add_data_options(one, kind.translates)
         _add_run_options(one)
-        one.add_argument("--trials", type=int, default=20, metavar="N", help="in all (default: 20)")
+        one.add_argument(
+            "--trials", type=_between(1, 100_000), default=20, metavar="N", help="in all (default: 20)"
+        )
         _add_config_options(one, kind.config_type, TRIAL)
     for command, text in (
         ("evaluate", "print the figures of a checkpoint or a run as JSON"),
@@ -146,7 +148,10 @@ def _add_data_options(one: argparse.ArgumentParser, translates: bool) -> None:
     )
     group.add_argument("--path", help="folder that holds the files of a named data set")
     group.add_argument(
-        "--size", type=_size, metavar="N", help="side of a folder's images in pixels, 28 to 128 (default: 28)"
+        "--size",
+        type=_between(28, 128),
+        metavar="N",
+        help="side of a folder's images in pixels, 28 to 128 (default: 28)",
     )
     group.add_argument(
         "--channels", type=int, choices=(1, 3), help="read a folder as grey or as colour (default: as it is)"
@@ -174,13 +179,13 @@ def _add_device_options(group: argparse._ArgumentGroup) -> None:
         ("--devices", "devices to train on together, on every machine; or what torchrun says"),
         ("--nodes", "machines to train on together; or what torchrun says"),
     ):
-        group.add_argument(option, type=_count, metavar="N", help=f"{text} (default: 1)")
+        group.add_argument(option, type=_between(1, 1024), metavar="N", help=f"{text} (default: 1)")
 
 
 def _add_threads(one: argparse._ActionsContainer) -> None:
     one.add_argument(
         "--threads",
-        type=int,
+        type=_between(1, 1024),
         default=torch.get_num_threads(),
         metavar="N",
         help="processor threads of a process (default: OMP_NUM_THREADS, else one per core)",
@@ -249,16 +254,15 @@ def _holds(annotation: Any, kind: type) -> bool:
     return annotation is kind or any(_holds(part, kind) for part in get_args(annotation))
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to 1024")
-    return int(text)
+def _between(low: int, high: int) -> Callable[[str], int]:
+    """Return what reads a whole number within these bounds."""
 
+    def read(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {low} to {high}")
+        return int(text)
 
-def _size(text: str) -> int:
-    if not text.isdecimal() or not 28 <= int(text) <= 128:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 28 to 128")
-    return int(text)
+    return read
 
 
 def _name(text: str) -> str:
