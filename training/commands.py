@@ -95,6 +95,7 @@ def fit(options: argparse.Namespace, console: Console) -> int:
             run.start(record)
         if state is not None:
             trainer.take_up(state)
+        del state  # as large as all that is trained
         say(f"{record.name}: {_described(data)}; updates {trainer.update} to {trainer.total} on {wanted}")
         try:
             trainer.train()
