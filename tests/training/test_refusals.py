@@ -269,3 +269,10 @@ def test_an_import_that_no_manifest_could_describe(words: str, capsys: pytest.Ca
 def test_a_study_whose_findings_cannot_be_kept(place: Path, capsys: pytest.CaptureFixture[str]):
     (place / "runs" / "studies").touch()
     check_refused(["study", "denoising"], "runs/studies is a file", capsys)
+
+
+def test_a_study_without_its_data_computes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.delattr("training.studies.divergences.segments")
+    check_refused(["study", "divergences"], READS_DATA, capsys)
