@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE  # tests start hundreds of processes: what they
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 BY_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: serve test test-slow test-clients test-container chaos lint audit train bench clean
+.PHONY: serve test test-slow test-clients test-container test-bare chaos lint audit train bench clean
 
 serve: $(VENV)/.serve  ## serve the checkpoints on http://127.0.0.1:8000
 	@$(BIN)/python -m service
@@ -25,6 +25,9 @@ test-clients: $(VENV)/.clients  ## drive the service with other people's clients
 
 test-container: $(VENV)/.test  ## build the image and run it; needs podman with podman-compose, or Docker
 	$(BIN)/python -m pytest tests/container
+
+test-bare: $(VENV)/.test  ## run what needs data, a browser or an engine as on a machine that has none: all is skipped
+	HIDE_FROM_TESTS=all $(PYTEST) -m "needs and not chaos" --ignore tests/clients tests
 
 chaos: $(VENV)/.test  ## run the full forms of docs/robustness.md's tests, and print its table
 	$(BIN)/python -m pytest -m chaos

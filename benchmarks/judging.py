@@ -21,8 +21,10 @@ from torch import Tensor
 from benchmarks.budget import PEERS
 from training import features, fidelity, generation, metrics
 from training.data import Dataset, to_range
-from training.run import Run, RunError, replace
-from training.saved import data_of, kept_figures, restored
+from training.experiment import dataset_of
+from training.recipes import RECIPES
+from training.run import Run, replace
+from training.saved import data_of, kept_figures, opened, restored
 from training.study import Cell, Findings, Table, markdown, save
 
 Figures = dict[str, Any]
@@ -33,16 +35,16 @@ IMAGE_FIGURES = ("cfid", "cfid_deviation", "kid", "density", "coverage", "cfid_c
 
 def dataset_of_run(run: Path) -> Dataset:
     """Return the images a run learned from."""
-    dataset = data_of(run, lambda line: CONSOLE.print(line, highlight=False))
-    if not isinstance(dataset, Dataset):
-        raise RunError(f"{run} learned from two domains")
-    return dataset
+    saved = opened(run)
+    if RECIPES[saved.record.recipe].translates:
+        raise SystemExit(f"{run} learned from two domains")
+    return dataset_of(data_of(saved, lambda line: CONSOLE.print(line, highlight=False)))
 
 
 def figures_of_run(run: Path, *needed: str) -> Figures:
     """Return the figures of one of our runs, which must have those needed."""
     dataset = dataset_of_run(run)
-    found = kept_figures(run, restored(run, dataset), dataset, CONSOLE)
+    found = kept_figures(run, restored(opened(run), dataset), dataset, CONSOLE)
     if not set(needed) <= set(found):
         raise SystemExit(f"the figures of {run} are incomplete: python -m training evaluate {run}")
     return dict(found)

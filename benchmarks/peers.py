@@ -26,10 +26,13 @@ from training.data import Dataset, fashion_mnist, to_range
 def main() -> None:
     """Train one peer and write what the judge needs."""
     settings = read_settings()
+    try:
+        module = import_module(f"benchmarks.{settings.peer.replace('-', '_')}")
+    except ModuleNotFoundError as error:
+        raise SystemExit(f"there is no {error.name} here: see benchmarks/README.md") from None
     torch.set_num_threads(1)
     torch.manual_seed(settings.seed)
     dataset = fashion_mnist()
-    module = import_module(f"benchmarks.{settings.peer.replace('-', '_')}")
     trained: Trained = getattr(module, settings.kind)(settings, dataset)
     folder = PEERS / settings.kind / settings.name
     folder.mkdir(parents=True, exist_ok=True)

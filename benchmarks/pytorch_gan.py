@@ -35,6 +35,8 @@ def main() -> None:
     parser.add_argument("script", type=Path)
     parser.add_argument("--seconds", type=float, required=True, help="of processor time of one thread")
     options = parser.parse_args()
+    if not options.script.is_file():
+        parser.error(f"there is no {options.script}")
     torch.set_num_threads(1)
     torch.manual_seed(0)
     np.random.seed(0)

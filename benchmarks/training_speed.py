@@ -23,7 +23,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from benchmarks.budget import PEERS, Spent
-from benchmarks.scripts import CYCLEGAN_SIDE, Stopwatch, networks_of, timed
+from benchmarks.scripts import CYCLEGAN_SIDE, SCRIPTS, Stopwatch, networks_of, timed
 from service.runtime.cpu import cores
 from training.config import Config
 from training.data import Dataset, Images, fashion_mnist
@@ -38,6 +38,8 @@ from training.study import Findings, Table, markdown, save
 from training.trainer import Trainer
 
 REPEATS = 3
+PYTHAE = PEERS / "venv" / "bin" / "python"
+"""An interpreter that has pythae."""
 TARGET = 1.5
 
 
@@ -178,7 +180,7 @@ def findings(scripts: Path, seconds: float) -> Findings:
     for _ in range(REPEATS):
         for case in OURS:
             for side in ("ours", "theirs"):
-                python = str(PEERS / "venv" / "bin" / "python") if case == "vae" else sys.executable
+                python = str(PYTHAE) if case == "vae" else sys.executable
                 command = [python, "-m", "benchmarks.training_speed", "--peers", str(scripts)]
                 command += ["--seconds", str(seconds), "--only", case, side]
                 printed = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
@@ -210,6 +212,9 @@ def main() -> None:
     parser.add_argument("--only", nargs=2, metavar=("CASE", "SIDE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     scripts = options.peers.resolve() / "implementations"
+    for needed in (*(scripts / script for script in SCRIPTS.values()), PYTHAE):
+        if not needed.is_file():
+            parser.error(f"there is no {needed}: see benchmarks/README.md")
     if options.only:
         print(measure(*options.only, scripts, options.seconds))  # noqa: T201 - read by the caller
         return

@@ -79,7 +79,7 @@ def image_vaes(run: Path) -> Table:
 
 def likelihoods(run: Path) -> Table:
     """Return the comparison of likelihood VAEs: the importance-weighted bound on binarised test images."""
-    dataset, ours = dataset_of_run(run), figures_of_run(run, "rate_nats", "generation")
+    dataset, ours = dataset_of_run(run), figures_of_run(run, "likelihood_images", *LIKELIHOOD_FIGURES)
     scored = [("ours", seconds_of_run(run), ours)]
     for folder, peer in peers_of("likelihood", dataset):
         judge = partial(_judge_likelihood, folder, dataset)

@@ -162,6 +162,7 @@ def restore(root: Path, read_file: Callable[[str], bytes]) -> Path:
     """
     files = {name: read_file(name) for name in (MANIFEST, MANIFEST_HASH)}
     manifest = _parse_manifest(files[MANIFEST], files[MANIFEST_HASH])
+    _free_folder(root, manifest)
     for name, record in manifest.files.items():
         files[name] = read_file(name)
         _check_file(name, files[name], record)
@@ -188,9 +189,7 @@ def _check_file(name: str, raw: bytes, record: FileRecord) -> None:
 
 def _place(root: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Path:
     """Write all files of a checkpoint to its folder, which is there whole or not at all."""
-    target = root / manifest.name / str(manifest.version)
-    if target.exists():
-        raise CheckpointError(f"{manifest.name}/{manifest.version} exists already")
+    target = _free_folder(root, manifest)
     target.parent.mkdir(parents=True, exist_ok=True)
     building = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     try:
@@ -202,6 +201,13 @@ def _place(root: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Path:
         _sync_folder(target.parent)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+    return target
+
+
+def _free_folder(root: Path, manifest: Manifest) -> Path:
+    target = root / manifest.name / str(manifest.version)
+    if target.exists():
+        raise CheckpointError(f"{manifest.name}/{manifest.version} exists already")
     return target
 
 

@@ -1,5 +1,6 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share, and what a run reports of tests that lack something."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,12 +8,94 @@ from typing import Any
 
 import pytest
 
+import needed
 import robustness
 import service  # noqa: F401 - before any test imports ONNX Runtime, whose telemetry it turns off
 from process import ServiceProcess
 
 StartService = Callable[..., ServiceProcess]
 Measured = Callable[[int, str], None]
+
+
+def pytest_configure() -> None:
+    unknown = needed.HIDDEN - needed.NEEDS.keys() - {"all"}
+    if unknown:
+        raise pytest.UsageError(
+            f"HIDE_FROM_TESTS: {', '.join(unknown)} is none of {', '.join(needed.NEEDS)}, all"
+        )
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs something of the machine: whatever requests it, itself or through other fixtures."""
+    for item in items:
+        if needed.NEEDS.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker("needs")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what was skipped for lack of what, and what installs it."""
+    reasons = (report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
+    counts = Counter(reason.removeprefix("Skipped: ") for reason in reasons)
+    lacks = {reason: count for reason, count in counts.items() if reason.startswith(needed.LACKS)}
+    if lacks:
+        terminalreporter.section("skipped tests")
+    for reason, count in sorted(lacks.items()):
+        tests = f"{count} test{'s' if count > 1 else ''}"
+        terminalreporter.write_line(f"{tests} for lack of {reason.removeprefix(needed.LACKS)}")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_fashion_mnist_unasked() -> Iterator[None]:
+    """Hide the whole data set from tests that do not request it: they would fail on a machine without it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FASHION_MNIST", "not requested by this test")
+        yield
+
+
+@pytest.fixture
+def whole_fashion_mnist(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the whole data set, where training then finds it by itself."""
+    folder: Path = needed.found("whole_fashion_mnist")
+    monkeypatch.setenv("FASHION_MNIST", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium."""
+    return str(needed.found("chromium"))
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> str:
+    """The path of a Prometheus."""
+    return str(needed.found("prometheus"))
+
+
+@pytest.fixture(scope="session")
+def container_engine() -> needed.Engine:
+    """A container engine."""
+    found: needed.Engine = needed.found("container_engine")
+    return found
+
+
+@pytest.fixture(scope="session")
+def curl() -> str:
+    """The path of curl."""
+    return str(needed.found("curl"))
+
+
+@pytest.fixture(scope="session")
+def java() -> str:
+    """The path of a Java that runs source files."""
+    return str(needed.found("java"))
+
+
+@pytest.fixture(scope="session")
+def git() -> None:
+    """Git."""
+    needed.found("git")
 
 
 @pytest.fixture

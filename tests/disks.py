@@ -42,7 +42,7 @@ def read_only(folder: Path) -> Iterator[None]:
         finally:
             unmount(folder)
     else:
-        lacking("folder that root cannot write to, as it may not mount one")
+        lacking("the right to mount", "run the tests as another user, or as a root that may mount")
 
 
 def mount(folder: Path, options: str) -> bool:

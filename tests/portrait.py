@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, ViewportSize
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from needed import NEEDS
 from process import ROOT, ServiceProcess
 from visits import launched
 
@@ -95,7 +96,10 @@ def line(what: str, times_ms: list[float]) -> str:
 
 def main(folder: Path) -> None:
     """Write the pictures and print the times."""
-    with tempfile.TemporaryDirectory() as place, launched() as browser:
+    chromium = NEEDS["chromium"].find()
+    if chromium is None:
+        raise SystemExit(f"portrait: {NEEDS['chromium'].install}")
+    with tempfile.TemporaryDirectory() as place, launched(chromium) as browser:
         log = Path(place) / "service.log"
         with ServiceProcess(ROOT / "checkpoints", log) as service:
             for size in (WIDE, PHONE):

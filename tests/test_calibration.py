@@ -5,7 +5,7 @@ import pytest
 import calibration
 from calibration import Shipped
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("whole_fashion_mnist")]
 
 ROUNDS = 20
 

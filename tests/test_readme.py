@@ -57,6 +57,7 @@ def test_every_command_is_run_by_a_test():
     assert len(training) == 5
 
 
+@pytest.mark.usefixtures("curl")
 @pytest.mark.parametrize("command", CURLS)
 def test_a_curl_command_is_answered(command: str, service: ServiceProcess, here: Path):
     answer = run(command.replace("curl ", "curl --fail ").replace("localhost:8000", service.url), here)
@@ -76,6 +77,7 @@ def train(words: str, here: Path, *options: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("whole_fashion_mnist")
 def test_the_figures_are_printed_again_by_the_command(here: Path):
     printed = dict(figures(json.loads(train("evaluate", here))))
     stored = dict(figures(checkpoint.read_manifest(shipped("fashion-ae-2d")).metrics))

@@ -57,6 +57,7 @@ def test_every_package_that_the_service_needs_is_pinned():
     assert len(seen) > 15
 
 
+@pytest.mark.usefixtures("git")
 def test_no_code_of_ours_runs_when_it_is_installed():
     assert PROJECT["build-system"] == {
         "requires": ["setuptools>=77"],

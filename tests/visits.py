@@ -1,12 +1,9 @@
 """A real browser that talks to nothing but the service, for tests of its pages."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
-
-from needed import lacking
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -22,11 +19,8 @@ LIMIT_MS = 30_000
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
-    """Start Chromium; without one the test is skipped, but where `CI` is true it fails."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        lacking("Chromium")
+def launched(chromium: str) -> Iterator[Browser]:
+    """Start the Chromium at this path."""
     expect.set_options(timeout=LIMIT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)

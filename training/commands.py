@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,26 +15,27 @@ from training import devices, processes
 from training.config import Config
 from training.data import DataError, Dataset
 from training.domains import DomainPair, dataset_of
-from training.experiment import build, feed_of, load_data, same_run
+from training.experiment import build, check_data, check_same, feed_of, load_data, sketch
 from training.export import ExportError
 from training.importing.command import import_source
 from training.package import (
     CheckpointError,
     Trained,
     add_reference,
+    encoding_manifest,
     export_to_hub,
     import_from_hub,
     package,
 )
-from training.parser import parser, read_config
+from training.parser import parser, read_config, record_of
 from training.progress import Progress
 from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
-from training.run import RUNS, Run, RunError, RunRecord
-from training.saved import data_of, kept_figures, measure, restored
+from training.run import RUNS, Run, RunError, RunRecord, State, check_folder, check_writable
+from training.saved import Saved, data_of, kept_figures, measure, opened, restored
 from training.sheets import sheet
 from training.studies import study
-from training.study import markdown, save
+from training.study import STUDY_RUNS, markdown, save
 from training.trainer import Interrupted, Trainer
 from training.tune import Search
 
@@ -72,20 +72,19 @@ def main(arguments: Sequence[str], program: str = "python -m training") -> int:
 
 def fit(options: argparse.Namespace, console: Console) -> int:
     """Train a recipe from the start or from its last save, then judge and package it."""
-    config = read_config(RECIPES[options.recipe].config_type, options)
     wanted = devices.wanted(options.device, options.devices, options.nodes)
+    config, draft = _asked(options)
     place = devices.join(wanted, config.batch_size)
     shown = console if processes.is_first() else Console(quiet=True)
     say = _say(shown)
-    draft = _record(options, config)
+    run = Run(RUNS / draft.name)
+    state = processes.from_first(lambda: _state(run, draft, options.resume))
     with processes.in_turn(place.local_rank):
         data = load_data(draft, config, say)
     record = draft.model_copy(update={"data_sha256": dataset_of(data).sha256})
     if processes.from_first(lambda: record) != record:
         raise DataError("the data here, or its precision, is not that of the first process")
-    run = Run(RUNS / record.name)
     recipe = build(record.recipe, config, data, place.device)
-    _check_claims(options.default_for, recipe)
 
     def save_sheet(name: str) -> None:
         if processes.is_first():
@@ -94,11 +93,12 @@ def fit(options: argparse.Namespace, console: Console) -> int:
     with Progress(shown, config.batch_size) as progress:
         trainer = Trainer(recipe, config, feed_of(data, config, recipe), run, save_sheet, progress)
         if processes.is_first() and options.resume:
-            same_run(run.record(), record)
+            check_data(run.record(), record)
         elif processes.is_first():
             run.start(record)
-        if options.resume:
-            trainer.resume()
+        if state is not None:
+            trainer.take_up(state)
+        del state  # as large as all that is trained
         say(f"{record.name}: {_described(data)}; updates {trainer.update} to {trainer.total} on {wanted}")
         try:
             trainer.train()
@@ -113,16 +113,17 @@ def fit(options: argparse.Namespace, console: Console) -> int:
     recipe.finish(dataset_of(data))
     trainer.save()
     if options.no_package:
-        measure(run.folder, restored(run.folder, data), data, console)
+        measure(run.folder, restored(opened(run.folder), data), data, console)
         return 0
-    return _package(run.folder, data, options, console)
+    return _package(opened(run.folder), data, options, console)
 
 
 def tune_recipe(options: argparse.Namespace, console: Console) -> int:
     """Search a recipe's settings and print the command that trains with the best."""
+    device = torch.device(devices.wanted(options.device, None, None).kind)
     config = read_config(RECIPES[options.recipe].config_type, options)
     say = _say(console)
-    search = Search(_record(options, config), config, torch.device(options.device), console, say)
+    search = Search(record_of(options, config), config, device, console, say)
     try:
         search.run(options.trials)
     except (Interrupted, KeyboardInterrupt):
@@ -136,8 +137,12 @@ def package_run(options: argparse.Namespace, console: Console) -> int:
     """Package the last save of a run; or take a checkpoint to the layout of the hub, or back."""
     if options.hub or options.from_hub:
         return _exchange(options, console)
-    folder = _folder(options.run)
-    return _package(folder, data_of(folder, _say(console)), options, console)
+    saved = opened(_folder(options.run))
+    if saved.progress is None:
+        raise RunError(f"{saved.folder} is a checkpoint: package takes a run, or a checkpoint with --hub")
+    _check_claims(options.default_for, sketch(saved.record, saved.config))
+    check_writable(options.checkpoints)
+    return _package(saved, data_of(saved, _say(console)), options, console)
 
 
 def _exchange(options: argparse.Namespace, console: Console) -> int:
@@ -155,26 +160,31 @@ def _exchange(options: argparse.Namespace, console: Console) -> int:
 
 def evaluate_folder(options: argparse.Namespace, console: Console) -> int:
     """Print the figures of a checkpoint or a run as JSON."""
-    folder = _folder(options.run)
-    data = data_of(folder, _say(console))
-    metrics = measure(folder, restored(folder, data), data, console)
+    saved = opened(_folder(options.run))
+    if saved.progress is not None:
+        check_writable(saved.folder)
+    data = data_of(saved, _say(console))
+    metrics = measure(saved.folder, restored(saved, data), data, console)
     print(json.dumps(metrics, indent=2))  # noqa: T201 - this is the command's output
     return 0
 
 
 def reference_checkpoint(options: argparse.Namespace, console: Console) -> int:
     """Write a checkpoint once more, with reference.npz."""
-    folder = _folder(str(options.checkpoint))
-    data = data_of(folder, _say(console))
-    if isinstance(data, DomainPair):
-        raise ValueError(f"{folder} translates and has no latent space")
-    target = add_reference(folder, restored(folder, data), data)
+    saved = opened(_folder(str(options.checkpoint)))
+    if RECIPES[saved.record.recipe].translates:
+        raise ValueError(f"{saved.folder} translates and has no latent space")
+    encoding_manifest(saved.folder)
+    check_writable(saved.folder.parent)
+    data = data_of(saved, _say(console))
+    target = add_reference(saved.folder, restored(saved, data), dataset_of(data))
     console.print(f"packaged {target}; `make serve` or `latent-service` serves it", highlight=False)
     return 0
 
 
 def import_checkpoint(options: argparse.Namespace, console: Console) -> int:
     """Make a checkpoint of what was trained elsewhere."""
+    check_writable(options.checkpoints)
     target = import_source(options, _say(console))
     console.print(f"packaged {target}; `make serve` or `latent-service` serves it", highlight=False)
     return 0
@@ -182,6 +192,7 @@ def import_checkpoint(options: argparse.Namespace, console: Console) -> int:
 
 def run_study(options: argparse.Namespace, console: Console) -> int:  # noqa: ARG001 - all print to stderr
     """Run one study, keep what it finds for the report, and print its tables."""
+    check_writable(STUDY_RUNS)
     findings = study(options.study)()
     save(findings, options.study)
     for line in markdown(findings):
@@ -196,6 +207,7 @@ def write_report(options: argparse.Namespace, console: Console) -> int:
     """
     from training.report import missing, report
 
+    check_writable(options.out)
     code = 0
     for arguments in missing() if options.train else []:
         console.print(f"python -m training {shlex.join(arguments)}", highlight=False, markup=False)
@@ -207,30 +219,31 @@ def write_report(options: argparse.Namespace, console: Console) -> int:
     return code
 
 
-def _record(options: argparse.Namespace, config: Config) -> RunRecord:
-    """Return what a run is asked to do, without the hash of data that is not read yet."""
-    return RunRecord(
-        name=options.name or _default_name(options),
-        recipe=options.recipe,
-        data=options.data,
-        path=options.path,
-        size=options.size,
-        channels=options.channels,
-        pair=options.pair,
-        data_sha256="",
-        config=config.model_dump(mode="json"),
-    )
+def _asked(options: argparse.Namespace) -> tuple[Config, RunRecord]:
+    """Return the config and the record of a run, which knows no data yet; refuse what it could not do."""
+    config = read_config(RECIPES[options.recipe].config_type, options)
+    draft = record_of(options, config)
+    _check_claims(options.default_for, sketch(draft, config))
+    if not options.no_package:
+        check_folder(options.checkpoints)
+    return config, draft
 
 
-def _package(folder: Path, data: Dataset | DomainPair, options: argparse.Namespace, console: Console) -> int:
+def _state(run: Run, draft: RunRecord, resume: bool) -> State | None:
+    """Return what to go on from, None at the start of a run; refuse what the run's folder does not allow."""
+    if not resume:
+        run.check_free()
+        return None
+    check_same(run.record(), draft)
+    return run.load(torch.device("cpu"))
+
+
+def _package(saved: Saved, data: Dataset | DomainPair, options: argparse.Namespace, console: Console) -> int:
     """Package what a run folder holds, with the figures kept of it or else measured now."""
-    progress = Run(folder).progress()
-    if progress is None:
-        raise RunError(f"the run in {folder} has not saved anything yet")
-    recipe = restored(folder, data)
-    _check_claims(options.default_for, recipe)
-    metrics = kept_figures(folder, recipe, data, console)
-    trained = Trained(Run(folder).record(), recipe, data, metrics, progress)
+    assert saved.progress is not None
+    recipe = restored(saved, data)
+    metrics = kept_figures(saved.folder, recipe, data, console)
+    trained = Trained(saved.record, recipe, data, metrics, saved.progress)
     target = package(trained, options.checkpoints, options.default_for)
     console.print(f"packaged {target}; `make serve` or `latent-service` serves it", highlight=False)
     return 0
@@ -252,16 +265,6 @@ def _folder(name: str) -> Path:
     raise RunError(
         f"{name!r} is neither a run in {RUNS} nor a checkpoint folder such as checkpoints/edges-photos/4"
     )
-
-
-def _default_name(options: argparse.Namespace) -> str:
-    """Return e.g. `fashion-vae`, `bags-boots`, or the folder's name and the recipe."""
-    if options.pair:
-        words = options.pair
-    else:
-        source = "fashion" if options.data == "fashion-mnist" else Path(options.data).resolve().name
-        words = source if RECIPES[options.recipe].translates else f"{source}-{options.recipe}"
-    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:64] or options.recipe
 
 
 def _described(data: Dataset | DomainPair) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,11 @@ FASHION_CLASSES = (
 DIGIT_CLASSES = tuple("0123456789")
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 DOWNLOADS = Path("runs/data")
+HAD_ELSEWHERE = {
+    "FashionMNIST": "apt-get install dataset-fashion-mnist, or name its folder in FASHION_MNIST",
+    "MNIST": "give its folder with --path",
+}
+"""What to do where torchvision cannot download a data set."""
 IDX_FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -106,16 +112,19 @@ def make_dataset(name: str, train: Images, test: Images, classes: tuple[str, ...
 
 
 def fashion_mnist(path: Path | None = None) -> Dataset:
-    """Load Fashion-MNIST from `path`, the Debian package, or torchvision's download, in this order.
+    """Load Fashion-MNIST from `path` or the folder that the environment variable FASHION_MNIST names.
+
+    Where neither is given, it is the Debian package's, or else torchvision's download.
 
     Raises:
-        DataError: none of them has it.
+        DataError: it is not there.
     """
-    folder = path or DEBIAN_FASHION_MNIST
+    named = path or os.environ.get("FASHION_MNIST")
+    folder = Path(named or DEBIAN_FASHION_MNIST)
     if not _has_idx(folder):
-        if path is not None:
+        if named:
             raise DataError(
-                f"{path} lacks Fashion-MNIST's four files ({', '.join(IDX_FILES)}, or the same with .gz)"
+                f"{folder} lacks Fashion-MNIST's four files ({', '.join(IDX_FILES)}, or the same with .gz)"
             )
         folder = _download("FashionMNIST")
     return _from_idx("fashion-mnist", folder, FASHION_CLASSES)
@@ -184,14 +193,21 @@ def _download(kind: str) -> Path:
     except Exception as error:  # noqa: BLE001 - torchvision raises whatever its mirrors and the network do
         raise DataError(
             f"{kind} could not be downloaded ({type(error).__name__}). "
-            "Without internet: give its folder with --path"
-            + (", or apt-get install dataset-fashion-mnist" if kind == "FashionMNIST" else "")
+            f"Without internet: {HAD_ELSEWHERE[kind]}"
         ) from None
     return DOWNLOADS / kind / "raw"
 
 
-DATASETS: dict[str, Callable[[Path | None], Dataset]] = {
-    "fashion-mnist": fashion_mnist,
-    "mnist": mnist,
-    "digits": digits,
+@dataclass(frozen=True)
+class NamedDataset:
+    """A data set that is known by its name."""
+
+    classes: tuple[str, ...]
+    load: Callable[[Path | None], Dataset]
+
+
+DATASETS: dict[str, NamedDataset] = {
+    "fashion-mnist": NamedDataset(FASHION_CLASSES, fashion_mnist),
+    "mnist": NamedDataset(DIGIT_CLASSES, mnist),
+    "digits": NamedDataset(DIGIT_CLASSES, digits),
 }

@@ -66,8 +66,10 @@ def wanted(kind: str, each: int | None, nodes: int | None) -> Devices:
                 raise ValueError(f"--{option} {given}: torchrun says {found}; leave --{option} out")
         each, nodes = started, machines
     devices = Devices(kind, each or 1, nodes or 1)
-    if kind == "cuda" and devices.each > torch.cuda.device_count():
-        raise ValueError(f"--devices {devices.each}: this machine has {torch.cuda.device_count()} GPUs")
+    there = torch.cuda.device_count()
+    if kind == "cuda" and devices.each > there:
+        option = f"--devices {devices.each}" if there else "--device cuda"
+        raise ValueError(f"{option}: this machine has {there} GPUs")
     lacking = [name for name in FROM_ENVIRONMENT if name not in os.environ]
     if devices.nodes > 1 and lacking and not torch.distributed.is_torchelastic_launched():
         raise ValueError(f"--nodes {devices.nodes}: {', '.join(lacking)} must be set in the environment")

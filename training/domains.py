@@ -18,6 +18,8 @@ WORDS = {
     "trousers": "Trouser",
 }
 """Plural domain names for classes of Fashion-MNIST."""
+EDGES_PHOTOS = ("edges", "photos")
+"""The domains that are true pairs: a photo, and its edges."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,7 @@ class DomainPair:
         Raises:
             DataError: no such pairs are known.
         """
-        if not self.paired:
-            raise DataError(
-                f"no true pairs are known of {' and '.join(self.domains)}: give --pair edges-photos"
-            )
+        check_paired(self.domains, self.labels)
         photos = self.train[1]
         return replace(self, train=(sobel(photos), photos), train_paired=True)
 
@@ -56,41 +55,67 @@ def dataset_of(data: Dataset | DomainPair) -> Dataset:
 
 
 def domain_pair(dataset: Dataset, pair: str | None) -> DomainPair:
-    """Return two domains of a data set.
+    """Return the two domains of a data set that `pair` names, as `domains_of` reads it.
+
+    Raises:
+        DataError: the pair is missing or not in this data set.
+    """
+    names, labels = domains_of(dataset.name, dataset.classes, pair)
+    if labels is None:
+        return _edges_photos(dataset)
+    first, second = labels
+    return DomainPair(
+        domains=names,
+        train=(_members(dataset.train, first), _members(dataset.train, second)),
+        test=(_members(dataset.test, first), _members(dataset.test, second)),
+        paired=False,
+        dataset=dataset,
+        labels=labels,
+    )
+
+
+def domains_of(
+    dataset: str, classes: tuple[str, ...], pair: str | None
+) -> tuple[tuple[str, str], tuple[int, int] | None]:
+    """Return the names of two domains and the classes that they are, None for edges and photos.
 
     Args:
-        dataset: the images.
+        dataset: name of the data set.
+        classes: its class names.
         pair: `edges-photos`, or two classes such as `bags-boots` or `Bag-Ankle boot`; None for a data
             set that has exactly two classes.
 
     Raises:
         DataError: the pair is missing or not in this data set.
     """
-    if pair == "edges-photos":
-        return _edges_photos(dataset)
+    if pair == "-".join(EDGES_PHOTOS):
+        return EDGES_PHOTOS, None
     if pair is None:
-        if len(dataset.classes) != 2:
+        if len(classes) != 2:
             raise DataError(
-                f"a translation needs two domains and {dataset.name} has {len(dataset.classes)} classes: "
+                f"a translation needs two domains and {dataset} has {len(classes)} classes: "
                 "give --pair edges-photos or two of its classes, such as --pair bags-boots, "
                 "or a folder with two sub-folders"
             )
-        names: tuple[str, ...] = dataset.classes
+        names: tuple[str, ...] = classes
     else:
-        names = tuple(pair.split("-", 1)) if pair.count("-") == 1 else _split(pair, dataset.classes)
+        names = tuple(pair.split("-", 1)) if pair.count("-") == 1 else _split(pair, classes)
         if len(names) != 2:
             raise DataError(f"--pair {pair!r} is not two domains joined by a hyphen")
-    first, second = (_class_index(dataset, name) for name in names)
+    first, second = (_class_index(dataset, classes, name) for name in names)
     if first == second:
-        raise DataError(f"--pair names {dataset.classes[first]!r} twice")
-    return DomainPair(
-        domains=(names[0], names[1]),
-        train=(_members(dataset.train, first), _members(dataset.train, second)),
-        test=(_members(dataset.test, first), _members(dataset.test, second)),
-        paired=False,
-        dataset=dataset,
-        labels=(first, second),
-    )
+        raise DataError(f"--pair names {classes[first]!r} twice")
+    return (names[0], names[1]), (first, second)
+
+
+def check_paired(names: tuple[str, str], labels: tuple[int, int] | None) -> None:
+    """Refuse domains whose images are not known to be the same thing in pairs.
+
+    Raises:
+        DataError: they are classes.
+    """
+    if labels is not None:
+        raise DataError(f"no true pairs are known of {' and '.join(names)}: give --pair edges-photos")
 
 
 def sobel(pixels: Tensor) -> Tensor:
@@ -110,7 +135,7 @@ def sobel(pixels: Tensor) -> Tensor:
 def _edges_photos(dataset: Dataset) -> DomainPair:
     """Edges of the even training images and the odd images as they are: no image is in both halves."""
     return DomainPair(
-        domains=("edges", "photos"),
+        domains=EDGES_PHOTOS,
         train=(sobel(dataset.train.pixels[0::2]), dataset.train.pixels[1::2]),
         test=(sobel(dataset.test.pixels), dataset.test.pixels),
         paired=True,
@@ -119,13 +144,13 @@ def _edges_photos(dataset: Dataset) -> DomainPair:
     )
 
 
-def _class_index(dataset: Dataset, name: str) -> int:
-    known = {label.lower(): index for index, label in enumerate(dataset.classes)}
+def _class_index(dataset: str, classes: tuple[str, ...], name: str) -> int:
+    known = {label.lower(): index for index, label in enumerate(classes)}
     for candidate in (name, WORDS.get(name.lower(), name)):
         if candidate.lower() in known:
             return known[candidate.lower()]
-    words = [word for word, label in WORDS.items() if label in dataset.classes]
-    raise DataError(f"{dataset.name} has no class {name!r}; it has {', '.join([*dataset.classes, *words])}")
+    words = [word for word, label in WORDS.items() if label in classes]
+    raise DataError(f"{dataset} has no class {name!r}; it has {', '.join([*classes, *words])}")
 
 
 def _split(pair: str, classes: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,35 +6,54 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from pydantic import ValidationError
 
 from training.config import Config
 from training.data import DATASETS, DataError, Dataset
-from training.domains import DomainPair, dataset_of, domain_pair
+from training.domains import DomainPair, check_paired, dataset_of, domain_pair, domains_of
 from training.feed import DomainFeed, Feed, LabelledFeed
-from training.folders import image_folder
+from training.folders import classes_of, image_folder, name_of
 from training.recipes import RECIPES
 from training.recipes.recipe import ImageShape, Recipe
-from training.run import Run, RunError, RunRecord
+from training.run import RunError, RunRecord
 
 DEFAULT_SIZE = 28
 
 
-def load_dataset(
-    data: str, path: str | None, size: int | None, channels: int | None, say: Callable[[str], None]
-) -> Dataset:
-    """Return the data set called `data`, or the folder of pictures at that path.
+def shape_of(record: RunRecord) -> ImageShape:
+    """Return what the images of a run look like, as far as it is known before any of them is read.
 
     Raises:
-        DataError: it cannot be had.
+        DataError: they cannot be had, or do not suit the recipe.
     """
-    if data in DATASETS:
-        if size is not None or channels is not None:
-            raise DataError(f"--size and --channels are for folders; {data} is 28 pixels and grey")
-        return DATASETS[data](Path(path) if path else None)
-    if not Path(data).exists():
-        raise DataError(f"--data {data!r} is neither a folder nor one of {', '.join(DATASETS)}")
-    return image_folder(Path(data), size or DEFAULT_SIZE, channels, say)
+    classes, kind = _classes(record), RECIPES[record.recipe]
+    if not kind.translates and record.pair is not None:
+        raise DataError(f"--pair is for recipes that translate; {record.recipe} does not")
+    if kind.conditional and len(classes) < 2:
+        raise DataError(
+            f"{record.recipe} learns from classes and {record.data} has only one ({classes[0]!r}): "
+            "put the pictures of each class into a sub-folder of its own"
+        )
+    domains = _domains(record, classes) if kind.translates else None
+    return ImageShape(record.channels or 1, record.size or DEFAULT_SIZE, classes, domains)
+
+
+def _classes(record: RunRecord) -> tuple[str, ...]:
+    if record.data in DATASETS:
+        if record.size is not None or record.channels is not None:
+            raise DataError(f"--size and --channels are for folders; {record.data} is 28 pixels and grey")
+        return DATASETS[record.data].classes
+    if not Path(record.data).exists():
+        raise DataError(f"--data {record.data!r} is neither a folder nor one of {', '.join(DATASETS)}")
+    return classes_of(Path(record.data))
+
+
+def _domains(record: RunRecord, classes: tuple[str, ...]) -> tuple[str, str]:
+    name = record.data if record.data in DATASETS else name_of(Path(record.data))
+    domains, labels = domains_of(name, classes, record.pair)
+    if RECIPES[record.recipe].learns_from_pairs:
+        check_paired(domains, labels)
+    return domains
 
 
 def load_data(record: RunRecord, config: Config, say: Callable[[str], None]) -> Dataset | DomainPair:
@@ -43,28 +62,36 @@ def load_data(record: RunRecord, config: Config, say: Callable[[str], None]) -> 
     Raises:
         DataError: they cannot be had, or do not suit the recipe.
     """
-    dataset = load_dataset(record.data, record.path, record.size, record.channels, say).hold_out(
-        config.holdout
-    )
-    if RECIPES[record.recipe].translates:
-        pair = domain_pair(dataset, record.pair)
-        return pair.matched() if RECIPES[record.recipe].learns_from_pairs else pair
-    if record.pair is not None:
-        raise DataError(f"--pair is for recipes that translate; {record.recipe} does not")
-    if RECIPES[record.recipe].conditional and len(dataset.classes) < 2:
-        raise DataError(
-            f"{record.recipe} learns from classes and {record.data} has only one ({dataset.classes[0]!r}): "
-            "put the pictures of each class into a sub-folder of its own"
-        )
-    return dataset
+    shape_of(record)  # refuses what it can before any image is read
+    if record.data in DATASETS:
+        dataset = DATASETS[record.data].load(Path(record.path) if record.path else None)
+    else:
+        dataset = image_folder(Path(record.data), record.size or DEFAULT_SIZE, record.channels, say)
+    dataset = dataset.hold_out(config.holdout)
+    if not RECIPES[record.recipe].translates:
+        return dataset
+    pair = domain_pair(dataset, record.pair)
+    return pair.matched() if RECIPES[record.recipe].learns_from_pairs else pair
+
+
+def sketch(record: RunRecord, config: Config) -> Recipe:
+    """Return the recipe of a run before its images are read: it tells what is offered and what is refused.
+
+    Raises:
+        DataError, ValueError: the recipe cannot be made of these images, or with these settings.
+    """
+    return _made(record.recipe, config, shape_of(record), torch.device("cpu"))
 
 
 def build(name: str, config: Config, data: Dataset | DomainPair, device: torch.device) -> Recipe:
     """Return the untrained recipe called `name`; its first weights depend on the seed alone."""
     dataset = dataset_of(data)
     domains = data.domains if isinstance(data, DomainPair) else None
+    return _made(name, config, ImageShape(dataset.channels, dataset.size, dataset.classes, domains), device)
+
+
+def _made(name: str, config: Config, shape: ImageShape, device: torch.device) -> Recipe:
     torch.manual_seed(config.seed)
-    shape = ImageShape(dataset.channels, dataset.size, dataset.classes, domains)
     return RECIPES[name](config, shape, device)
 
 
@@ -76,58 +103,48 @@ def feed_of(data: Dataset | DomainPair, config: Config, recipe: Recipe) -> Feed:
 
 
 def config_of(record: RunRecord) -> Config:
-    """Return the typed config of a run."""
-    return RECIPES[record.recipe].config_type.model_validate(record.config)
-
-
-def same_run(old: RunRecord, new: RunRecord) -> None:
-    """Refuse to resume a run that was asked something else; a setting it did not know has its default.
+    """Return the typed config of a run.
 
     Raises:
-        RunError: it was; the message says what.
+        RunError: another version made the run.
     """
-    old = old.model_copy(update={"config": config_of(old).model_dump(mode="json")})
-    for name in RunRecord.model_fields:
-        before, after = getattr(old, name), getattr(new, name)
-        if name == "config" and before != after:
-            changed = sorted(key for key in after if before.get(key) != after[key])
-            raise RunError(
-                f"cannot resume {old.name} with another config: "
-                + ", ".join(f"{key} was {before.get(key)}, is {after[key]}" for key in changed)
-            )
-        if before != after:
-            what = (
-                "the data has changed since"
-                if name == "data_sha256"
-                else f"its {name} was {before}, not {after}"
-            )
-            raise RunError(f"cannot resume {old.name}: {what}")
-
-
-def load_averages(folder: Path, recipe: Recipe) -> None:
-    """Give `recipe` the averaged weights of a run folder or of a checkpoint folder.
-
-    Raises:
-        RunError: there are none, or they belong to other networks.
-    """
-    packaged = folder / "weights.safetensors"
-    if packaged.is_file():
-        flat = load_file(packaged)
-        weights = {
-            name: {
-                key.removeprefix(f"{name}."): value
-                for key, value in flat.items()
-                if key.startswith(f"{name}.")
-            }
-            for name in recipe.averaged
-        }
-    else:
-        state = Run(folder).load(recipe.device)
-        if state is None:
-            raise RunError(f"the run in {folder} has not saved anything yet")
-        weights = state["averaged"]
+    if record.recipe not in RECIPES:
+        raise RunError(f"there is no recipe {record.recipe!r} any more")
     try:
-        for name, network in recipe.averaged.items():
-            network.load_state_dict(weights[name])
-    except (KeyError, RuntimeError):
-        raise RunError(f"the weights in {folder} belong to other networks") from None
+        return RECIPES[record.recipe].config_type.model_validate(record.config)
+    except ValidationError as error:
+        setting = ".".join(map(str, error.errors()[0]["loc"]))
+        raise RunError(
+            f"{record.name} belongs to another version: its setting {setting!r} is unknown or not allowed"
+        ) from None
+
+
+def check_same(old: RunRecord, new: RunRecord) -> None:
+    """Refuse to resume a run with another recipe, data or config; a setting it did not know has its default.
+
+    Whether the data itself has changed is only known once it is read.
+
+    Raises:
+        RunError: the message names what differs.
+    """
+    before = config_of(old).model_dump(mode="json")
+    changed = sorted(key for key, value in new.config.items() if before.get(key) != value)
+    for name in RunRecord.model_fields:
+        was, now = getattr(old, name), getattr(new, name)
+        if name not in ("config", "data_sha256") and was != now:
+            raise RunError(f"cannot resume {old.name}: its {name} was {was}, not {now}")
+    if changed:
+        raise RunError(
+            f"cannot resume {old.name} with another config: "
+            + ", ".join(f"{key} was {before.get(key)}, is {new.config[key]}" for key in changed)
+        )
+
+
+def check_data(old: RunRecord, new: RunRecord) -> None:
+    """Refuse to resume a run on other images.
+
+    Raises:
+        RunError: they have changed.
+    """
+    if old.data_sha256 != new.data_sha256:
+        raise RunError(f"cannot resume {old.name}: the data has changed since")

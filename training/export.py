@@ -189,3 +189,20 @@ def _equal_in_batches(
         ):
             return False
     return True
+
+
+def graph_spec(graph: ExportedGraph, name: str) -> dict[str, Any]:
+    """Return what the manifest says of the graph in the file `name`."""
+    inputs, outputs = graph.golden
+    return {
+        "graph": name,
+        "inputs": [_tensor_spec(tensor, value, graph) for tensor, value in inputs.items()],
+        "outputs": [_tensor_spec(tensor, outputs[tensor], graph) for tensor in graph.outputs],
+        "preferred_batch": graph.batch,
+    }
+
+
+def _tensor_spec(name: str, value: NDArray[Any], graph: ExportedGraph) -> dict[str, Any]:
+    free = graph.free.get(name, ())
+    shape = [None if axis in free else length for axis, length in enumerate(value.shape)]
+    return {"name": name, "dtype": str(value.dtype), "shape": shape[1:]}

@@ -7,7 +7,7 @@ black where transparent, aspect ratio kept, area average when shrinking and bicu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,7 @@ def image_folder(folder: Path, size: int, channels: int | None, say: Callable[[s
         DataError: no folder, too few readable pictures, or pictures both beside and in sub-folders.
     """
     files, classes = _find(folder)
-    opened = [(path, label, _open(path)) for path, label in files]
+    opened = _opened(files, classes, folder)
     broken = [path for path, _, image in opened if image is None]
     if broken:
         names = ", ".join(str(path.relative_to(folder)) for path in broken[:5]) + (
@@ -47,19 +47,12 @@ def image_folder(folder: Path, size: int, channels: int | None, say: Callable[[s
         )
         say(f"skipped {len(broken)} of {len(files)} files that are not readable pictures: {names}")
     readable = [(label, image) for _, label, image in opened if image is not None]
-    counts = Counter(label for label, _ in readable)
-    for label, name in enumerate(classes):
-        if counts[label] < MIN_IMAGES:
-            where = f"class {name!r} in {folder}" if len(classes) > 1 else str(folder)
-            raise DataError(
-                f"{where} has {counts[label]} readable pictures; at least {MIN_IMAGES} are needed"
-            )
     channels = channels or _channels([image for _, image in readable], say)
     pixels = torch.from_numpy(np.stack([fit(image, size, channels) for _, image in readable]))
     labels = torch.tensor([label for label, _ in readable], dtype=torch.int64)
     is_test = _test_mask(labels)
     images = Images(pixels, labels)
-    return make_dataset(folder.resolve().name.lower(), images[~is_test], images[is_test], classes)
+    return make_dataset(name_of(folder), images[~is_test], images[is_test], classes)
 
 
 def fit(image: Image.Image, size: int, channels: int) -> np.ndarray:
@@ -86,6 +79,36 @@ def fit(image: Image.Image, size: int, channels: int) -> np.ndarray:
         image = canvas
     array = np.asarray(image)
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
+
+
+def classes_of(folder: Path) -> tuple[str, ...]:
+    """Return the class names of a folder of pictures, none of which is read.
+
+    Raises:
+        DataError: no folder, no pictures, or pictures both beside and in sub-folders.
+    """
+    return _find(folder)[1]
+
+
+def name_of(folder: Path) -> str:
+    """Return what a folder's data set is called."""
+    return folder.resolve().name.lower()
+
+
+def _opened(
+    files: Sequence[tuple[Path, int]], classes: tuple[str, ...], folder: Path
+) -> list[tuple[Path, int, Image.Image | None]]:
+    """Return every file with its decoded picture; the smallest class first, as it may have too few."""
+    sizes = Counter(label for _, label in files)
+    images: dict[Path, Image.Image | None] = {}
+    for label in sorted(sizes, key=lambda label: sizes[label]):
+        members = [path for path, other in files if other == label]
+        images |= {path: _open(path) for path in members}
+        readable = sum(images[path] is not None for path in members)
+        if readable < MIN_IMAGES:
+            where = f"class {classes[label]!r} in {folder}" if len(classes) > 1 else str(folder)
+            raise DataError(f"{where} has {readable} readable pictures; at least {MIN_IMAGES} are needed")
+    return [(path, label, images[path]) for path, label in files]
 
 
 def _find(folder: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:

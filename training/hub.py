@@ -22,8 +22,19 @@ from pathlib import Path
 from training.front_matter import front_matter
 
 MANIFEST = "checkpoint.json"
+WEIGHTS = "weights.safetensors"
 CARD = "README.md"
-RENAMED = {MANIFEST: "config.json", "weights.safetensors": "model.safetensors"}
+RENAMED = {MANIFEST: "config.json", WEIGHTS: "model.safetensors"}
+
+
+def check_free(target: Path) -> None:
+    """Refuse to write over what is there already.
+
+    Raises:
+        ValueError: the folder exists.
+    """
+    if target.exists():
+        raise ValueError(f"{target} exists already; the hub's layout is written to a new folder")
 
 
 def write(target: Path, files: Mapping[str, bytes]) -> None:
@@ -33,8 +44,7 @@ def write(target: Path, files: Mapping[str, bytes]) -> None:
         ValueError: the folder exists, or the checkpoint has a file of a name that the layout needs.
         OSError: the disk is full or read-only; nothing is left behind.
     """
-    if target.exists():
-        raise ValueError(f"{target} exists already; the hub's layout is written to a new folder")
+    check_free(target)
     placed = {_place(name): data for name, data in files.items()}
     if len(placed) < len(files):
         raise ValueError(f"the checkpoint has a file called {' or '.join(RENAMED.values())} already")

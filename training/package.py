@@ -21,14 +21,14 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from service import checkpoint, sampling
-from service.manifest import NAME_PATTERN, LatentSpec, Operation
+from service.manifest import NAME_PATTERN, LatentSpec, Manifest, Operation
 from service.priors import IndependentPrior, MixturePrior
 from training import hub
 from training.card import model_card
 from training.data import Dataset, to_range, to_unit
 from training.domains import DomainPair, dataset_of
 from training.evaluate import Metrics
-from training.export import ExportedGraph, export
+from training.export import ExportedGraph, export, graph_spec
 from training.inference import batched
 from training.provenance import commit, library_versions
 from training.recipes.recipe import Recipe
@@ -70,7 +70,7 @@ def package(trained: Trained, root: Path, default_for: Sequence[str]) -> Path:
     graphs = {key: _exported(key, module, trained) for key, module in recipe.operations().items()}
     files, names = graph_files(recipe.operations(), graphs)
     files["golden.npz"] = golden(graphs)
-    files["weights.safetensors"] = save(
+    files[hub.WEIGHTS] = save(
         {
             f"{name}.{key}": value.contiguous()
             for name, network in recipe.averaged.items()
@@ -99,6 +99,20 @@ def write(root: Path, description: dict[str, Any], files: dict[str, bytes]) -> P
     return checkpoint.write(root, description, files)
 
 
+def encoding_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a checkpoint that encodes, and so can have a reference.
+
+    Raises:
+        CheckpointError: it is not whole, or does not encode.
+    """
+    manifest = checkpoint.read(folder).manifest
+    if "encode" not in manifest.offers():
+        raise checkpoint.CheckpointError(
+            f"{manifest.name} does not encode, so a reference is of no use to it"
+        )
+    return manifest
+
+
 def add_reference(folder: Path, recipe: Recipe, data: Dataset) -> Path:
     """Write the checkpoint in `folder` once more, as its next version, with reference.npz; return its folder.
 
@@ -106,11 +120,7 @@ def add_reference(folder: Path, recipe: Recipe, data: Dataset) -> Path:
         CheckpointError: it is not whole, or does not encode.
         OSError: the disk is full or read-only; nothing is left behind.
     """
-    manifest = checkpoint.read(folder).manifest
-    if "encode" not in manifest.offers():
-        raise checkpoint.CheckpointError(
-            f"{manifest.name} does not encode, so a reference is of no use to it"
-        )
+    manifest = encoding_manifest(folder)
     root = folder.parents[1]
     files = {name: (folder / name).read_bytes() for name in manifest.files}
     files["reference.npz"] = _reference_file(recipe, data)
@@ -126,6 +136,7 @@ def export_to_hub(folder: Path, target: Path) -> None:
         CheckpointError: it is not whole.
         ValueError, OSError: `target` exists or cannot be written; nothing is left behind.
     """
+    hub.check_free(target)
     names = (checkpoint.MANIFEST, checkpoint.MANIFEST_HASH, *checkpoint.read(folder).manifest.files)
     hub.write(target, {name: (folder / name).read_bytes() for name in names})
 
@@ -201,7 +212,7 @@ def graph_files(
     names: dict[str, str] = {}
     stored: dict[int, str] = {}
     for key, module in operations.items():
-        plain = re.sub(r"[^A-Za-z0-9._-]", "-", key)
+        plain = re.sub(r"[^A-Za-z0-9._-]", "-", key)[:100]
         name = f"{plain}.onnx" if f"{plain}.onnx" not in files else f"{plain}-{len(files)}.onnx"
         names[key] = stored.setdefault(id(module), name)
         files.setdefault(names[key], graphs[key].model)
@@ -278,20 +289,3 @@ def _description(
         "parity": {key: graph.parity for key, graph in graphs.items()},
         "golden": {"file": "golden.npz"},
     }
-
-
-def graph_spec(graph: ExportedGraph, name: str) -> dict[str, Any]:
-    """Return what the manifest says of the graph in the file `name`."""
-    inputs, outputs = graph.golden
-    return {
-        "graph": name,
-        "inputs": [_tensor_spec(tensor, value, graph) for tensor, value in inputs.items()],
-        "outputs": [_tensor_spec(tensor, outputs[tensor], graph) for tensor in graph.outputs],
-        "preferred_batch": graph.batch,
-    }
-
-
-def _tensor_spec(name: str, value: NDArray[Any], graph: ExportedGraph) -> dict[str, Any]:
-    free = graph.free.get(name, ())
-    shape = [None if axis in free else length for axis, length in enumerate(value.shape)]
-    return {"name": name, "dtype": str(value.dtype), "shape": shape[1:]}

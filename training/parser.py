@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -17,7 +17,7 @@ from training.importing.options import add_kinds
 from training.package import NAME, OPERATIONS
 from training.precision import fastest
 from training.recipes import RECIPES
-from training.run import RUNS
+from training.run import RUNS, RunRecord
 from training.studies import STUDIES
 
 CHECKPOINTS = Path("checkpoints")
@@ -51,7 +51,9 @@ def parser(program: str = "python -m training") -> argparse.ArgumentParser:
         )
         _add_data_options(one, kind.translates)
         _add_run_options(one)
-        one.add_argument("--trials", type=int, default=20, metavar="N", help="in all (default: 20)")
+        one.add_argument(
+            "--trials", type=_between(1, 100_000), default=20, metavar="N", help="in all (default: 20)"
+        )
         _add_config_options(one, kind.config_type, TRIAL)
     for command, text in (
         ("evaluate", "print the figures of a checkpoint or a run as JSON"),
@@ -108,6 +110,31 @@ def read_config(kind: type[Config], options: argparse.Namespace) -> Config:
     return config
 
 
+def record_of(options: argparse.Namespace, config: Config) -> RunRecord:
+    """Return what a run is asked to do, without the hash of data that is not read yet."""
+    return RunRecord(
+        name=options.name or _default_name(options),
+        recipe=options.recipe,
+        data=options.data,
+        path=options.path,
+        size=options.size,
+        channels=options.channels,
+        pair=options.pair,
+        data_sha256="",
+        config=config.model_dump(mode="json"),
+    )
+
+
+def _default_name(options: argparse.Namespace) -> str:
+    """Return e.g. `fashion-vae`, `bags-boots`, or the folder's name and the recipe."""
+    if options.pair:
+        words = options.pair
+    else:
+        source = "fashion" if options.data == "fashion-mnist" else Path(options.data).resolve().name
+        words = source if RECIPES[options.recipe].translates else f"{source}-{options.recipe}"
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:64] or options.recipe
+
+
 def _add_data_options(one: argparse.ArgumentParser, translates: bool) -> None:
     group = one.add_argument_group("data")
     group.add_argument(
@@ -119,7 +146,10 @@ def _add_data_options(one: argparse.ArgumentParser, translates: bool) -> None:
     )
     group.add_argument("--path", help="folder that holds the files of a named data set")
     group.add_argument(
-        "--size", type=_size, metavar="N", help="side of a folder's images in pixels, 28 to 128 (default: 28)"
+        "--size",
+        type=_between(28, 128),
+        metavar="N",
+        help="side of a folder's images in pixels, 28 to 128 (default: 28)",
     )
     group.add_argument(
         "--channels", type=int, choices=(1, 3), help="read a folder as grey or as colour (default: as it is)"
@@ -147,13 +177,13 @@ def _add_device_options(group: argparse._ArgumentGroup) -> None:
         ("--devices", "devices to train on together, on every machine; or what torchrun says"),
         ("--nodes", "machines to train on together; or what torchrun says"),
     ):
-        group.add_argument(option, type=_count, metavar="N", help=f"{text} (default: 1)")
+        group.add_argument(option, type=_between(1, 1024), metavar="N", help=f"{text} (default: 1)")
 
 
 def _add_threads(one: argparse._ActionsContainer) -> None:
     one.add_argument(
         "--threads",
-        type=int,
+        type=_between(1, 1024),
         default=torch.get_num_threads(),
         metavar="N",
         help="processor threads of a process (default: OMP_NUM_THREADS, else one per core)",
@@ -222,16 +252,15 @@ def _holds(annotation: Any, kind: type) -> bool:
     return annotation is kind or any(_holds(part, kind) for part in get_args(annotation))
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to 1024")
-    return int(text)
+def _between(low: int, high: int) -> Callable[[str], int]:
+    """Return what reads a whole number within these bounds."""
 
+    def read(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {low} to {high}")
+        return int(text)
 
-def _size(text: str) -> int:
-    if not text.isdecimal() or not 28 <= int(text) <= 128:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 28 to 128")
-    return int(text)
+    return read
 
 
 def _name(text: str) -> str:

@@ -12,12 +12,15 @@ import io
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 RUNS = Path("runs")
+Document = TypeVar("Document", bound=BaseModel)
+State = dict[str, Any]
+"""What training goes on from: networks, averages, optimisers and counters."""
 
 
 class RunError(Exception):
@@ -66,12 +69,13 @@ class Run:
         """Return the folder of the pictures."""
         return self.folder / "sheets"
 
-    def start(self, record: RunRecord) -> None:
-        """Begin a new run in this folder, in place of an earlier one that was finished.
+    def check_free(self) -> None:
+        """Refuse to begin a run in this folder while it holds another that can be resumed.
 
         Raises:
-            RunError: the earlier one was not.
+            RunError: an earlier run was not finished, or the folder cannot be written.
         """
+        check_writable(self.folder)
         earlier = self.progress()
         if earlier and earlier.update < earlier.total:
             raise RunError(
@@ -82,6 +86,14 @@ class Run:
             raise RunError(
                 f"{self.folder} holds a run that was killed: add --resume to go on with it, or remove it"
             )
+
+    def start(self, record: RunRecord) -> None:
+        """Begin a new run in this folder, in place of an earlier one that was finished.
+
+        Raises:
+            RunError: the earlier one was not.
+        """
+        self.check_free()
         self.sheets.mkdir(parents=True, exist_ok=True)
         for old in [self.folder / "state.pt", self.folder / "progress.json", *self.sheets.glob("*.png")]:
             old.unlink(missing_ok=True)
@@ -93,24 +105,23 @@ class Run:
         Raises:
             RunError: there is no run in this folder.
         """
-        path = self.folder / "run.json"
-        if not path.is_file():
+        found = _read(self.folder / "run.json", RunRecord)
+        if found is None:
             raise RunError(f"there is no run in {self.folder}")
-        return RunRecord.model_validate_json(path.read_bytes())
+        return found
 
     def progress(self) -> RunProgress | None:
         """Return how far the run has come, None before the first save."""
-        path = self.folder / "progress.json"
-        return RunProgress.model_validate_json(path.read_bytes()) if path.is_file() else None
+        return _read(self.folder / "progress.json", RunProgress)
 
-    def save(self, state: dict[str, Any], progress: RunProgress) -> None:
+    def save(self, state: State, progress: RunProgress) -> None:
         """Replace the saved state: after a crash at any moment the old or the new one is there, whole."""
         serialised = io.BytesIO()
         torch.save(state, serialised)
         replace(self.folder / "state.pt", serialised.getvalue())
         replace(self.folder / "progress.json", progress.model_dump_json(indent=1).encode())
 
-    def load(self, device: torch.device) -> dict[str, Any] | None:
+    def load(self, device: torch.device) -> State | None:
         """Return the saved state, or None before the first save.
 
         Raises:
@@ -120,10 +131,47 @@ class Run:
         if not path.is_file():
             return None
         try:
-            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+            state: State = torch.load(path, map_location=device, weights_only=True)
         except Exception as error:  # noqa: BLE001 - torch raises many kinds for a damaged file
             raise RunError(f"{path} cannot be read ({type(error).__name__}): start the run anew") from None
         return state
+
+
+def _read(path: Path, kind: type[Document]) -> Document | None:
+    """Return a file of a run, None where there is none.
+
+    Raises:
+        RunError: it is damaged, or belongs to another version.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError:
+        raise RunError(f"{path} is damaged or belongs to another version") from None
+
+
+def check_folder(folder: Path) -> Path:
+    """Refuse a folder that a file is in the way of; return the part of its path that is there already.
+
+    Raises:
+        RunError: there is a file.
+    """
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise RunError(f"{there} is a file, and a folder is needed there")
+    return there
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that nothing can be written to.
+
+    Raises:
+        RunError: it is read-only, or a file is in its way.
+    """
+    there = check_folder(folder)
+    if not os.access(there, os.W_OK):
+        raise RunError(f"{folder} cannot be written: {there} is read-only")
 
 
 def replace(path: Path, data: bytes) -> None:

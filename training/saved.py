@@ -8,48 +8,103 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import torch
 from pydantic import JsonValue
 from rich.console import Console
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
 
+from training.config import Config
 from training.data import DataError, Dataset
 from training.domains import DomainPair, dataset_of
 from training.evaluate import Metrics, evaluate
-from training.experiment import build, config_of, load_averages, load_data
+from training.experiment import build, config_of, load_data
+from training.hub import MANIFEST, WEIGHTS
 from training.recipes.recipe import Recipe
-from training.run import Run, replace
+from training.run import Run, RunError, RunProgress, RunRecord, replace
 
 STATE = "state.pt"
 METRICS = "metrics"
+Averaged = Mapping[str, Mapping[str, Tensor]]
+"""Averaged weights, by network and name."""
 
 
-def data_of(folder: Path, say: Callable[[str], None]) -> Dataset | DomainPair:
-    """Return the data of a run or checkpoint folder.
+@dataclass(frozen=True)
+class Saved:
+    """A run or checkpoint folder as it was read, without the images that it learned from."""
+
+    folder: Path
+    record: RunRecord
+    config: Config
+    averaged: Averaged
+    progress: RunProgress | None
+    """How far a run has come; None of a checkpoint."""
+
+
+def opened(folder: Path) -> Saved:
+    """Read a run or checkpoint folder.
 
     Raises:
-        DataError: it cannot be had, or has changed since.
+        RunError: it is none, has no weights, is damaged, or belongs to another version.
     """
-    record = Run(folder).record()
-    data = load_data(record, config_of(record), say)
-    if dataset_of(data).sha256 != record.data_sha256:
-        raise DataError(f"the data of {record.name} has changed since it was trained")
+    run = Run(folder)
+    record = run.record()
+    config = config_of(record)
+    if (folder / MANIFEST).is_file():
+        return Saved(folder, record, config, _packaged(folder), None)
+    state, progress = run.load(torch.device("cpu")), run.progress()
+    if state is None or progress is None:
+        raise RunError(f"the run in {folder} has not saved anything yet")
+    return Saved(folder, record, config, state["averaged"], progress)
+
+
+def data_of(saved: Saved, say: Callable[[str], None]) -> Dataset | DomainPair:
+    """Return the images that a run or checkpoint learned from.
+
+    Raises:
+        DataError: they cannot be had, or have changed since.
+    """
+    data = load_data(saved.record, saved.config, say)
+    if dataset_of(data).sha256 != saved.record.data_sha256:
+        raise DataError(f"the data of {saved.record.name} has changed since it was trained")
     return data
 
 
-def restored(folder: Path, data: Dataset | DomainPair) -> Recipe:
-    """Return the recipe of a run or checkpoint folder with its averaged weights, on the CPU.
+def restored(saved: Saved, data: Dataset | DomainPair) -> Recipe:
+    """Return the recipe of a run or checkpoint with its averaged weights, on the CPU.
 
     Raises:
-        RunError: there are no such weights.
+        RunError: the weights belong to other networks.
     """
-    record = Run(folder).record()
-    recipe = build(record.recipe, config_of(record), data, torch.device("cpu"))
-    load_averages(folder, recipe)
+    recipe = build(saved.record.recipe, saved.config, data, torch.device("cpu"))
+    try:
+        for name, network in recipe.averaged.items():
+            network.load_state_dict(saved.averaged.get(name, {}))
+    except RuntimeError:
+        raise RunError(f"the weights in {saved.folder} belong to other networks") from None
     return recipe
+
+
+def _packaged(folder: Path) -> Averaged:
+    """Return the averaged weights of a checkpoint."""
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise RunError(f"{folder} has no {WEIGHTS}, from which its networks could be made again")
+    try:
+        flat = load_file(path)
+    except SafetensorError:
+        raise RunError(f"{path} is damaged") from None
+    networks: dict[str, dict[str, Tensor]] = {}
+    for name, value in flat.items():
+        network, _, key = name.partition(".")
+        networks.setdefault(network, {})[key] = value
+    return networks
 
 
 def measure(folder: Path, recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Metrics:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 import torch
 from torch import nn
@@ -24,7 +23,7 @@ from training.feed import Feed
 from training.progress import Progress
 from training.randomness import Randomness
 from training.recipes.recipe import Losses, Recipe
-from training.run import Run, RunError, RunProgress
+from training.run import Run, RunError, RunProgress, State
 
 SAVE_EVERY_S = 60.0
 
@@ -63,14 +62,21 @@ class Trainer:
         return self.update * self.config.batch_size // self.feed.images
 
     def resume(self) -> None:
-        """Take up the saved state.
+        """Take up the saved state, if there is one.
 
         Raises:
             RunError: it is damaged or belongs to other networks.
         """
         state = processes.from_first(lambda: self.run.load(torch.device("cpu")))
-        if state is None:
-            return
+        if state is not None:
+            self.take_up(state)
+
+    def take_up(self, state: State) -> None:
+        """Go on from a state of the run.
+
+        Raises:
+            RunError: it belongs to other networks.
+        """
         try:
             for kind in ("networks", "averaged", "optimizers"):
                 for name, part in getattr(self.recipe, kind).items():
@@ -121,7 +127,7 @@ class Trainer:
         for name, network in self.recipe.networks.items():
             if not all(value.isfinite().all() for value in network.state_dict().values()):
                 raise self._stopped(f"a weight of the {name}")
-        parts: dict[str, Any] = {
+        parts: State = {
             kind: {name: part.state_dict() for name, part in getattr(self.recipe, kind).items()}
             for kind in ("networks", "averaged", "optimizers")
         }

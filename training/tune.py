@@ -34,14 +34,15 @@ from training import plots
 from training.config import Config, LogUniform, OneOf
 from training.data import DataError, Dataset
 from training.domains import DomainPair, dataset_of
-from training.experiment import build, feed_of, load_data
+from training.experiment import build, feed_of, load_data, sketch
 from training.objective import judged
 from training.progress import Progress
 from training.randomness import generator
-from training.run import RUNS, Run, RunError, RunRecord, replace
+from training.run import RUNS, Run, RunError, RunRecord, check_writable, replace
 from training.trainer import Trainer
 
 Settings = dict[str, float]
+JOURNAL = "journal.log"
 LENGTHS = {"updates", "epochs", "holdout"}
 """Settings of a trial that the run with the best settings does not share."""
 
@@ -67,17 +68,24 @@ class Search:
             say: takes lines about the search.
 
         Raises:
-            DataError: the data cannot be had or split.
-            RunError: a folder of this name searches something else.
+            DataError, ValueError: the data cannot be had or split, or the recipe cannot be made.
+            RunError: a folder of this name searches something else, or cannot be written.
         """
         if not config.holdout:
             raise DataError("--holdout 0: a search judges on training images held back, so it needs some")
+        sketch(draft, config)
         self.folder = RUNS / "tune" / draft.name
+        check_writable(self.folder)
         self.config, self.space = config, space_of(config)
         self._device, self._console, self._say = device, console, say
+        self.record = draft
+        if (self.folder / JOURNAL).is_file():
+            self._check_same(self._opened())
         self.data = _apart(load_data(draft, config, say), config.holdout)
         self.record = draft.model_copy(update={"data_sha256": dataset_of(self.data).sha256})
         self._study = self._opened()
+        self._check_same(self._study)
+        self._study.set_user_attr("asked", self._asked())
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -119,21 +127,27 @@ class Search:
         return f"python -m training fit {self.record.recipe} {_options(data | given | best | length)}"
 
     def _opened(self) -> optuna.Study:
-        """Return Optuna's study on disk, which was asked the same if it exists."""
+        """Return Optuna's study on disk, a new one if there is none."""
         self.folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage = JournalStorage(JournalFileBackend(str(self.folder / "journal.log")))
-        study = optuna.create_study(storage=storage, study_name=self.record.name, load_if_exists=True)
-        asked = self.record.model_dump(mode="json") | {"searched": sorted(self.space)}
+        storage = JournalStorage(JournalFileBackend(str(self.folder / JOURNAL)))
+        return optuna.create_study(storage=storage, study_name=self.record.name, load_if_exists=True)
+
+    def _asked(self) -> dict[str, JsonValue]:
+        return self.record.model_dump(mode="json") | {"searched": sorted(self.space)}
+
+    def _check_same(self, study: optuna.Study) -> None:
+        """Refuse a study that was asked something else, as far as that is known: data has no hash unread."""
+        asked = self._asked()
         before = study.user_attrs.get("asked", asked)
-        if before != asked:
-            changed = ", ".join(sorted(name for name in asked if before.get(name) != asked[name]))
+        changed = {name for name in asked if before.get(name) != asked[name]}
+        if not self.record.data_sha256:
+            changed -= {"data_sha256"}
+        if changed:
             raise RunError(
-                f"{self.folder} holds a search with another {changed}: give this one a --name of its own, "
-                "or remove the folder"
+                f"{self.folder} holds a search with another {', '.join(sorted(changed))}: "
+                "give this one a --name of its own, or remove the folder"
             )
-        study.set_user_attr("asked", asked)
-        return study
 
     def _proposal(self) -> Settings:
         """Return the settings of the next trial, which depend on the finished ones and the seed alone."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.serving import comparison, work
 from benchmarks.serving.peers.configurations import CONFIGURATIONS
-from benchmarks.serving.server import CannotRun, check_idle
+from benchmarks.serving.server import CannotRun, check_idle, check_program
 from training.study import markdown, save
 
 ALONE = ("pauses", "growth", "costs", "capacity", "phases", "ray_overhead")
@@ -27,9 +27,10 @@ ALONE = ("pauses", "growth", "costs", "capacity", "phases", "ray_overhead")
 def main() -> int:
     """Measure what was asked for, keep it for the report and print it."""
     options = _options()
-    work.prepare()
     try:
+        check_program("wrk")
         check_idle()
+        work.prepare()
         if options.what in ALONE:
             found = import_module(f"benchmarks.serving.{options.what}").findings(options.seconds)
         else:

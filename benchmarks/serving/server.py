@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -130,6 +131,12 @@ class Server:
                     self.stop()
                     raise CannotRun(f"{self.configuration.name} does not answer; see {log}") from None
                 time.sleep(0.02)
+
+
+def check_program(name: str) -> None:
+    """Raise CannotRun where a program is missing."""
+    if shutil.which(name) is None:
+        raise CannotRun(f"there is no {name} here: apt-get install {name}")
 
 
 def check_idle() -> None:

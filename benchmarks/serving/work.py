@@ -19,8 +19,8 @@ from PIL import Image
 from benchmarks.serving.networks import CLASSES, LATENT_DIM, NOISE_DIM, networks, sized_encoder
 from service import checkpoint
 from training.data import read_idx
-from training.export import ExportedGraph, export
-from training.package import golden, graph_spec
+from training.export import ExportedGraph, export, graph_spec
+from training.package import golden
 from training.sheets import png_file
 
 FOLDER = Path("runs/serving")

@@ -1,12 +1,10 @@
 """Java's own HttpClient, which offers HTTP/2 with every request on a connection that it has not used yet."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
 from conftest import StartService
-from needed import lacking
 from tiny import write_tiny
 
 PROGRAM = """
@@ -31,8 +29,7 @@ public class Ask {
 """
 
 
-def test_its_requests_are_answered(tmp_path: Path, start_service: StartService):
-    java = shutil.which("java") or lacking("Java")
+def test_its_requests_are_answered(tmp_path: Path, start_service: StartService, java: str):
     write_tiny(tmp_path / "checkpoints", "tiny", default_for=("decode",))
     (tmp_path / "Ask.java").write_text(PROGRAM)
     asked = subprocess.run(

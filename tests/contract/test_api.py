@@ -2,7 +2,6 @@
 
 import base64
 import io
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -239,13 +238,12 @@ class TestModels:
         assert "latent_requests_total" in client.get("/metrics").text
 
 
+@pytest.mark.usefixtures("curl")
 class TestCurl:
     """The commands of the README, as they are but for the port."""
 
     def run(self, *arguments: str) -> bytes:
-        curl = shutil.which("curl")
-        assert curl, "curl is needed"
-        return subprocess.run([curl, "-sS", *arguments], check=True, capture_output=True, timeout=20).stdout
+        return subprocess.run(["curl", "-sS", *arguments], check=True, capture_output=True, timeout=20).stdout
 
     def test_nine_boots_as_one_picture(self, fashion: ServiceProcess) -> None:
         body = '{"label":"Ankle boot","count":9,"seed":7}'

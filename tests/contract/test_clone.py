@@ -15,6 +15,7 @@ MAX_INSTALLED_MB = 400
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("git")
 def test_make_serve_in_a_fresh_clone_serves_without_torch(tmp_path: Path):
     clone, port = tmp_path / "clone", free_port()
     subprocess.run(["git", "clone", "--quiet", f"file://{ROOT}", clone], check=True)

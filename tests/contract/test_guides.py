@@ -45,6 +45,7 @@ def test_a_program_runs(number: int, shipped: ServiceProcess, tmp_path: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("curl")
 def test_commands_do_what_is_said(shipped: ServiceProcess, tmp_path: Path):
     said = [
         run(["bash", "-euo", "pipefail", "-c", one.replace("localhost:8000", shipped.url)], tmp_path)

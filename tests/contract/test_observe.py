@@ -1,7 +1,6 @@
 """deploy/observe: a real Prometheus scrapes a service, and every query of the dashboard has an answer."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,6 @@ import httpx
 import pytest
 
 from conftest import StartService
-from needed import lacking
 from process import ROOT, ServiceProcess, free_port, wait_until
 from tiny import write_tiny
 
@@ -24,14 +22,6 @@ QUERIES = {
     for target in panel["targets"]
 }
 CLASSES = ("left", "right")
-
-
-@pytest.fixture
-def prometheus() -> str:
-    found = shutil.which("prometheus")
-    if found is None:
-        lacking("Prometheus")
-    return found
 
 
 class Scraper:

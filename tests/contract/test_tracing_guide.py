@@ -44,6 +44,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> I
         yield process
 
 
+@pytest.mark.usefixtures("curl")
 def test_a_traced_request_of_curl(service: ServiceProcess, collector: Collector, tmp_path: Path):
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     asked = ASK.replace("localhost:8000", service.url)

@@ -3,14 +3,12 @@
 import itertools
 import json
 import random
-import shutil
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from conftest import Measured
-from needed import lacking
 from process import ServiceProcess
 from robustness import forms
 from tiny import write_tiny
@@ -88,8 +86,7 @@ def test_a_tunnel_is_refused_and_its_bytes_are_no_requests(service: ServiceProce
 
 
 @pytest.mark.parametrize("offer", ["--http2", "--http1.1"])
-def test_curl_that_offers_http_2_is_answered(service: ServiceProcess, offer: str):
-    curl = shutil.which("curl") or lacking("curl")
+def test_curl_that_offers_http_2_is_answered(service: ServiceProcess, curl: str, offer: str):
     body = ["-H", "content-type: application/json", "-d", BODY.decode()]
     told = subprocess.run(
         [curl, "-sS", "--noproxy", "*", offer, *body, f"{service.url}/decode"],

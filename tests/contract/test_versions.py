@@ -266,6 +266,7 @@ def test_a_worker_that_begins_while_the_folder_changes_serves_what_the_others_do
     assert [changes(seen) for seen in hammer.seen] == [[1, 2, 3]] * 4
 
 
+@pytest.mark.usefixtures("curl")
 def test_the_guide_does_what_it_says(tmp_path: Path, start_service: StartService):
     start, publish, ask, withdraw = examples.blocks("versions.md", "sh")
     write_tiny(tmp_path / "checkpoints", "fashion-vae", 5)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.serving.devices import rows_of
+from needed import lack
 from process import ROOT
 from service.device import NoSuchDevice, check
 from service.engine import Arrays
@@ -32,7 +33,7 @@ def why_not() -> str:
     return ""
 
 
-needs_cuda = pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a GPU")
+needs_cuda = pytest.mark.skipif(bool(why_not()), reason=lack("a GPU", "see docs/gpu.md"))
 
 
 def loaded(folder: Path, device: str) -> Model:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from needed import lack
 from service import checkpoint
 from subset import FASHION
 from together import RUNS
@@ -15,7 +16,7 @@ from training.commands import main
 from training.data import Dataset
 from training.recipes import RECIPES
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason=lack("a GPU", "see docs/devices.md"))
 
 TOLERANCE = {"float32": 0.01, "bfloat16": 0.05}
 """Of a loss, relative: a GPU multiplies float32 with fewer digits than a processor does."""

@@ -35,6 +35,17 @@ def test_a_folder_without_the_four_files_is_named(tmp_path: Path):
         mnist(tmp_path)
 
 
+def test_the_environment_names_a_folder_where_no_option_does(
+    fashion: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("FASHION_MNIST", str(FASHION))
+    assert fashion_mnist().sha256 == fashion.sha256
+    monkeypatch.setenv("FASHION_MNIST", str(tmp_path))
+    assert fashion_mnist(FASHION).sha256 == fashion.sha256
+    with pytest.raises(DataError, match="lacks Fashion-MNIST's four files"):
+        fashion_mnist()
+
+
 def test_a_cut_file_is_named(tmp_path: Path):
     shutil.copytree(FASHION, tmp_path / "cut")
     images = tmp_path / "cut" / "train-images-idx3-ubyte.gz"

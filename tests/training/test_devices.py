@@ -38,7 +38,9 @@ Results = dict[str, dict[str, Any]]
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {**CLEAN, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1", **more}
+    ours = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
+    quiet = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # it warns where no name server knows 127.0.0.1
+    return {**CLEAN, **ours, **quiet, **more}
 
 
 def documented(words: str, *options: str) -> list[str]:

@@ -27,7 +27,7 @@ from training.report.family import FAMILY, Member, Target
 from training.report.pages import Section, markdown, page_html, place, write
 from training.report.runs import Group, grouped, read_runs, settings
 from training.report.systems import figures, measured, spread, targets, what_was_run
-from training.saved import data_of, restored
+from training.saved import data_of, opened, restored
 from training.studies import STUDIES
 from training.study import Findings, Plot, Table, save
 
@@ -360,9 +360,10 @@ def test_figures_by_part_are_a_table_with_a_row_for_every_system_and_part():
 
 def test_confusions_in_the_report_agree_with_those_of_the_run(place_of_runs: Path, page: str):
     folder = Path("runs/plane")
-    data = data_of(folder, print)
+    saved = opened(folder)
+    data = data_of(saved, print)
     assert isinstance(data, Dataset)
-    recipe = restored(folder, data)
+    recipe = restored(saved, data)
     found = latents.latents_by_class(recipe.operations()["encode"], recipe.value_range, data)
     worst = latents.confusions(np.array(found.counts), data.classes)[0]
     assert f"<td>{worst.true}</td><td>{worst.taken_for}</td>" in page

@@ -141,8 +141,8 @@ def test_a_trial_that_diverges_is_kept_and_the_search_goes_on(
         (["--updates", "2"], "holds a search with another config"),
         (["--weight-decay", "0.01"], "holds a search with another config, searched"),
         (["--holdout", "0"], "a search judges on training images held back"),
-        (["--holdout", "600"], "leaves no training images"),
-        (["--holdout", "2"], "leaves one side without"),
+        (["--holdout", "600", "--name", "other"], "leaves no training images"),
+        (["--holdout", "2", "--name", "other"], "leaves one side without"),
     ],
 )
 def test_a_search_that_cannot_be_gets_one_line(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from training.card import IMPORT
+from training.export import graph_spec
 from training.importing import cyclegan, diffusers_folder, pythae, python_object
-from training.importing.inputs import real_images
+from training.importing.inputs import check_images, real_images
 from training.importing.source import ImageFormat, Source, SourceError
 from training.importing.trial import Trial, preview, try_out
-from training.package import golden, graph_files, graph_spec, write
+from training.package import golden, graph_files, write
 from training.provenance import commit, library_versions
 from training.sheets import COLUMNS, grid, png_file
 
@@ -34,6 +36,13 @@ READERS: dict[str, Callable[[argparse.Namespace], Source]] = {
     ),
 }
 
+OFFERED = {
+    "diffusers": ("encode", "decode"),
+    "cyclegan": ("translate",),
+    "pythae": ("encode", "decode", "generate"),
+}
+"""What a kind of source offers at most; a Python object offers what it is said to."""
+
 
 def import_source(options: argparse.Namespace, say: Callable[[str], None]) -> Path:
     """Write the next version of the checkpoint that a source becomes, and return its folder.
@@ -42,11 +51,11 @@ def import_source(options: argparse.Namespace, say: Callable[[str], None]) -> Pa
         SourceError, ExportError: it cannot become one; says why.
         OSError: the disk is full or read-only; nothing is left behind.
     """
+    _check_claims(options, OFFERED.get(options.kind) or options.operation)
+    check_images(options.images)
     source = READERS[options.kind](options)
     offered = list(dict.fromkeys(key.partition(".")[0] for key in source.operations))
-    for operation in options.default_for:
-        if operation not in offered:
-            raise SourceError(f"--default-for {operation}: this source offers {', '.join(offered)}")
+    _check_claims(options, offered)
     height, width = source.image.size(options.size)
     say(f"{source.title}: {', '.join(offered)}; tried at {height} x {width} pixels")
     pictures = real_images(options.images, options.inputs, source.image.channels, (height, width))
@@ -55,6 +64,13 @@ def import_source(options: argparse.Namespace, say: Callable[[str], None]) -> Pa
     files["golden.npz"] = golden(trial.graphs)
     files["preview.png"] = png_file(grid(preview(source, pictures), COLUMNS))
     return write(options.checkpoints, _description(source, trial, names, options), files)
+
+
+def _check_claims(options: argparse.Namespace, offered: Sequence[str]) -> None:
+    """Refuse claims of operations that a source does not offer, before its networks are read and after."""
+    for operation in options.default_for:
+        if operation not in offered:
+            raise SourceError(f"--default-for {operation}: this source offers {', '.join(offered)}")
 
 
 def _default_name(options: argparse.Namespace) -> str:
@@ -69,8 +85,8 @@ def _default_name(options: argparse.Namespace) -> str:
 
 def _image(options: argparse.Namespace) -> ImageFormat:
     low, high = options.range
-    if low >= high:
-        raise SourceError(f"--range {low:g} {high:g}: the second number must be the larger one")
+    if not -math.inf < low < high < math.inf:
+        raise SourceError(f"--range {low:g} {high:g}: the second number must be the larger one, and finite")
     return ImageFormat(options.channels, options.size, options.size, options.stride, (low, high))
 
 

@@ -14,7 +14,14 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from training.importing import weights
-from training.importing.source import ImageFormat, Source, SourceError, check_channels, ready
+from training.importing.source import (
+    ImageFormat,
+    Source,
+    SourceError,
+    check_channels,
+    check_domains,
+    ready,
+)
 from training.networks.cyclegan import Norm, ResidualGenerator, UNetGenerator
 
 Tensors = dict[str, Tensor]
@@ -36,8 +43,7 @@ def read(paths: Sequence[Path], domains: tuple[str, str], to: str | None) -> Sou
     if len(paths) > 2:
         raise SourceError(f"{len(paths)} files were given; one generator, or two for both directions")
     a, b = domains
-    if a == b or to not in (None, a, b):
-        raise SourceError(f"--domains {a} {b}, --to {to}: two domains are needed, and --to is one of them")
+    check_domains(domains, to)
     first = to or b
     targets = (first, a if first == b else b)
     operations: dict[str, nn.Module] = {}

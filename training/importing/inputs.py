@@ -39,10 +39,27 @@ def real_images(folder: Path | None, count: int, channels: int, size: tuple[int,
     return torch.stack(rows)
 
 
+def check_images(folder: Path | None) -> None:
+    """Refuse a folder without pictures, none of which is read.
+
+    Raises:
+        SourceError: there is none.
+    """
+    if folder is not None and not _files(folder):
+        raise _no_pictures(folder)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+
+
+def _no_pictures(folder: Path) -> SourceError:
+    return SourceError(f"--images {folder}: there is no readable picture ({', '.join(SUFFIXES)})")
+
+
 def _pictures(folder: Path, count: int) -> Sequence[Image.Image]:
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     found = []
-    for path in files:
+    for path in _files(folder):
         try:
             with Image.open(path) as image:
                 found.append(ImageOps.exif_transpose(image).convert("RGB"))
@@ -51,7 +68,7 @@ def _pictures(folder: Path, count: int) -> Sequence[Image.Image]:
         if len(found) == count:
             break
     if not found:
-        raise SourceError(f"--images {folder}: there is no readable picture ({', '.join(SUFFIXES)})")
+        raise _no_pictures(folder)
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 OPERATIONS = ("encode", "decode", "generate", "translate")
 INPUTS = 100
 MAX_PIXELS = 1024 * 1024
+MOST = 1 << 30
 
 KINDS = {
     "diffusers": "an autoencoder's folder of diffusers: AutoencoderKL, AutoencoderTiny or VQModel",
@@ -56,7 +57,7 @@ def _add_module_options(one: argparse.ArgumentParser) -> None:
     group.add_argument("--channels", type=int, default=3, choices=(1, 3), help="of its images (default: 3)")
     group.add_argument(
         "--stride",
-        type=_positive,
+        type=_stride,
         default=1,
         metavar="N",
         help="without --size: it takes images of any size that is a multiple of this (default: 1)",
@@ -71,7 +72,7 @@ def _add_module_options(one: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--latent",
-        type=int,
+        type=_axis,
         nargs="+",
         metavar="N",
         help="axes of its latent, such as 16, or 4 0 0 where height and width are the image's by the stride",
@@ -93,7 +94,7 @@ def _add_trial_options(one: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--size",
-        type=_positive,
+        type=_side,
         metavar="N",
         help="side of the images to try in pixels; of a python module the side it takes",
     )
@@ -109,14 +110,27 @@ def _add_trial_options(one: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    return _at_least(text, 1)
+    return _whole(text, 1, MOST)
 
 
 def _several(text: str) -> int:
-    return _at_least(text, 2)
+    return _whole(text, 2, MOST)
 
 
-def _at_least(text: str, fewest: int) -> int:
-    if not text.isdecimal() or int(text) < fewest:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {fewest} on")
+def _side(text: str) -> int:
+    return _whole(text, 1, 4096)
+
+
+def _stride(text: str) -> int:
+    return _whole(text, 1, 1024)
+
+
+def _axis(text: str) -> int:
+    return _whole(text, 0, MOST)
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    """Return a whole number within the bounds, which for images and latents are those of a manifest."""
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} to {most}")
     return int(text)

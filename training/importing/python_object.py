@@ -19,8 +19,16 @@ import torch
 from torch import Tensor, nn
 
 from training.importing import weights
-from training.importing.source import ImageFormat, LatentFormat, Source, SourceError, ready
+from training.importing.source import (
+    ImageFormat,
+    LatentFormat,
+    Source,
+    SourceError,
+    check_domains,
+    ready,
+)
 
+MAX_AXES = 4
 NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
@@ -51,14 +59,17 @@ def read(
     Raises:
         SourceError: it cannot be imported, is no module, or something about it was not said.
     """
-    module = ready(_found(name))
+    if not NAME.fullmatch(name):
+        raise SourceError("a name such as package.module:attribute is needed")
     if ("translate" in operations) != (domains is not None):
         raise SourceError("--domains A B belongs to --operation translate, and is needed there")
-    if domains is not None and to not in (None, *domains):
-        raise SourceError(f"--to {to}: it is one of the domains, {domains[0]} or {domains[1]}")
+    if domains is not None:
+        check_domains(domains, to)
     needs_latent = [one for one in operations if one != "translate"]
     if needs_latent and latent is None:
         raise SourceError(f"--latent is needed for {', '.join(needs_latent)}: its axes, such as 16 or 4 8 8")
+    latent_format = _latent(latent, image) if latent is not None and needs_latent else None
+    module = ready(_found(name))
     target = to or (domains[1] if domains else "")
     found = {
         f"translate.{target}" if one == "translate" else one: _operation(module, one, len(operations))
@@ -69,7 +80,7 @@ def read(
         title=f"{type(module).__name__} of {name}",
         operations=found,
         image=image,
-        latent=_latent(latent, image) if latent is not None and needs_latent else None,
+        latent=latent_format,
         domains=domains,
         weights_sha256=_sha256(module),
         settings={"object": name},
@@ -78,8 +89,6 @@ def read(
 
 def _found(name: str) -> nn.Module:
     """Return the module under a name, made where the name is of a function."""
-    if not NAME.fullmatch(name):
-        raise SourceError("a name such as package.module:attribute is needed")
     path, _, attribute = name.partition(":")
     sys.path.insert(0, str(Path.cwd()))
     try:
@@ -91,7 +100,10 @@ def _found(name: str) -> nn.Module:
     finally:
         sys.path.pop(0)
     if inspect.isclass(found) or (callable(found) and not isinstance(found, nn.Module)):
-        found = found()
+        try:
+            found = found()
+        except TypeError as error:
+            raise SourceError(f"{name} cannot be called without arguments: {error}") from None
     if not isinstance(found, nn.Module):
         raise SourceError(
             f"{name} is of type {type(found).__name__}; an nn.Module, or what returns one, is needed"
@@ -112,6 +124,8 @@ def _operation(module: nn.Module, operation: str, count: int) -> nn.Module:
 
 def _latent(axes: Sequence[int], image: ImageFormat) -> LatentFormat:
     """Return the latent; in `4 0 0` height and width are those of the image, divided by the stride."""
+    if len(axes) > MAX_AXES:
+        raise SourceError(f"--latent: {len(axes)} axes were given; {MAX_AXES} at most can be served")
     if 0 not in axes:
         return LatentFormat(tuple(axes))
     if len(axes) != 3 or axes[0] == 0 or tuple(axes[1:]) != (0, 0) or not image.is_free:

@@ -45,7 +45,7 @@ class ImageFormat:
             if asked not in (None, self.height) or asked not in (None, self.width):
                 raise SourceError(f"--size {asked}: these networks take {self.height} x {self.width} pixels")
             return self.height, self.width
-        side = asked or max(8 * self.stride, 64)
+        side = asked or self.stride * max(8, -(-64 // self.stride))
         if side % self.stride or side < 2 * self.stride:
             raise SourceError(
                 f"--size {side}: a multiple of {self.stride} is needed, {2 * self.stride} or more"
@@ -79,6 +79,19 @@ class Source:
     """Packages that had a part in it, besides those of training."""
     settings: dict[str, JsonValue] = field(default_factory=dict)
     """What the source says of itself."""
+
+
+def check_domains(domains: tuple[str, str], to: str | None) -> None:
+    """Refuse domains that cannot be told apart, and a target that is not one of them.
+
+    Raises:
+        SourceError: the message names the option.
+    """
+    a, b = domains
+    if a == b or not (a and b) or to not in (None, a, b):
+        raise SourceError(
+            f"--domains {a} {b}, --to {to}: two names that differ are needed, and --to is one of them"
+        )
 
 
 def ready(module: nn.Module) -> nn.Module:

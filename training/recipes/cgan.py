@@ -29,6 +29,8 @@ from training.networks.conditional import ConditionalDiscriminator, ConditionalG
 from training.randomness import Randomness
 from training.recipes.recipe import ImageShape, Losses, Objective, Recipe, detached
 
+NULL_LABEL = "any"
+
 
 class CGANConfig(Config):
     """Settings of the conditional GAN."""
@@ -78,7 +80,11 @@ class ConditionalGAN(Recipe):
         super().__init__(config, shape, device)
         self.latent_dim = config.latent_dim
         self.config = config
-        self.null_label = "any" if config.null_share else None
+        self.null_label = NULL_LABEL if config.null_share else None
+        if self.null_label and NULL_LABEL in map(str.casefold, shape.classes):
+            raise ValueError(
+                f"--null-share {config.null_share}: a class is called {NULL_LABEL!r}, as the null label is"
+            )
         classes = len(shape.classes) + bool(config.null_share)
         generator = ConditionalGenerator(shape.channels, shape.size, config.latent_dim, classes, config.width)
         self.generator = self.add("generator", generator, averaged=True)

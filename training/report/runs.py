@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
 from rich.console import Console
 
 from training.data import DataError, Dataset
@@ -15,7 +14,7 @@ from training.package import Trained
 from training.recipes import RECIPES
 from training.report.family import FAMILY, Member
 from training.run import RUNS, Run, RunError, RunRecord
-from training.saved import data_of, kept_figures, restored
+from training.saved import data_of, kept_figures, opened, restored
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,7 @@ def read_runs(console: Console) -> tuple[list[Trained], list[str]]:
         try:
             runs.append(_read(path.parent, loaded, console))
         except (DataError, RunError, ValueError) as error:
-            reason = "it belongs to another version" if isinstance(error, ValidationError) else str(error)
-            refused.append(f"`{path.parent}` is left out: {reason}.")
+            refused.append(f"`{path.parent}` is left out: {error}.")
     return runs, refused
 
 
@@ -103,19 +101,17 @@ def _read(folder: Path, loaded: dict[tuple[object, ...], Dataset | DomainPair], 
     Raises:
         DataError, RunError, ValueError: it cannot be shown; the message says why.
     """
-    record, progress = Run(folder).record(), Run(folder).progress()
-    if record.name != folder.name:
-        raise RunError(f"it says that its name is {record.name}")
-    if record.recipe not in RECIPES:
-        raise RunError(f"there is no recipe {record.recipe!r} any more")
-    if progress is None:
-        raise RunError("it has not saved anything yet")
-    images = images_of(record)
+    saved = opened(folder)
+    if saved.record.name != folder.name:
+        raise RunError(f"it says that its name is {saved.record.name}")
+    if saved.progress is None:
+        raise RunError("it is a checkpoint")
+    images = images_of(saved.record)
     if images not in loaded:
-        loaded[images] = data_of(folder, console.print)
+        loaded[images] = data_of(saved, console.print)
     data = loaded[images]
-    recipe = restored(folder, data)
-    return Trained(record, recipe, data, kept_figures(folder, recipe, data, console), progress)
+    recipe = restored(saved, data)
+    return Trained(saved.record, recipe, data, kept_figures(folder, recipe, data, console), saved.progress)
 
 
 def _asked(record: RunRecord) -> tuple[object, ...]:

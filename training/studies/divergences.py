@@ -9,7 +9,7 @@ from torch import Tensor
 
 from training import plots
 from training.axioms import TRIPLES, axioms, distances
-from training.data import FASHION_CLASSES, Images, fashion_mnist, to_range
+from training.data import FASHION_CLASSES, Dataset, Images, fashion_mnist, to_range
 from training.divergences import biased_mmd, median_distance, mmd, rbf, sliced_wasserstein, wasserstein
 from training.randomness import generator
 from training.segments import segments
@@ -34,6 +34,7 @@ LEVEL = 0.05
 
 def run() -> Findings:
     """Return disjoint supports, metric axioms, estimators' errors, powers of tests, and real images."""
+    dataset = fashion_mnist()  # first: the rest takes minutes
     return Findings(
         title="Divergences",
         question=(
@@ -41,7 +42,15 @@ def run() -> Findings:
             "do not touch, which are metrics, which need a density or an estimator of one, and does MMD "
             "really need neither?"
         ),
-        parts=(_disjoint(), _disjoint_plot(), _metrics(), _kl_errors(), _unbiased(), _powers(), _images()),
+        parts=(
+            _disjoint(),
+            _disjoint_plot(),
+            _metrics(),
+            _kl_errors(),
+            _unbiased(),
+            _powers(),
+            _images(dataset),
+        ),
     )
 
 
@@ -227,8 +236,7 @@ def _powers() -> Table:
     )
 
 
-def _images() -> Table:
-    dataset = fashion_mnist()
+def _images(dataset: Dataset) -> Table:
     codes = _pca(dataset.train, dataset.test, 16)
     labels = dataset.test.labels
     first, rest = _drawn(codes["train"], "train"), _drawn(codes["test"], "test")
