@@ -84,7 +84,7 @@ def nudged(folder: Path) -> Results:
         random = torch.Generator().manual_seed(0)
         for network in trainer.recipe.networks.values():
             for parameter in network.parameters():
-                parameter.data.mul_(1 + 2**-24 * torch.randn(parameter.shape, generator=random))
+                parameter.data.mul_(1 + 2**-23 * torch.randn(parameter.shape, generator=random))
         results[name] = found(trainer)
     return results
 

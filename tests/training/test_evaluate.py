@@ -165,7 +165,7 @@ def test_prototypes_agree_with_their_labels_and_teach_little(
     workplace: Path, fashion: Dataset, monkeypatch: pytest.MonkeyPatch
 ):
     (workplace / "runs" / "judges").unlink()  # nobody else may have the judge of a few passes
-    monkeypatch.setattr("training.judge.MAX_PASSES", 16)
+    monkeypatch.setattr("training.judge.MAX_PASSES", 24)
     torch.set_num_threads(1)  # so few passes end elsewhere where sums are rounded otherwise
     judge = judge_of(fashion, QUIET)
     recipes = [Conditional(fashion, 2, generate=ClassCopier(fashion, variety)) for variety in (1000, 1)]
