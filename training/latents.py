@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from training.data import Dataset, to_range
 from training.inference import batched
+from training.metrics import PCA
 
 NEIGHBOURS = 10
 EMBEDDED = 2000
@@ -134,12 +135,9 @@ def principal_plane(points: Codes) -> tuple[Codes, float]:
     """
     if points.shape[1] <= 2:
         return np.pad(points, ((0, 0), (0, 2 - points.shape[1]))), 1.0
-    centred = torch.from_numpy(points - points.mean(0)).double()
-    variances, axes = torch.linalg.eigh(centred.T @ centred)
-    plane = axes[:, [-1, -2]]
-    # The sign of an axis is arbitrary: its largest part is made positive.
-    plane = plane * plane.gather(0, plane.abs().argmax(0, keepdim=True)).sign()
-    return (centred @ plane).float().numpy(), float(variances[-2:].sum() / variances.sum())
+    rows = torch.from_numpy(points)
+    pca = PCA.fit(rows, 2)
+    return pca.codes(rows, 2).float().numpy(), float(pca.shares.sum())
 
 
 def neighbour_embedding(points: Codes) -> Codes:
