@@ -13,7 +13,6 @@ from training.probes import knn_accuracy, linear_probe
 from training.randomness import generator
 from training.references import Row, Rows, reference
 
-NEIGHBOURS = 10
 ACTIVE_VARIANCE = 0.01
 """A number of the code is active if the posterior's mean varies by more over the data (Burda et al. 2016)."""
 
@@ -67,10 +66,9 @@ def posterior_figures(mu: Tensor, logvar: Tensor) -> dict[str, JsonValue]:
 def _accuracies(train: Tensor, test: Tensor, dataset: Dataset, pca: PCA) -> Rows:
     def accuracies(of_train: Tensor, of_test: Tensor) -> Row:
         labels = dataset.train.labels, dataset.test.labels
-        neighbours = min(NEIGHBOURS, len(of_train))
         return {
             "numbers": of_train.shape[1],
-            "knn_accuracy": knn_accuracy(of_train, labels[0], of_test, labels[1], neighbours),
+            "knn_accuracy": knn_accuracy(of_train, labels[0], of_test, labels[1]),
             "linear_probe": linear_probe(of_train, labels[0], of_test, labels[1]),
         }
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from training.data import Dataset, to_range
 from training.inference import batched
 from training.metrics import PCA
+from training.probes import nearest_class
 
-NEIGHBOURS = 10
 EMBEDDED = 2000
 """Test images, the first ones, that t-SNE lays out: its time grows faster than their number."""
 PERPLEXITY = 30
@@ -70,7 +70,7 @@ class LatentsByClass(BaseModel):
 def latents_by_class(encode: nn.Module, value_range: tuple[float, float], dataset: Dataset) -> LatentsByClass:
     """Encode all images of a data set and return where the classes lie and which are confused."""
     train, test = (codes(encode, part.pixels, value_range) for part in (dataset.train, dataset.test))
-    taken_for = nearest_classes(train, dataset.train.labels.numpy(), test)
+    taken_for = nearest_class(torch.from_numpy(train), dataset.train.labels, torch.from_numpy(test)).numpy()
     plane, variance = principal_plane(test)
     return LatentsByClass(
         size=test.shape[1],
@@ -90,14 +90,6 @@ def codes(encode: nn.Module, pixels: Tensor, value_range: tuple[float, float]) -
         return mean.flatten(1)
 
     return batched(means, pixels).float().numpy()
-
-
-def nearest_classes(train: Codes, labels: Labels, test: Codes) -> Labels:
-    """Return the class most frequent among the nearest training codes of each test code, (N,)."""
-    from sklearn.neighbors import KNeighborsClassifier
-
-    classifier = KNeighborsClassifier(min(NEIGHBOURS, len(train))).fit(train, labels)
-    return cast(Labels, classifier.predict(test))
 
 
 def counted(true: Labels, taken_for: Labels, classes: int) -> Counts:

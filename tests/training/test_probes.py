@@ -20,7 +20,7 @@ def test_neighbours_vote_as_in_scikit_learn(fashion: Dataset, k: int):
 
 def test_among_equal_votes_the_first_class_counts():
     votes = torch.tensor([[2, 1, 1, 2], [3, 0, 2, 1]])
-    assert probes.voted(votes, torch.tensor([1, 0])) == 1.0
+    assert probes.voted(votes).tolist() == [1, 0]
 
 
 def test_nearest_distances_stay_exact_far_from_the_origin():
@@ -53,3 +53,8 @@ def test_dead_numbers_do_not_disturb_the_probe():
     labels = (codes[:, 1] > 0).long()
     codes[:, 2] = 7.0
     assert probes.linear_probe(codes[:200], labels[:200], codes[200:], labels[200:]) > 0.97
+
+
+def test_of_fewer_codes_than_neighbours_all_vote():
+    codes = torch.tensor([[0.0], [1.0], [2.0]])
+    assert probes.nearest_class(codes, torch.tensor([2, 1, 1]), torch.tensor([[0.0]])).tolist() == [1]

@@ -17,6 +17,7 @@ from training.inference import batched
 from training.latents import Confusion, Counts, LatentsByClass
 from training.package import Trained
 from training.plots import CLASS_COLOURS, panels, png
+from training.probes import NEIGHBOURS
 from training.report.pages import Section
 from training.report.pictures import draw
 from training.report.runs import Group, folder_of
@@ -34,7 +35,7 @@ def latents_section(groups: list[Group]) -> Section:
     dataset = _dataset(groups[0].first)
     found = {group.name: _computed(group.first) for group in groups}
     text = (
-        f"Each test image is taken for the class most frequent among the {latents.NEIGHBOURS} nearest codes "
+        f"Each test image is taken for the class most frequent among the {NEIGHBOURS} nearest codes "
         f"of training images. {len(dataset.train):,} training and {len(dataset.test):,} test images; "
         "of several seeds the first is shown."
     )
@@ -137,7 +138,7 @@ def _matrix(dataset: Dataset, counts: Counts) -> Plot:
                 axis.text(column, row, text, ha="center", va="center", fontsize=7, color="w" if dark else "k")
     axis.set_xticks(range(size), dataset.classes, rotation=45, ha="right")
     axis.set_yticks(range(size), dataset.classes)
-    axis.set(xlabel=f"class of the {latents.NEIGHBOURS} nearest codes", ylabel="true class")
+    axis.set(xlabel=f"class of the {NEIGHBOURS} nearest codes", ylabel="true class")
     axis.grid(visible=False)
     right = int(counts.trace())
     return Plot(
@@ -174,7 +175,7 @@ def _comparison(dataset: Dataset, found: dict[str, LatentsByClass]) -> Table:
     rows.append(("all confusions", everything, *(int(c.sum() - c.trace()) for c in counted.values())))
     rows.append(
         (
-            f"{latents.NEIGHBOURS}-NN accuracy",
+            f"{NEIGHBOURS}-NN accuracy",
             everything,
             *(float(c.trace() / c.sum()) for c in counted.values()),
         )
