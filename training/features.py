@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from training.data import Dataset, fashion_mnist, to_range
 from training.inference import batched
 from training.networks.classifier import ResidualClassifier
+from training.networks.moving_average import follow
 from training.precision import fastest
 from training.randomness import Shuffle, generator
 from training.run import RUNS
@@ -171,7 +172,7 @@ def trained(
         loss.backward()
         optimizer.step()
         schedule.step()
-        _follow(average, network, min(AVERAGE_DECAY, count / (count + 9)))
+        follow(average, network, min(AVERAGE_DECAY, count / (count + 9)))
         if update % 400 == 399:
             console.print(f"features: update {update + 1}  loss {loss.item():.3f}", highlight=False)
     return average
@@ -202,16 +203,6 @@ def augment(images: Tensor, erased: float, update: int) -> Tensor:
     inside = inside & (torch.rand(count, generator=random) < erased)[:, None, None]
     noise = torch.rand(moved.shape, generator=random)
     return torch.where(inside[..., None], noise, moved).permute(0, 3, 1, 2)
-
-
-@torch.no_grad()
-def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the averaged weights, and the statistics of the norms, towards the network's."""
-    for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if slow.is_floating_point():
-            slow.lerp_(fast, 1 - decay)
-        else:
-            slow.copy_(fast)
 
 
 def main() -> None:

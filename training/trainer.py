@@ -16,11 +16,11 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import nn
 
 from training import processes
 from training.config import Config
 from training.feed import Feed
+from training.networks.moving_average import follow
 from training.progress import Progress
 from training.randomness import Randomness
 from training.recipes.recipe import Losses, Recipe
@@ -188,15 +188,6 @@ class Trainer:
         self._progress.epoch(self.history[-1])
         self._sums = {}
         return complete
-
-
-@torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move weights to decay * average + (1 - decay) * network; buffers are copied."""
-    for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
-        slow.lerp_(fast, 1 - decay)
-    for kept, current in zip(average.buffers(), network.buffers(), strict=True):
-        kept.copy_(current)
 
 
 def _means(losses: Losses) -> Losses:
