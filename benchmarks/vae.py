@@ -18,7 +18,6 @@ import torch
 
 from benchmarks.judging import (
     IMAGE_FIGURES,
-    SAMPLE_JUDGES,
     Figures,
     cells,
     dataset_of_run,
@@ -65,7 +64,7 @@ def image_vaes(run: Path) -> Table:
         if name in ours["generation"]
     ]
     for folder, peer in peers_of("images", dataset):
-        found = judged(folder, SAMPLE_JUDGES, partial(_judge_images, folder, dataset))
+        found = judged(folder, partial(_judge_images, folder, dataset))
         lines += [
             (f"{peer['name']}: {prior}", peer["used_s"], found["mse"], found["ssim"], *cells(row))
             for prior, row in found["generation"].items()
@@ -83,7 +82,7 @@ def likelihoods(run: Path) -> Table:
     scored = [("ours", seconds_of_run(run), ours)]
     for folder, peer in peers_of("likelihood", dataset):
         judge = partial(_judge_likelihood, folder, dataset)
-        scored.append((peer["name"], peer["used_s"], judged(folder, (likelihood, codes), judge)))
+        scored.append((peer["name"], peer["used_s"], judged(folder, judge)))
     columns = ("system", "processor s", *(name.replace("_", " ") for name in LIKELIHOOD_FIGURES))
     lines = tuple((name, used, *(row[key] for key in LIKELIHOOD_FIGURES)) for name, used, row in scored)
     note = f"{ours['likelihood_images']} test images, binarised once. {_note('likelihood', dataset)}"

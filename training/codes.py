@@ -81,4 +81,4 @@ def _accuracies(train: Tensor, test: Tensor, dataset: Dataset, pca: PCA) -> Rows
     def of_pixels() -> Rows:
         return {"pixels": accuracies(*(part.flatten(1) for part in pixels))}
 
-    return rows | reference(dataset, "pixels", "none", of_pixels)
+    return rows | reference(dataset, "pixels", of_pixels)

@@ -122,10 +122,10 @@ def judge_generation(recipe: Recipe, dataset: Dataset, pca: PCA, console: Consol
         return {"test images": _nearest_training_image(to_range(dataset.test.pixels, (0.0, 1.0)), dataset)}
 
     sha256 = features.sha256 if features else "none"
-    rows |= reference(dataset, "generation", sha256, stand_ins)
+    rows |= reference(dataset, "generation", stand_ins, images=count, features=sha256)
     first = images_from(recipe, recipe.draw(count, seeded(0)))
     nearest_rows: Rows = {"generated": _nearest_training_image(first, dataset)}
-    nearest_rows |= reference(dataset, "memorisation", "none", nearest_of_test)
+    nearest_rows |= reference(dataset, "memorisation", nearest_of_test)
     found: dict[str, JsonValue] = {"generated_images": count, "generated_seeds": SEEDS}
     if features:
         found |= {

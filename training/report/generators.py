@@ -74,7 +74,7 @@ def _images_per_second(run: Trained) -> float:
             seconds.append(time.perf_counter() - started)
         return BATCH / min(seconds)
 
-    speed = kept(folder_of(run), f"speed-{torch.get_num_threads()}", measure)
+    speed = kept(folder_of(run), "speed", measure, threads=torch.get_num_threads())
     assert isinstance(speed, float)
     return speed
 

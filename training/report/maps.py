@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from numpy.typing import NDArray
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from training import latents
 from training.data import Dataset, to_unit
@@ -21,10 +21,9 @@ from training.probes import NEIGHBOURS
 from training.report.pages import Section
 from training.report.pictures import draw
 from training.report.runs import Group, folder_of
-from training.saved import keep, kept
+from training.saved import kept
 from training.study import Plot, Table
 
-LATENTS = "latents"
 STEPS = 20
 """Decoded images along one side of a map."""
 WORST = 8
@@ -50,10 +49,7 @@ def _computed(run: Trained) -> LatentsByClass:
         encode = run.recipe.operations()["encode"]
         return latents.latents_by_class(encode, run.recipe.value_range, _dataset(run)).model_dump(mode="json")
 
-    try:
-        return LatentsByClass.model_validate(kept(folder_of(run), LATENTS, compute))
-    except ValidationError:  # another version kept them
-        return LatentsByClass.model_validate(keep(folder_of(run), LATENTS, compute()))
+    return LatentsByClass.model_validate(kept(folder_of(run), "latents", compute))
 
 
 def _group_section(group: Group, found: LatentsByClass) -> Section:
