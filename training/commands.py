@@ -70,8 +70,7 @@ def main(arguments: Sequence[str]) -> int:
 def fit(options: argparse.Namespace, console: Console) -> int:
     """Train a recipe from the start or from its last save, then judge and package it."""
     config = read_config(RECIPES[options.recipe].config_type, options)
-    wanted = devices.wanted(options.device, options.devices, options.nodes)
-    place = devices.join(wanted, config.batch_size)
+    place = devices.join(options.device, config.batch_size)
     shown = console if processes.is_first() else Console(quiet=True)
     say = _say(shown)
     draft = _record(options, config)
@@ -96,7 +95,7 @@ def fit(options: argparse.Namespace, console: Console) -> int:
             run.start(record)
         if options.resume:
             trainer.resume()
-        say(f"{record.name}: {_described(data)}; updates {trainer.update} to {trainer.total} on {wanted}")
+        say(f"{record.name}: {_described(data)}; updates {trainer.update} to {trainer.total} on {place}")
         try:
             trainer.train()
         except Interrupted:

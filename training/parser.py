@@ -37,9 +37,7 @@ def parser() -> argparse.ArgumentParser:
     for name, kind in RECIPES.items():
         one = recipes.add_parser(name, help=kind.title, description=kind.title)
         _add_data_options(one, kind.translates)
-        run = _add_run_options(one)
-        run.add_argument("--resume", action="store_true", help="go on from the last save")
-        _add_device_options(run)
+        _add_run_options(one).add_argument("--resume", action="store_true", help="go on from the last save")
         _add_checkpoint_options(one).add_argument(
             "--no-package", action="store_true", help="judge the run but write no checkpoint"
         )
@@ -138,18 +136,13 @@ def _add_run_options(one: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--name", type=_name, help="name of the run and of the checkpoint (default: from data and recipe)"
     )
     group.add_argument(
-        "--device", default=default, choices=("cpu", "cuda"), help=f"where to train (default: {default})"
+        "--device",
+        default=default,
+        choices=("cpu", "cuda"),
+        help=f"where to train; with several, see docs/devices.md (default: {default})",
     )
     _add_threads(group)
     return group
-
-
-def _add_device_options(group: argparse._ArgumentGroup) -> None:
-    for option, text in (
-        ("--devices", "devices to train on together, on every machine; or what torchrun says"),
-        ("--nodes", "machines to train on together; or what torchrun says"),
-    ):
-        group.add_argument(option, type=_count, metavar="N", help=f"{text} (default: 1)")
 
 
 def _add_threads(one: argparse._ActionsContainer) -> None:
@@ -222,12 +215,6 @@ def _metavar(annotation: Any) -> str:
 
 def _holds(annotation: Any, kind: type) -> bool:
     return annotation is kind or any(_holds(part, kind) for part in get_args(annotation))
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to 1024")
-    return int(text)
 
 
 def _size(text: str) -> int:
