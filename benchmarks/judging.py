@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.budget import PEERS
 from training import features, generation, metrics
 from training.cache import cached, versions
-from training.data import Dataset, to_range
+from training.data import Dataset
 from training.run import Run, RunError
 from training.saved import data_of, kept_figures, restored
 from training.study import Cell, Findings, Table, markdown, save
@@ -76,7 +76,7 @@ def judged(folder: Path, judge: Callable[[], Figures]) -> Figures:
 
 def judge_samples(folder: Path, dataset: Dataset) -> Figures:
     """Return the figures of a peer's `samples <how>.npz`, the mean over its sample seeds, by how."""
-    pca = metrics.PCA.fit(to_range(dataset.train.pixels, (0.0, 1.0)), generation.CONTROL_DIMENSIONS)
+    pca = metrics.PCA.fit(dataset.train.unit(), generation.CONTROL_DIMENSIONS)
     scales = generation.Scales(dataset, features.features_of(dataset, CONSOLE), pca)
     found: Figures = {}
     for path in sorted(folder.glob("samples *.npz")):

@@ -31,7 +31,7 @@ from benchmarks.judging import (
 )
 from benchmarks.networks import Ours, Perceptrons
 from training import codes, likelihood, metrics
-from training.data import Dataset, to_range
+from training.data import Dataset
 from training.study import Table
 
 LIKELIHOOD_FIGURES = (
@@ -90,7 +90,7 @@ def likelihoods(run: Path) -> Table:
 
 
 def _judge_images(folder: Path, dataset: Dataset) -> Figures:
-    test = to_range(dataset.test.pixels, (0.0, 1.0))
+    test = dataset.test.unit()
     rebuilt = images(np.load(folder / "reconstructions.npy"))
     return {
         "mse": metrics.mse(rebuilt, test),
@@ -106,7 +106,7 @@ def _judge_likelihood(folder: Path, dataset: Dataset) -> Figures:
     network.load_state_dict(torch.load(folder / "weights.pt", weights_only=True))
     network.eval().requires_grad_(False)
     found = likelihood.likelihood(network.encode, network.decode, dataset)
-    chunks = to_range(dataset.test.pixels, (0.0, 1.0)).split(500)
+    chunks = dataset.test.unit().split(500)
     mu, logvar = (torch.cat(parts) for parts in zip(*map(network.encode, chunks), strict=True))
     return found | codes.posterior_figures(mu, logvar)
 

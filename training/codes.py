@@ -40,7 +40,7 @@ def judge_codes(
         if "decode" in operations:
             z = codes + (0.5 * logvar).exp() * torch.randn(codes.shape, generator=generator(0, "posterior"))
             drawn = to_unit(batched(operations["decode"], z), value_range)
-            found["distortion_mse"] = mse(drawn, to_range(dataset.test.pixels, (0.0, 1.0)))
+            found["distortion_mse"] = mse(drawn, dataset.test.unit())
     return found
 
 
@@ -72,7 +72,7 @@ def _accuracies(train: Tensor, test: Tensor, dataset: Dataset, pca: PCA) -> Rows
             "linear_probe": linear_probe(of_train, labels[0], of_test, labels[1]),
         }
 
-    pixels = [to_range(part.pixels, (0.0, 1.0)) for part in (dataset.train, dataset.test)]
+    pixels = [part.unit() for part in (dataset.train, dataset.test)]
     size = test.shape[1]
     rows = {"latent": accuracies(train, test)}
     if size < pixels[0][0].numel():

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.cache import Weights, cached_weights, data_key, data_path, versions
-from training.data import Dataset, fashion_mnist, to_range
+from training.data import Dataset, fashion_mnist
 from training.inference import batched
 from training.networks.classifier import ResidualClassifier
 from training.networks.moving_average import follow
@@ -158,7 +158,7 @@ def trained(
     order = Shuffle(len(images), SEED, "features order")
     for count, update in enumerate(updates, 1):
         batch = images[order.take(update * BATCH, BATCH)]
-        inputs = augment(reduced(to_range(batch.pixels, (0.0, 1.0))), stage.erased, update)
+        inputs = augment(reduced(batch.unit()), stage.erased, update)
         with torch.autocast("cpu", torch.bfloat16, enabled=fastest("cpu") == "bfloat16"):
             logits = network(inputs)
         loss = F.cross_entropy(logits.float(), batch.labels, label_smoothing=SMOOTHING)
@@ -208,7 +208,7 @@ def main() -> None:
     save_file(load_file(train(chosen, WIDTH, PASSES * len(chosen.train) // BATCH, console)), SHIPPED)
     features = load(SHIPPED, dataset)
     for name, part in (("held-out", chosen.test), ("test", dataset.test)):
-        accuracy = features.accuracy(to_range(part.pixels, (0.0, 1.0)), part.labels)
+        accuracy = features.accuracy(part.unit(), part.labels)
         console.print(f"accuracy on the {len(part):,} {name} images: {accuracy:.4f}", highlight=False)
     console.print(f"{time.process_time() - started:.0f} s of processor time, sha256 {features.sha256}")
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.cache import Weights, cached_weights, data_key, data_path, versions
-from training.data import Dataset, to_range
+from training.data import Dataset
 from training.networks.classifier import Classifier
 from training.randomness import Shuffle, generator
 
@@ -72,7 +72,7 @@ def trained_judge(dataset: Dataset, console: Console) -> Judge:
         network.train()
         for update in range(updates):
             batch = images[order.take(update * BATCH, BATCH)]
-            inputs = _augment(to_range(batch.pixels, (0.0, 1.0)), update)
+            inputs = _augment(batch.unit(), update)
             loss = F.cross_entropy(network(inputs), batch.labels, label_smoothing=0.05)
             optimizer.zero_grad()
             loss.backward()
@@ -99,7 +99,7 @@ def _measured(network: nn.Module, dataset: Dataset) -> Judge:
     network.eval().requires_grad_(False)
     weights = b"".join(value.numpy().tobytes() for value in network.state_dict().values())
     judge = Judge(network, 0.0, (), hashlib.sha256(weights).hexdigest())
-    hits = judge.predict(to_range(dataset.test.pixels, (0.0, 1.0))) == dataset.test.labels
+    hits = judge.predict(dataset.test.unit()) == dataset.test.labels
     by_class = tuple(
         hits[dataset.test.labels == label].double().mean().item() for label in range(len(dataset.classes))
     )

@@ -6,12 +6,12 @@ from sklearn.decomposition import PCA
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
 from training import metrics
-from training.data import Dataset, to_range
+from training.data import Dataset
 
 
 @pytest.fixture
 def images(fashion: Dataset) -> torch.Tensor:
-    return to_range(fashion.train.pixels[:64], (0.0, 1.0))
+    return fashion.train[:64].unit()
 
 
 def test_pca_error_equals_scikit_learns(images: torch.Tensor):

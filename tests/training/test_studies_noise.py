@@ -3,7 +3,6 @@ import math
 import pytest
 import torch
 
-from training.data import to_range
 from training.linear_autoencoder import Maps, covariance, descend, gradients, largest_angle_deg, start
 from training.manifold import Fit, clean_points, noisy_points, train
 from training.metrics import PCA
@@ -73,7 +72,7 @@ def test_of_uncorrelated_numbers_a_linear_code_keeps_its_share():
 
 
 def test_data_sets_of_the_uncorrelated_table_have_unit_variance(fashion):
-    train, test = (to_range(part.pixels, (0.0, 1.0)) for part in (fashion.train, fashion.test))
+    train, test = (part.unit() for part in (fashion.train, fashion.test))
     # The real subset is too small for corners that are nearly always black: a lit one is enough.
     lit = torch.zeros_like(train)
     lit[0] = 1

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.data import Dataset, to_range, to_unit
+from training.data import Dataset, to_unit
 from training.domains import DomainPair
 from training.evaluate import reconstruct
 from training.metrics import PCA
@@ -62,9 +62,9 @@ def reconstructions(groups: list[Group]) -> Plot:
     """
     dataset = groups[0].first.data
     assert isinstance(dataset, Dataset)
-    images = to_range(dataset.test.pixels[:SHOWN], (0.0, 1.0))
+    images = dataset.test[:SHOWN].unit()
     strips = [("original", images)]
-    train = to_range(dataset.train.pixels, (0.0, 1.0))
+    train = dataset.train.unit()
     pca = PCA.fit(train, max(group.first.recipe.latent_dim for group in groups))
     known: set[int] = set()
     for group in sorted(groups, key=lambda group: group.first.recipe.latent_dim):

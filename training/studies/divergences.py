@@ -9,7 +9,7 @@ from torch import Tensor
 
 from training import plots
 from training.axioms import TRIPLES, axioms, distances
-from training.data import FASHION_CLASSES, Images, fashion_mnist, to_range
+from training.data import FASHION_CLASSES, Images, fashion_mnist
 from training.divergences import biased_mmd, median_distance, mmd, rbf, sliced_wasserstein, wasserstein
 from training.metrics import PCA
 from training.randomness import generator
@@ -262,7 +262,7 @@ def _images() -> Table:
 
 def _pca(train: Images, test: Images, dimensions: int) -> dict[str, Tensor]:
     """Return the coefficients of both sets in the first principal components of the training images."""
-    seen, unseen = (to_range(images.pixels, (0.0, 1.0)) for images in (train, test))
+    seen, unseen = (images.unit() for images in (train, test))
     pca = PCA.fit(seen, dimensions)
     return {"train": pca.codes(seen, dimensions), "test": pca.codes(unseen, dimensions)}
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data import fashion_mnist, to_range
+from training.data import fashion_mnist
 from training.linear_autoencoder import Descent, Maps, covariance, descend, largest_angle_deg, start
 from training.metrics import PCA
 from training.plots import panels, png
@@ -33,7 +33,7 @@ Rebuild = Callable[[Tensor], Tensor]
 def run() -> Findings:
     """Descend to PCA, then look for a code where there is nothing to find."""
     dataset = fashion_mnist()
-    train, test = (to_range(part.pixels, (0.0, 1.0)) for part in (dataset.train, dataset.test))
+    train, test = (part.unit() for part in (dataset.train, dataset.test))
     rows, others = train.flatten(1).double(), test.flatten(1).double()
     mean = rows.mean(0)
     seen, unseen = covariance(rows, mean), covariance(others, mean)
