@@ -108,10 +108,13 @@ def fit(options: argparse.Namespace, console: Console) -> int:
         return 0
     recipe.finish(dataset_of(data))
     trainer.save()
+    # What is judged is what was saved, on the CPU, as `evaluate` and `package` find it: what this process
+    # holds may be on a GPU, and a state that cannot be read back should fail now.
+    saved = restored(run.folder, data)
     if options.no_package:
-        measure(run.folder, restored(run.folder, data), data, console)
+        measure(run.folder, saved, data, console)
         return 0
-    return _package(run.folder, data, options, console)
+    return _package(run.folder, saved, data, options, console)
 
 
 def tune_recipe(options: argparse.Namespace, console: Console) -> int:
@@ -133,7 +136,10 @@ def package_run(options: argparse.Namespace, console: Console) -> int:
     if options.hub or options.from_hub:
         return _exchange(options, console)
     folder = _folder(options.run)
-    return _package(folder, data_of(folder, _say(console)), options, console)
+    data = data_of(folder, _say(console))
+    recipe = restored(folder, data)
+    _check_claims(options.default_for, recipe)
+    return _package(folder, recipe, data, options, console)
 
 
 def _exchange(options: argparse.Namespace, console: Console) -> int:
@@ -218,13 +224,17 @@ def _record(options: argparse.Namespace, config: Config) -> RunRecord:
     )
 
 
-def _package(folder: Path, data: Dataset | DomainPair, options: argparse.Namespace, console: Console) -> int:
+def _package(
+    folder: Path,
+    recipe: Recipe,
+    data: Dataset | DomainPair,
+    options: argparse.Namespace,
+    console: Console,
+) -> int:
     """Package what a run folder holds, with the figures kept of it or else measured now."""
     progress = Run(folder).progress()
     if progress is None:
         raise RunError(f"the run in {folder} has not saved anything yet")
-    recipe = restored(folder, data)
-    _check_claims(options.default_for, recipe)
     metrics = kept_figures(folder, recipe, data, console)
     trained = Trained(Run(folder).record(), recipe, data, metrics, progress)
     target = package(trained, options.checkpoints, options.default_for)
@@ -233,7 +243,7 @@ def _package(folder: Path, data: Dataset | DomainPair, options: argparse.Namespa
 
 
 def _check_claims(default_for: Sequence[str], recipe: Recipe) -> None:
-    """Refuse before training what the checkpoint could not claim after it."""
+    """Refuse, before anything takes long, what the checkpoint could not claim."""
     offered = {key.split(".")[0] for key in recipe.operations()}
     for operation in default_for:
         if operation not in offered:
