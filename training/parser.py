@@ -1,4 +1,9 @@
-"""The command line of `python -m training`; a config's fields become options, each written down once."""
+"""The command line of `python -m training`; a config's fields become options, each written down once.
+
+There are two styles of command line in this project: this one, argparse with options made from the configs of
+the recipes, and the service's, which pydantic-settings makes of its settings. The latter has no sub-commands
+with choices, groups and help for each recipe; turning fields into options takes forty lines here.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,9 @@
 Nothing random is kept between updates (see randomness.py), so a resumed run repeats the unbroken one bit
 for bit on a CPU with the same number of threads. Where several processes train together (processes.py), all
 of them run this loop; the first alone reads and writes the run's folder, and what it has read it hands on.
+
+The loop is our own, not Lightning's or Accelerate's: a resumed run must repeat every bit, adversarial recipes
+step several optimisers in one update, and a reader should see what happens in which order.
 """
 
 from __future__ import annotations
