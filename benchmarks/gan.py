@@ -15,7 +15,6 @@ import torch
 
 from benchmarks.judging import (
     IMAGE_FIGURES,
-    SAMPLE_JUDGES,
     cells,
     dataset_of_run,
     figures_of_run,
@@ -49,7 +48,7 @@ def generators(runs: list[Path]) -> Table:
     peers = peers_of("gans", dataset)
     rivals = []
     for folder, peer in peers:
-        found = judged(folder, SAMPLE_JUDGES, partial(judge_samples, folder, dataset))
+        found = judged(folder, partial(judge_samples, folder, dataset))
         lines += [(f"{peer['name']} {how}", peer["used_s"], *cells(row)) for how, row in found.items()]
         rivals += [row["cfid"] for row in found.values()]
     others = next(iter(ours.values()))

@@ -6,12 +6,10 @@ What a peer scores is kept beside it, and judged again once the peer or the judg
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,17 +17,17 @@ from rich.console import Console
 from torch import Tensor
 
 from benchmarks.budget import PEERS
-from training import features, fidelity, generation, metrics
-from training.data import Dataset, to_range
-from training.experiment import dataset_of
+from training import features, generation, metrics
+from training.cache import cached, versions
+from training.data import Dataset
+from training.domains import dataset_of
 from training.recipes import RECIPES
-from training.run import Run, replace
+from training.run import Run
 from training.saved import data_of, kept_figures, opened, restored
 from training.study import Cell, Findings, Table, markdown, save
 
 Figures = dict[str, Any]
 CONSOLE = Console(stderr=True, soft_wrap=True)
-SAMPLE_JUDGES = (generation, fidelity, metrics)
 IMAGE_FIGURES = ("cfid", "cfid_deviation", "kid", "density", "coverage", "cfid_control")
 
 
@@ -64,23 +62,23 @@ def peers_of(kind: str, dataset: Dataset) -> list[tuple[Path, Figures]]:
     return [(folder, peer) for folder, peer in found if peer["data_sha256"] == dataset.sha256]
 
 
-def judged(folder: Path, judges: tuple[ModuleType, ...], judge: Callable[[], Figures]) -> Figures:
+def judged(folder: Path, judge: Callable[[], Figures]) -> Figures:
     """Return what a peer scores, kept for as long as neither it nor what judges it changes."""
-    parts = [(folder / "peer.json").read_bytes(), features.SHIPPED.read_bytes()]
-    parts += [inspect.getsource(module).encode() for module in judges]
-    key = hashlib.sha256(b"".join(parts)).hexdigest()
-    path = folder / "figures.json"
-    if path.is_file() and (stored := json.loads(path.read_bytes()))["key"] == key:
-        return dict(stored["figures"])
-    CONSOLE.print(f"judging {folder}", highlight=False)
-    figures = judge()
-    replace(path, json.dumps({"key": key, "figures": figures}, indent=1).encode())
-    return figures
+
+    def compute() -> Figures:
+        CONSOLE.print(f"judging {folder}", highlight=False)
+        return judge()
+
+    peer = hashlib.sha256((folder / "peer.json").read_bytes()).hexdigest()
+    return cast(
+        Figures,
+        cached(folder / "figures.json", versions("metrics", "features") | {"peer": peer}, compute),
+    )
 
 
 def judge_samples(folder: Path, dataset: Dataset) -> Figures:
     """Return the figures of a peer's `samples <how>.npz`, the mean over its sample seeds, by how."""
-    pca = metrics.PCA.fit(to_range(dataset.train.pixels, (0.0, 1.0)), generation.CONTROL_DIMENSIONS)
+    pca = metrics.PCA.fit(dataset.train.unit(), generation.CONTROL_DIMENSIONS)
     scales = generation.Scales(dataset, features.features_of(dataset, CONSOLE), pca)
     found: Figures = {}
     for path in sorted(folder.glob("samples *.npz")):

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.budget import BATCH, CHUNK, NETWORKS, PEERS, Settings, Trained
-from training.data import Dataset, fashion_mnist, to_range
+from training.data import Dataset, fashion_mnist
 
 
 def main() -> None:
@@ -80,7 +80,7 @@ def read_settings() -> Settings:
 @torch.no_grad()
 def write_images(folder: Path, trained: Trained, settings: Settings, dataset: Dataset) -> None:
     """Write the test images' reconstructions and the samples, float16 (N, 1, 28, 28) in [0, 1]."""
-    test = to_range(dataset.test.pixels, (0.0, 1.0))
+    test = dataset.test.unit()
     rebuilt = torch.cat([trained.decode(trained.encode(chunk)) for chunk in test.split(CHUNK)])
     np.save(folder / "reconstructions.npy", _half(rebuilt))
     for name, sample in trained.priors.items():

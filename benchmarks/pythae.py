@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from benchmarks.budget import BATCH, CHUNK, Budget, Settings, Spent, Trained
 from benchmarks.networks import Ours
-from training.data import Dataset, to_range
+from training.data import Dataset
 
 
 class TheirEncoder(BaseEncoder):
@@ -67,7 +67,7 @@ def images(settings: Settings, dataset: Dataset) -> Trained:
         return NormalSampler(model).sample(num_samples=count, batch_size=CHUNK)
 
     mixture = GaussianMixtureSampler(model, GaussianMixtureSamplerConfig(n_components=10))
-    mixture.fit(to_range(dataset.train.pixels, (0.0, 1.0)))
+    mixture.fit(dataset.train.unit())
 
     def from_mixture(count: int, seed: int) -> Tensor:
         # scikit-learn's mixture draws alike in every call unless it has a generator of its own.
@@ -118,7 +118,7 @@ def _train_with_pythae(
             self.budget.spend()
 
     kind = Binarised if binarised else BaseDataset
-    dataset_of_theirs = kind(to_range(dataset.train.pixels, (0.0, 1.0)), dataset.train.labels)
+    dataset_of_theirs = kind(dataset.train.unit(), dataset.train.labels)
     stop = Stop()
     with tempfile.TemporaryDirectory() as folder:
         config = BaseTrainerConfig(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.budget import BATCH, Budget, Settings, Spent, Trained
 from benchmarks.networks import Perceptrons, perceptrons_loss
-from training.data import Dataset, to_range
+from training.data import Dataset
 
 
 def images(settings: Settings, dataset: Dataset) -> Trained:
@@ -26,7 +26,7 @@ def likelihood(settings: Settings, dataset: Dataset) -> Trained:
 def _trained(settings: Settings, dataset: Dataset, binarised: bool) -> Trained:
     network = Perceptrons(settings.latent_dim)
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
-    grey = to_range(dataset.train.pixels, (0.0, 1.0))
+    grey = dataset.train.unit()
     budget = Budget(settings.seconds)
     with contextlib.suppress(Spent):
         for rows in _endless_batches(len(grey)):

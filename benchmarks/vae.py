@@ -18,7 +18,6 @@ import torch
 
 from benchmarks.judging import (
     IMAGE_FIGURES,
-    SAMPLE_JUDGES,
     Figures,
     cells,
     dataset_of_run,
@@ -32,7 +31,7 @@ from benchmarks.judging import (
 )
 from benchmarks.networks import Ours, Perceptrons
 from training import codes, likelihood, metrics
-from training.data import Dataset, to_range
+from training.data import Dataset
 from training.study import Table
 
 LIKELIHOOD_FIGURES = (
@@ -65,7 +64,7 @@ def image_vaes(run: Path) -> Table:
         if name in ours["generation"]
     ]
     for folder, peer in peers_of("images", dataset):
-        found = judged(folder, SAMPLE_JUDGES, partial(_judge_images, folder, dataset))
+        found = judged(folder, partial(_judge_images, folder, dataset))
         lines += [
             (f"{peer['name']}: {prior}", peer["used_s"], found["mse"], found["ssim"], *cells(row))
             for prior, row in found["generation"].items()
@@ -83,7 +82,7 @@ def likelihoods(run: Path) -> Table:
     scored = [("ours", seconds_of_run(run), ours)]
     for folder, peer in peers_of("likelihood", dataset):
         judge = partial(_judge_likelihood, folder, dataset)
-        scored.append((peer["name"], peer["used_s"], judged(folder, (likelihood, codes), judge)))
+        scored.append((peer["name"], peer["used_s"], judged(folder, judge)))
     columns = ("system", "processor s", *(name.replace("_", " ") for name in LIKELIHOOD_FIGURES))
     lines = tuple((name, used, *(row[key] for key in LIKELIHOOD_FIGURES)) for name, used, row in scored)
     note = f"{ours['likelihood_images']} test images, binarised once. {_note('likelihood', dataset)}"
@@ -91,7 +90,7 @@ def likelihoods(run: Path) -> Table:
 
 
 def _judge_images(folder: Path, dataset: Dataset) -> Figures:
-    test = to_range(dataset.test.pixels, (0.0, 1.0))
+    test = dataset.test.unit()
     rebuilt = images(np.load(folder / "reconstructions.npy"))
     return {
         "mse": metrics.mse(rebuilt, test),
@@ -107,7 +106,7 @@ def _judge_likelihood(folder: Path, dataset: Dataset) -> Figures:
     network.load_state_dict(torch.load(folder / "weights.pt", weights_only=True))
     network.eval().requires_grad_(False)
     found = likelihood.likelihood(network.encode, network.decode, dataset)
-    chunks = to_range(dataset.test.pixels, (0.0, 1.0)).split(500)
+    chunks = dataset.test.unit().split(500)
     mu, logvar = (torch.cat(parts) for parts in zip(*map(network.encode, chunks), strict=True))
     return found | codes.posterior_figures(mu, logvar)
 

@@ -1,6 +1,7 @@
 """Train every recipe for a few updates, as one process or as several, and keep what came of it.
 
-python tests/together.py FOLDER 2 leaves FOLDER/0.pt and FOLDER/1.pt, what either process has in the end.
+torchrun --nproc-per-node 2 tests/together.py FOLDER leaves FOLDER/0.pt and FOLDER/1.pt, what either process
+has in the end.
 """
 
 import sys
@@ -64,10 +65,10 @@ def weights(trainer: Trainer) -> dict[str, dict[str, Tensor]]:
     }
 
 
-def main(folder: Path, count: int) -> None:
+def main(folder: Path) -> None:
     """Train all runs, and go on with those that one process has left under FOLDER/halfway."""
     torch.set_num_threads(1)
-    devices.join(devices.Devices("cpu", count, 1), BATCH)
+    devices.join("cpu", BATCH)
     rank = processes.rank()
     results = {run: found(prepared(run, folder / run / str(rank))) for run in RUNS}
     for run in RESUMED:
@@ -78,4 +79,4 @@ def main(folder: Path, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]))

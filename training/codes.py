@@ -13,7 +13,6 @@ from training.probes import knn_accuracy, linear_probe
 from training.randomness import generator
 from training.references import Row, Rows, reference
 
-NEIGHBOURS = 10
 ACTIVE_VARIANCE = 0.01
 """A number of the code is active if the posterior's mean varies by more over the data (Burda et al. 2016)."""
 
@@ -41,7 +40,7 @@ def judge_codes(
         if "decode" in operations:
             z = codes + (0.5 * logvar).exp() * torch.randn(codes.shape, generator=generator(0, "posterior"))
             drawn = to_unit(batched(operations["decode"], z), value_range)
-            found["distortion_mse"] = mse(drawn, to_range(dataset.test.pixels, (0.0, 1.0)))
+            found["distortion_mse"] = mse(drawn, dataset.test.unit())
     return found
 
 
@@ -67,14 +66,13 @@ def posterior_figures(mu: Tensor, logvar: Tensor) -> dict[str, JsonValue]:
 def _accuracies(train: Tensor, test: Tensor, dataset: Dataset, pca: PCA) -> Rows:
     def accuracies(of_train: Tensor, of_test: Tensor) -> Row:
         labels = dataset.train.labels, dataset.test.labels
-        neighbours = min(NEIGHBOURS, len(of_train))
         return {
             "numbers": of_train.shape[1],
-            "knn_accuracy": knn_accuracy(of_train, labels[0], of_test, labels[1], neighbours),
+            "knn_accuracy": knn_accuracy(of_train, labels[0], of_test, labels[1]),
             "linear_probe": linear_probe(of_train, labels[0], of_test, labels[1]),
         }
 
-    pixels = [to_range(part.pixels, (0.0, 1.0)) for part in (dataset.train, dataset.test)]
+    pixels = [part.unit() for part in (dataset.train, dataset.test)]
     size = test.shape[1]
     rows = {"latent": accuracies(train, test)}
     if size < pixels[0][0].numel():
@@ -83,4 +81,4 @@ def _accuracies(train: Tensor, test: Tensor, dataset: Dataset, pca: PCA) -> Rows
     def of_pixels() -> Rows:
         return {"pixels": accuracies(*(part.flatten(1) for part in pixels))}
 
-    return rows | reference(dataset, "pixels", "none", of_pixels)
+    return rows | reference(dataset, "pixels", of_pixels)

@@ -72,9 +72,8 @@ def main(arguments: Sequence[str], program: str = "python -m training") -> int:
 
 def fit(options: argparse.Namespace, console: Console) -> int:
     """Train a recipe from the start or from its last save, then judge and package it."""
-    wanted = devices.wanted(options.device, options.devices, options.nodes)
     config, draft = _asked(options)
-    place = devices.join(wanted, config.batch_size)
+    place = devices.join(options.device, config.batch_size)
     shown = console if processes.is_first() else Console(quiet=True)
     say = _say(shown)
     run = Run(RUNS / draft.name)
@@ -99,7 +98,7 @@ def fit(options: argparse.Namespace, console: Console) -> int:
         if state is not None:
             trainer.take_up(state)
         del state  # as large as all that is trained
-        say(f"{record.name}: {_described(data)}; updates {trainer.update} to {trainer.total} on {wanted}")
+        say(f"{record.name}: {_described(data)}; updates {trainer.update} to {trainer.total} on {place}")
         try:
             trainer.train()
         except Interrupted:
@@ -112,16 +111,19 @@ def fit(options: argparse.Namespace, console: Console) -> int:
         return 0
     recipe.finish(dataset_of(data))
     trainer.save()
+    # What is judged is what was saved, on the CPU, as `evaluate` and `package` find it: what this process
+    # holds may be on a GPU, and a state that cannot be read back should fail now.
+    saved = opened(run.folder)
     if options.no_package:
-        measure(run.folder, restored(opened(run.folder), data), data, console)
+        measure(run.folder, restored(saved, data), data, console)
         return 0
-    return _package(opened(run.folder), data, options, console)
+    return _package(saved, data, options, console)
 
 
 def tune_recipe(options: argparse.Namespace, console: Console) -> int:
     """Search a recipe's settings and print the command that trains with the best."""
-    device = torch.device(devices.wanted(options.device, None, None).kind)
     config = read_config(RECIPES[options.recipe].config_type, options)
+    device = devices.join(options.device, config.batch_size).device
     say = _say(console)
     search = Search(record_of(options, config), config, device, console, say)
     try:
@@ -250,7 +252,7 @@ def _package(saved: Saved, data: Dataset | DomainPair, options: argparse.Namespa
 
 
 def _check_claims(default_for: Sequence[str], recipe: Recipe) -> None:
-    """Refuse before training what the checkpoint could not claim after it."""
+    """Refuse, before anything takes long, what the checkpoint could not claim."""
     offered = {key.split(".")[0] for key in recipe.operations()}
     for operation in default_for:
         if operation not in offered:

@@ -1,7 +1,8 @@
 """Divergences between distributions as differentiable functions: tensors in, one scalar out.
 
 Samples are (N, D) rows. `service/divergences.py` estimates the same numbers in NumPy, with p-values; a test
-compares the two.
+compares the two. What libraries have is theirs: transport plans are POT's, and KL of Gaussians is in
+torch.distributions. The rest is written here, since no maintained library has it with gradients in torch.
 """
 
 from __future__ import annotations
@@ -18,21 +19,6 @@ Kernel = Callable[[Tensor, Tensor], Tensor]
 """Takes (N, D) and (M, D) rows and gives their Gram matrix (N, M)."""
 MAX_ITERATIONS = 10_000_000
 """Steps of the transport solver before it gives up with a warning; some thousand rows take fewer."""
-
-
-def kl_gaussians(mean_p: Tensor, covariance_p: Tensor, mean_q: Tensor, covariance_q: Tensor) -> Tensor:
-    """Return KL(p || q) in nats of two Gaussians with means (D,) and positive definite covariances (D, D)."""
-    factor_p, factor_q = torch.linalg.cholesky(covariance_p), torch.linalg.cholesky(covariance_q)
-    whitened = torch.linalg.solve_triangular(factor_q, factor_p, upper=False)
-    distance = torch.linalg.solve_triangular(factor_q, (mean_p - mean_q)[:, None], upper=False)
-    log_determinants = 2 * (factor_q.diagonal().log().sum() - factor_p.diagonal().log().sum())
-    return (whitened.square().sum() + distance.square().sum() - len(mean_p) + log_determinants) / 2
-
-
-def kl_diagonal_gaussians(mu_p: Tensor, logvar_p: Tensor, mu_q: Tensor, logvar_q: Tensor) -> Tensor:
-    """Return KL(p || q) in nats for diagonal covariances; (..., D), summed over D, averaged over the rest."""
-    terms = logvar_q - logvar_p - 1 + (logvar_p - logvar_q).exp() + (mu_p - mu_q).square() / logvar_q.exp()
-    return terms.sum(-1).mean() / 2
 
 
 def kl_discrete(p: Tensor, q: Tensor) -> Tensor:
@@ -121,11 +107,6 @@ def inverse_multiquadric(scales: Sequence[float]) -> Kernel:
         return torch.stack([constant / (constant + squares) for constant in constants]).sum(0)
 
     return kernel
-
-
-def linear(x: Tensor, y: Tensor) -> Tensor:
-    """Return x · y: the kernel that sees means and nothing else."""
-    return x @ y.T
 
 
 def mmd(a: Tensor, b: Tensor, kernel: Kernel) -> Tensor:

@@ -41,7 +41,7 @@ def evaluate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Me
     if isinstance(data, DomainPair):
         return found
     operations = recipe.operations()
-    train = to_range(data.train.pixels, (0.0, 1.0))
+    train = data.train.unit()
     pca = PCA.fit(train, max(CONTROL_DIMENSIONS, recipe.latent_dim))
     if "encode" in operations:
         found |= judge_codes(operations, recipe.value_range, data, pca)
@@ -63,7 +63,7 @@ def validate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Me
     if recipe.conditional:
         found |= label_fidelity(recipe, data, judge_of(data, console))
     elif "generate" in operations:
-        test = to_range(data.test.pixels[:SAMPLES], (0.0, 1.0))
+        test = data.test[:SAMPLES].unit()
         images = images_from(recipe, recipe.draw(len(test), generator(0, "patches")))
         found["patch_distance"] = patch_distance(images, test, generator(0, "patch directions"))
     return found
@@ -72,7 +72,7 @@ def validate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Me
 def _reconstruction(
     operations: Operations, latent_dim: int, value_range: tuple[float, float], dataset: Dataset
 ) -> Metrics:
-    test = to_range(dataset.test.pixels, (0.0, 1.0))
+    test = dataset.test.unit()
     rebuilt = to_unit(reconstruct(operations, to_range(dataset.test.pixels, value_range)), value_range)
     error = metrics.mse(rebuilt, test)
     found: Metrics = {
@@ -82,7 +82,7 @@ def _reconstruction(
         "ssim": metrics.ssim(rebuilt, test),
     }
     if latent_dim < test[0].numel():  # a longer code could be the image itself
-        pca = metrics.pca_mse(to_range(dataset.train.pixels, (0.0, 1.0)), test, latent_dim)
+        pca = metrics.pca_mse(dataset.train.unit(), test, latent_dim)
         found |= {"pca_mse": pca, "mse_over_pca": error / pca}
     return found
 

@@ -2,8 +2,8 @@
 
 For Fashion-MNIST its weights are part of the package, so that every figure comes from the same features;
 `python -m training.features` makes them again. For other data it is trained the first time it is asked
-for and kept under `runs/judges/`. Like the judge it is used in no loss, no early stop and no choice of a
-checkpoint, and it shares neither architecture nor seed with the judge, which speaks about labels.
+for and kept under `runs/judges/` (see cache.py). Like the judge it is used in no loss, no early stop and no
+choice of a checkpoint, and it shares neither architecture nor seed with the judge, which speaks about labels.
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ import copy
 import hashlib
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from safetensors import safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 from torch.nn import functional as F
 
-from training.data import Dataset, fashion_mnist, to_range
+from training.cache import Weights, cached_weights, data_key, data_path, versions
+from training.data import Dataset, fashion_mnist
 from training.inference import batched
 from training.networks.classifier import ResidualClassifier
+from training.networks.moving_average import follow
 from training.precision import fastest
 from training.randomness import Shuffle, generator
-from training.run import RUNS
 
 SHIPPED = Path(__file__).parent / "judges" / "fashion-mnist-features.safetensors"
 SEED = 1
@@ -91,12 +93,8 @@ def features_of(dataset: Dataset, console: Console) -> Features:
     """Return the features for this data set, training them the first time they are asked for."""
     if dataset.name == "fashion-mnist":
         return load(SHIPPED, dataset)
-    path = RUNS / "judges" / f"{dataset.name}-{dataset.sha256[:12]}-{len(dataset.train)}-features.safetensors"
-    if not path.is_file():
-        console.print(f"training the features of {dataset.name} once, kept in {path}", highlight=False)
-        updates = min(MAX_UPDATES, -(-PASSES * len(dataset.train) // BATCH))
-        train(dataset, OTHER_WIDTH, updates, path, console)
-    return load(path, dataset)
+    updates = min(MAX_UPDATES, -(-PASSES * len(dataset.train) // BATCH))
+    return load(train(dataset, OTHER_WIDTH, updates, console), dataset)
 
 
 def load(path: Path, dataset: Dataset) -> Features:
@@ -109,18 +107,6 @@ def load(path: Path, dataset: Dataset) -> Features:
     return Features(network, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def save(network: nn.Module, path: Path, metadata: dict[str, str]) -> None:
-    """Write the weights in half precision."""
-    halves = {
-        name: value.half().contiguous() if value.is_floating_point() else value
-        for name, value in network.state_dict().items()
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    building = path.with_suffix(".new")
-    save_file(halves, building, metadata)
-    building.replace(path)
-
-
 def reduced(images: Tensor) -> Tensor:
     """Return images at the side the features are made for."""
     if images.shape[-1] == SIZE:
@@ -128,23 +114,32 @@ def reduced(images: Tensor) -> Tensor:
     return F.interpolate(images, size=(SIZE, SIZE), mode="bilinear", antialias=True).clamp(0, 1)
 
 
-def train(dataset: Dataset, width: int, updates: int, path: Path, console: Console) -> None:
-    """Train a classifier of the training images and write it to `path`.
-
-    After every stage but the last the weights are kept in `runs/judges/`, from where a broken run goes on.
-    """
+def train(dataset: Dataset, width: int, updates: int, console: Console) -> Path:
+    """Return the file of a classifier trained on the training images, each stage of it once."""
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
         network = ResidualClassifier(dataset.channels, len(dataset.classes), width)
+    key = versions("features") | data_key(dataset) | {"width": width, "updates": updates}
     first = 0
     for number, stage in enumerate(STAGES, 1):
-        length = max(1, round(stage.share * updates))
-        kept = path if stage is STAGES[-1] else RUNS / "judges" / f"{path.stem}.stage-{number}"
-        if kept is path or not kept.is_file():
-            network.train().requires_grad_(True)
-            save(trained(network, dataset, stage, range(first, first + length), console), kept, {})
-        network = load(kept, dataset).network
-        first += length
+        last = first + max(1, round(stage.share * updates))
+        path = data_path(dataset, f"features-{number}.safetensors")
+        weights = partial(halves, network, dataset, stage, range(first, last), console)
+        network = load(cached_weights(path, key, weights), dataset).network
+        first = last
+    return path
+
+
+def halves(
+    network: ResidualClassifier, dataset: Dataset, stage: Stage, updates: range, console: Console
+) -> Weights:
+    """Train `network` for one more stage and return its weights in half precision."""
+    console.print(f"features of {dataset.name}: {len(updates)} updates, once", highlight=False)
+    average = trained(network.train().requires_grad_(True), dataset, stage, updates, console)
+    return {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in average.state_dict().items()
+    }
 
 
 def trained(
@@ -163,7 +158,7 @@ def trained(
     order = Shuffle(len(images), SEED, "features order")
     for count, update in enumerate(updates, 1):
         batch = images[order.take(update * BATCH, BATCH)]
-        inputs = augment(reduced(to_range(batch.pixels, (0.0, 1.0))), stage.erased, update)
+        inputs = augment(reduced(batch.unit()), stage.erased, update)
         with torch.autocast("cpu", torch.bfloat16, enabled=fastest("cpu") == "bfloat16"):
             logits = network(inputs)
         loss = F.cross_entropy(logits.float(), batch.labels, label_smoothing=SMOOTHING)
@@ -171,7 +166,7 @@ def trained(
         loss.backward()
         optimizer.step()
         schedule.step()
-        _follow(average, network, min(AVERAGE_DECAY, count / (count + 9)))
+        follow(average, network, min(AVERAGE_DECAY, count / (count + 9)))
         if update % 400 == 399:
             console.print(f"features: update {update + 1}  loss {loss.item():.3f}", highlight=False)
     return average
@@ -204,26 +199,16 @@ def augment(images: Tensor, erased: float, update: int) -> Tensor:
     return torch.where(inside[..., None], noise, moved).permute(0, 3, 1, 2)
 
 
-@torch.no_grad()
-def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the averaged weights, and the statistics of the norms, towards the network's."""
-    for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if slow.is_floating_point():
-            slow.lerp_(fast, 1 - decay)
-        else:
-            slow.copy_(fast)
-
-
 def main() -> None:
     """Train the shipped features on all but some training images; judge them on those and on the test."""
     console = Console(stderr=True, soft_wrap=True)
     dataset = fashion_mnist()
     chosen = dataset.hold_out(HELD_OUT)
     started = time.process_time()
-    train(chosen, WIDTH, PASSES * len(chosen.train) // BATCH, SHIPPED, console)
+    save_file(load_file(train(chosen, WIDTH, PASSES * len(chosen.train) // BATCH, console)), SHIPPED)
     features = load(SHIPPED, dataset)
     for name, part in (("held-out", chosen.test), ("test", dataset.test)):
-        accuracy = features.accuracy(to_range(part.pixels, (0.0, 1.0)), part.labels)
+        accuracy = features.accuracy(part.unit(), part.labels)
         console.print(f"accuracy on the {len(part):,} {name} images: {accuracy:.4f}", highlight=False)
     console.print(f"{time.process_time() - started:.0f} s of processor time, sha256 {features.sha256}")
 

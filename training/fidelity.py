@@ -1,4 +1,9 @@
-"""How far generated images are from real ones, as two clouds of features (N, D)."""
+"""How far generated images are from real ones, as two clouds of features (N, D).
+
+Written here, a few lines each: torchmetrics' FID and KID want a network and images to put through it, and the
+library for density and coverage (prdc) is not maintained. Tests compare the former with torchmetrics, the
+latter with their definitions.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from pydantic import JsonValue
 from rich.console import Console
 from torch import Tensor
 
-from training.data import Dataset, to_range, to_unit
+from training.data import Dataset, to_unit
 from training.features import Features, features_of
 from training.fidelity import density_and_coverage, frechet_distance, kid, radii
 from training.inference import batched
@@ -52,7 +52,7 @@ class Scales:
     """The test images in both feature spaces, ready to compare others with."""
 
     def __init__(self, dataset: Dataset, features: Features | None, pca: PCA) -> None:
-        test = to_range(dataset.test.pixels[:SAMPLES], (0.0, 1.0))
+        test = dataset.test[:SAMPLES].unit()
         self._features, self._pca, self._names = features, pca, dataset.classes
         self._control = self._codes(test)
         self._sharpness = sharpness(test)
@@ -119,13 +119,13 @@ def judge_generation(recipe: Recipe, dataset: Dataset, pca: PCA, console: Consol
         return _stand_ins(scales, dataset, pca, count)
 
     def nearest_of_test() -> Rows:
-        return {"test images": _nearest_training_image(to_range(dataset.test.pixels, (0.0, 1.0)), dataset)}
+        return {"test images": _nearest_training_image(dataset.test.unit(), dataset)}
 
     sha256 = features.sha256 if features else "none"
-    rows |= reference(dataset, "generation", sha256, stand_ins)
+    rows |= reference(dataset, "generation", stand_ins, images=count, features=sha256)
     first = images_from(recipe, recipe.draw(count, seeded(0)))
     nearest_rows: Rows = {"generated": _nearest_training_image(first, dataset)}
-    nearest_rows |= reference(dataset, "memorisation", "none", nearest_of_test)
+    nearest_rows |= reference(dataset, "memorisation", nearest_of_test)
     found: dict[str, JsonValue] = {"generated_images": count, "generated_seeds": SEEDS}
     if features:
         found |= {
@@ -186,10 +186,10 @@ def sharpness(images: Tensor) -> float:
 
 
 def _stand_ins(scales: Scales, dataset: Dataset, pca: PCA, count: int) -> Rows:
-    test = to_range(dataset.test.pixels[:count], (0.0, 1.0))
+    test = dataset.test[:count].unit()
     chosen = torch.randperm(len(dataset.train), generator=generator(0, "floor"))[:count]
     return {
-        "training images": dict(scales.row(to_range(dataset.train.pixels[chosen], (0.0, 1.0)))),
+        "training images": dict(scales.row(dataset.train[chosen].unit())),
         f"PCA-{REDUCED_DIMENSIONS} of test images": dict(
             scales.row(pca.rebuilt(test, REDUCED_DIMENSIONS).clamp(0, 1))
         ),
@@ -202,7 +202,7 @@ def _nearest_training_image(images: Tensor, dataset: Dataset) -> Row:
 
     A copier's median lies far below the test images', or where it copies seldom, its lowest hundredth.
     """
-    train = to_range(dataset.train.pixels, (0.0, 1.0)).flatten(1)
+    train = dataset.train.unit().flatten(1)
     distances, _ = nearest(images[:NEIGHBOURS_OF].flatten(1), train, 1)
     each = distances[:, 0].double() / train.shape[1] ** 0.5
     return {"median": each.median().item(), "lowest_hundredth": each.quantile(0.01).item()}

@@ -1,4 +1,8 @@
-"""Ways between two latents."""
+"""Ways between two latents.
+
+The service has the same in NumPy, as it has SSIM and grids of images: neither half of the project imports the
+other but where checkpoints are written, and a test compares the two.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """The independent judge: a classifier of the real training images, frozen before it sees anything generated.
 
-It is used in no loss, no early stop and no choice of a checkpoint. Its weights are kept under
-`runs/judges/`, named after the data and the number of training images (fewer where some are held back), so
-that every figure comes from the same judge.
+It is used in no loss, no early stop and no choice of a checkpoint. Its weights are kept under `runs/judges/`
+(see cache.py), so that every metric comes from the same judge.
 """
 
 from __future__ import annotations
@@ -12,13 +11,14 @@ from dataclasses import dataclass
 
 import torch
 from rich.console import Console
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data import Dataset, to_range
+from training.cache import Weights, cached_weights, data_key, data_path, versions
+from training.data import Dataset
 from training.networks.classifier import Classifier
 from training.randomness import Shuffle, generator
-from training.run import RUNS
 
 SEED = 2
 MAX_UPDATES = 2800
@@ -48,18 +48,15 @@ class Judge:
 
 def judge_of(dataset: Dataset, console: Console) -> Judge:
     """Return the judge of this data set, training it the first time it is asked for."""
-    path = RUNS / "judges" / f"{dataset.name}-{dataset.sha256[:12]}-{len(dataset.train)}.pt"
-    if path.is_file():
-        network = Classifier(dataset.channels, len(dataset.classes))
-        network.load_state_dict(torch.load(path, weights_only=True))
-        return _measured(network, dataset)
-    console.print(f"training the judge of {dataset.name} once, kept in {path}", highlight=False)
-    judge = trained_judge(dataset, console)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    building = path.with_suffix(".new")
-    torch.save(judge.network.state_dict(), building)
-    building.replace(path)
-    return judge
+    path = data_path(dataset, "judge.safetensors")
+
+    def train() -> Weights:
+        console.print(f"training the judge of {dataset.name} once, kept in {path}", highlight=False)
+        return trained_judge(dataset, console).network.state_dict()
+
+    network = Classifier(dataset.channels, len(dataset.classes))
+    network.load_state_dict(load_file(cached_weights(path, versions("judge") | data_key(dataset), train)))
+    return _measured(network, dataset)
 
 
 def trained_judge(dataset: Dataset, console: Console) -> Judge:
@@ -75,7 +72,7 @@ def trained_judge(dataset: Dataset, console: Console) -> Judge:
         network.train()
         for update in range(updates):
             batch = images[order.take(update * BATCH, BATCH)]
-            inputs = _augment(to_range(batch.pixels, (0.0, 1.0)), update)
+            inputs = _augment(batch.unit(), update)
             loss = F.cross_entropy(network(inputs), batch.labels, label_smoothing=0.05)
             optimizer.zero_grad()
             loss.backward()
@@ -102,7 +99,7 @@ def _measured(network: nn.Module, dataset: Dataset) -> Judge:
     network.eval().requires_grad_(False)
     weights = b"".join(value.numpy().tobytes() for value in network.state_dict().values())
     judge = Judge(network, 0.0, (), hashlib.sha256(weights).hexdigest())
-    hits = judge.predict(to_range(dataset.test.pixels, (0.0, 1.0))) == dataset.test.labels
+    hits = judge.predict(dataset.test.unit()) == dataset.test.labels
     by_class = tuple(
         hits[dataset.test.labels == label].double().mean().item() for label in range(len(dataset.classes))
     )

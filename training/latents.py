@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from training.data import Dataset, to_range
 from training.inference import batched
+from training.metrics import PCA
+from training.probes import nearest_class
 
-NEIGHBOURS = 10
 EMBEDDED = 2000
 """Test images, the first ones, that t-SNE lays out: its time grows faster than their number."""
 PERPLEXITY = 30
@@ -69,7 +70,7 @@ class LatentsByClass(BaseModel):
 def latents_by_class(encode: nn.Module, value_range: tuple[float, float], dataset: Dataset) -> LatentsByClass:
     """Encode all images of a data set and return where the classes lie and which are confused."""
     train, test = (codes(encode, part.pixels, value_range) for part in (dataset.train, dataset.test))
-    taken_for = nearest_classes(train, dataset.train.labels.numpy(), test)
+    taken_for = nearest_class(torch.from_numpy(train), dataset.train.labels, torch.from_numpy(test)).numpy()
     plane, variance = principal_plane(test)
     return LatentsByClass(
         size=test.shape[1],
@@ -89,14 +90,6 @@ def codes(encode: nn.Module, pixels: Tensor, value_range: tuple[float, float]) -
         return mean.flatten(1)
 
     return batched(means, pixels).float().numpy()
-
-
-def nearest_classes(train: Codes, labels: Labels, test: Codes) -> Labels:
-    """Return the class most frequent among the nearest training codes of each test code, (N,)."""
-    from sklearn.neighbors import KNeighborsClassifier
-
-    classifier = KNeighborsClassifier(min(NEIGHBOURS, len(train))).fit(train, labels)
-    return cast(Labels, classifier.predict(test))
 
 
 def counted(true: Labels, taken_for: Labels, classes: int) -> Counts:
@@ -134,12 +127,9 @@ def principal_plane(points: Codes) -> tuple[Codes, float]:
     """
     if points.shape[1] <= 2:
         return np.pad(points, ((0, 0), (0, 2 - points.shape[1]))), 1.0
-    centred = torch.from_numpy(points - points.mean(0)).double()
-    variances, axes = torch.linalg.eigh(centred.T @ centred)
-    plane = axes[:, [-1, -2]]
-    # The sign of an axis is arbitrary: its largest part is made positive.
-    plane = plane * plane.gather(0, plane.abs().argmax(0, keepdim=True)).sign()
-    return (centred @ plane).float().numpy(), float(variances[-2:].sum() / variances.sum())
+    rows = torch.from_numpy(points)
+    pca = PCA.fit(rows, 2)
+    return pca.codes(rows, 2).float().numpy(), float(pca.shares.sum())
 
 
 def neighbour_embedding(points: Codes) -> Codes:

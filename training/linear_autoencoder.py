@@ -46,11 +46,6 @@ def covariance(rows: Tensor, mean: Tensor) -> Tensor:
     return centred.T @ centred / len(rows)
 
 
-def principal(covariance: Tensor, dimensions: int) -> Tensor:
-    """Return the directions of largest variance as columns, largest first, (d, dimensions)."""
-    return torch.linalg.eigh(covariance).eigenvectors[:, -dimensions:].flip(1)
-
-
 def start(features: int, dimensions: int, size: float, seed: int) -> Maps:
     """Return small random maps; `size` is the expected norm of a row of V and of a column of W."""
     random = generator(seed, "linear autoencoder")

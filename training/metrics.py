@@ -1,20 +1,22 @@
-"""Figures of merit on tensors; images are (N, C, size, size) in [0, 1] unless said otherwise."""
+"""Figures of merit on tensors; images are (N, C, size, size) in [0, 1] unless said otherwise.
+
+PSNR and SSIM are a few lines; torchmetrics, which has them too, is what tests compare them with, and so no
+package that training needs.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from training.probes import nearest
-from training.randomness import generator
 
 SSIM_SIGMA = 1.5
 SSIM_WINDOW = 11
-LARGE = 4096
-"""Numbers in an image beyond which its covariance is too large to take apart whole."""
 
 
 def mse(images: Tensor, others: Tensor) -> float:
@@ -55,45 +57,46 @@ def pca_mse(train: Tensor, test: Tensor, dimensions: int) -> float:
 
 @dataclass(frozen=True)
 class PCA:
-    """The linear code of least squared error."""
+    """Principal component analysis of rows of numbers (images, codes): scikit-learn's, as tensors."""
 
     mean: Tensor
-    """(pixels,) float64."""
+    """(numbers,) float64."""
     components: Tensor
-    """Orthonormal columns (pixels, D) float64, the last of the largest variance."""
+    """Orthonormal rows (D, numbers) float64, largest variance first; the largest part of each is positive."""
+    shares: Tensor
+    """Of the variance, (D,) float64."""
 
     @classmethod
-    def fit(cls, images: Tensor, dimensions: int) -> PCA:
-        """Return the code of `dimensions` numbers, of fewer where there are fewer pixels or images."""
-        flat = images.flatten(1).double()
-        mean = flat.mean(0)
-        flat -= mean
-        count, pixels = flat.shape
-        if count < pixels:
-            # The covariance of few images has no more directions than these span.
-            values, vectors = torch.linalg.eigh(flat @ flat.T)
-            kept = values > values[-1] * count * torch.finfo(torch.float64).eps
-            components = flat.T @ (vectors[:, kept] / values[kept].sqrt())
-        elif pixels > LARGE:
-            components = _leading_directions(flat, min(dimensions, pixels))
-        else:
-            components = torch.linalg.eigh(flat.T @ flat / count).eigenvectors
-        return cls(mean, components[:, -dimensions:])
+    def fit(cls, rows: Tensor, dimensions: int) -> PCA:
+        """Return the first `dimensions` components of rows (N, ...), fewer where the rows cannot span them.
 
-    def codes(self, images: Tensor, dimensions: int) -> Tensor:
-        """Return the first `dimensions` numbers of each image's code, (N, dimensions) float64."""
-        return (images.flatten(1).double() - self.mean) @ self.components[:, -dimensions:]
+        Few numbers in a row: the eigenvectors of their covariance. Many: randomised, with more passes and
+        directions than the default, which leave the error of a code exact to about 1e-6.
+        """
+        from sklearn import decomposition
 
-    def rebuilt(self, images: Tensor, dimensions: int) -> Tensor:
-        """Return images as the first `dimensions` numbers of their codes give them back."""
-        flat = self.codes(images, dimensions) @ self.components[:, -dimensions:].T + self.mean
-        return flat.to(images.dtype).view_as(images)
+        flat = rows.flatten(1).to(torch.float64, copy=True).numpy()  # it is centred in place
+        count = min(dimensions, len(flat) - 1, flat.shape[1])
+        analysis = decomposition.PCA(count, copy=False, iterated_power=8, n_oversamples=64, random_state=0)
+        with np.errstate(invalid="ignore"):  # rows that are all equal have no variance to share out
+            analysis.fit(flat)
+        shares = np.nan_to_num(analysis.explained_variance_ratio_)
+        return cls(*map(torch.from_numpy, (analysis.mean_, analysis.components_, shares)))
 
-    def mse(self, images: Tensor, dimensions: int) -> float:
-        """Return the mean squared error of images given back."""
-        flat = images.flatten(1).double() - self.mean
-        directions = self.components[:, -dimensions:]
-        return float((flat - flat @ directions @ directions.T).square().mean())
+    def codes(self, rows: Tensor, dimensions: int) -> Tensor:
+        """Return the first `dimensions` numbers of the code of each row, (N, dimensions) float64."""
+        return (rows.flatten(1).double() - self.mean) @ self.components[:dimensions].T
+
+    def rebuilt(self, rows: Tensor, dimensions: int) -> Tensor:
+        """Return rows as the first `dimensions` numbers of their codes give them back."""
+        flat = self.codes(rows, dimensions) @ self.components[:dimensions] + self.mean
+        return flat.to(rows.dtype).view_as(rows)
+
+    def mse(self, rows: Tensor, dimensions: int) -> float:
+        """Return the mean squared error of rows given back."""
+        flat = rows.flatten(1).double() - self.mean
+        directions = self.components[:dimensions]
+        return float((flat - flat @ directions.T @ directions).square().mean())
 
 
 def rounded(images: Tensor, noise: float, random: torch.Generator) -> Tensor:
@@ -120,13 +123,3 @@ def _ssim(a: Tensor, b: Tensor) -> Tensor:
     similarity = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     similarity = similarity / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2))
     return similarity.flatten(1).mean(1)
-
-
-def _leading_directions(centred: Tensor, dimensions: int) -> Tensor:
-    """Return the right singular vectors of the largest values, by subspace iteration (Halko et al. 2011)."""
-    random = generator(0, "subspace iteration")
-    guess = torch.randn((centred.shape[1], dimensions + 16), generator=random, dtype=centred.dtype)
-    for _ in range(8):
-        guess = torch.linalg.qr(centred.T @ (centred @ guess)).Q
-    _, _, right = torch.linalg.svd(centred @ guess, full_matrices=False)
-    return (guess @ right.T)[:, :dimensions].flip(1)

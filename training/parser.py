@@ -1,4 +1,9 @@
-"""The command line of `python -m training`; a config's fields become options, each written down once."""
+"""The command line of `python -m training`; a config's fields become options, each written down once.
+
+There are two styles of command line in this project: this one, argparse with options made from the configs of
+the recipes, and the service's, which pydantic-settings makes of its settings. The latter has no sub-commands
+with choices, groups and help for each recipe; turning fields into options takes forty lines here.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +40,7 @@ def parser(program: str = "python -m training") -> argparse.ArgumentParser:
     for name, kind in RECIPES.items():
         one = recipes.add_parser(name, help=kind.title, description=kind.title)
         _add_data_options(one, kind.translates)
-        run = _add_run_options(one)
-        run.add_argument("--resume", action="store_true", help="go on from the last save")
-        _add_device_options(run)
+        _add_run_options(one).add_argument("--resume", action="store_true", help="go on from the last save")
         _add_checkpoint_options(one).add_argument(
             "--no-package", action="store_true", help="judge the run but write no checkpoint"
         )
@@ -166,18 +169,13 @@ def _add_run_options(one: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--name", type=_name, help="name of the run and of the checkpoint (default: from data and recipe)"
     )
     group.add_argument(
-        "--device", default=default, choices=("cpu", "cuda"), help=f"where to train (default: {default})"
+        "--device",
+        default=default,
+        choices=("cpu", "cuda"),
+        help=f"where to train; with several, see docs/devices.md (default: {default})",
     )
     _add_threads(group)
     return group
-
-
-def _add_device_options(group: argparse._ArgumentGroup) -> None:
-    for option, text in (
-        ("--devices", "devices to train on together, on every machine; or what torchrun says"),
-        ("--nodes", "machines to train on together; or what torchrun says"),
-    ):
-        group.add_argument(option, type=_between(1, 1024), metavar="N", help=f"{text} (default: 1)")
 
 
 def _add_threads(one: argparse._ActionsContainer) -> None:

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 BLOCK = 100
 """Rows at once: their distances should stay in the cache."""
+NEIGHBOURS = 10
+"""Of a code, whose classes are counted."""
 PENALTY = 1e-3
 """lambda of lambda/2 |W|², beside the mean cross-entropy."""
 ITERATIONS = 100
@@ -35,22 +37,27 @@ def nearest(rows: Tensor, others: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def knn_accuracy(
-    train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, k: int = 10
+    train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, k: int = NEIGHBOURS
 ) -> float:
-    """Return the share of test codes whose class most of their k nearest training codes have.
+    """Return the share of test codes whose class most of their k nearest training codes have."""
+    return (nearest_class(train, train_labels, test, k) == test_labels).double().mean().item()
 
-    Among classes with as many votes the first counts, as in scikit-learn.
+
+def nearest_class(train: Tensor, train_labels: Tensor, test: Tensor, k: int = NEIGHBOURS) -> Tensor:
+    """Return the class that most of the k nearest training codes of each test code have, (N,).
+
+    All of them where there are fewer. Of classes with as many votes the first counts, as in scikit-learn;
+    its classifier is not used since `nearest` is needed for distances too, and as fast for long codes.
     """
-    _, indices = nearest(test, train, k)
-    return voted(train_labels[indices], test_labels)
+    _, indices = nearest(test, train, min(k, len(train)))
+    return voted(train_labels[indices])
 
 
-def voted(votes: Tensor, labels: Tensor) -> float:
-    """Return the share of rows of votes (N, k) whose most frequent class is the label."""
-    classes = int(max(votes.max(), labels.max())) + 1
+def voted(votes: Tensor) -> Tensor:
+    """Return the most frequent class of each row of votes (N, k), the first of several; (N,)."""
+    classes = int(votes.max()) + 1
     counts = F.one_hot(votes, classes).sum(1)
-    first_of_most = (counts * classes - torch.arange(classes)).argmax(1)
-    return (first_of_most == labels).double().mean().item()
+    return (counts * classes - torch.arange(classes)).argmax(1)
 
 
 def linear_probe(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> float:

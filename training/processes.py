@@ -1,4 +1,4 @@
-"""The processes that train one run together, one to a device; devices.py starts them.
+"""The processes that train one run together, one to a device; torchrun starts them, devices.py joins them.
 
 Each holds all networks and its share of every batch: the first its first rows, the next the following ones.
 What is drawn at random is drawn for the whole batch by all of them alike, and each keeps its rows of it. What

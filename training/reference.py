@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from training.data import Dataset, Images, to_range, to_unit
 from training.inference import batched
 from training.latents import codes
+from training.metrics import PCA
 from training.randomness import generator
 
 Arrays = dict[str, NDArray[Any]]
@@ -80,10 +81,8 @@ def plane(latents: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
         return np.zeros(1, np.float32), np.array([[1], [0]], np.float32)
     if size == 2:
         return np.zeros(2, np.float32), np.eye(2, dtype=np.float32)
-    centre = latents.mean(axis=0)
-    axes = np.linalg.svd(latents - centre, full_matrices=False)[2][:2]
-    signs = np.sign(axes[np.arange(2), np.abs(axes).argmax(axis=1)])  # SVD leaves them open
-    return centre.astype(np.float32), (axes * signs[:, None]).astype(np.float32)
+    pca = PCA.fit(torch.from_numpy(latents), 2)
+    return pca.mean.float().numpy(), pca.components.float().numpy()
 
 
 def reconstruction_errors(

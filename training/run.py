@@ -4,6 +4,9 @@ run.json       recipe, data and config, so that --resume and package need no opt
 state.pt       networks, averages and optimisers, replaced whole at every save
 progress.json  how far it has come, and the losses of every epoch
 sheets/        pictures made on the way
+
+Plain files, not a tracking server such as MLflow or Aim: nothing has to run to write or read them, and a save
+replaces the old state whole.
 """
 
 from __future__ import annotations

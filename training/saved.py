@@ -1,13 +1,12 @@
 """A run read back from its folder, and what was computed from it, kept beside its state.
 
-`runs/<name>/metrics.json` and the like hold a value and the hash of the state it was computed from: it is
-computed again once the run has gone on.
+`runs/<name>/metrics.json` and the like hold a value and its key (see cache.py), which has the hash of the
+state it was computed from: it is computed again once the run has gone on.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from training.cache import Key, cached, keep, versions
 from training.config import Config
 from training.data import DataError, Dataset
 from training.domains import DomainPair, dataset_of
@@ -27,10 +27,11 @@ from training.evaluate import Metrics, evaluate
 from training.experiment import build, config_of, load_data
 from training.hub import MANIFEST, WEIGHTS
 from training.recipes.recipe import Recipe
-from training.run import Run, RunError, RunProgress, RunRecord, replace
+from training.run import Run, RunError, RunProgress, RunRecord
 
 STATE = "state.pt"
-METRICS = "metrics"
+METRICS = "metrics.json"
+MEASURED_BY = ("metrics", "judge", "features")
 Averaged = Mapping[str, Mapping[str, Tensor]]
 """Averaged weights, by network and name."""
 
@@ -111,7 +112,7 @@ def measure(folder: Path, recipe: Recipe, data: Dataset | DomainPair, console: C
     """Return the figures of a run or checkpoint folder, measured anew; those of a run are kept."""
     metrics = evaluate(recipe, data, console)
     if (folder / STATE).is_file():
-        keep(folder, METRICS, metrics)
+        keep(folder / METRICS, _key(folder, *MEASURED_BY), metrics)
     return metrics
 
 
@@ -122,26 +123,15 @@ def kept_figures(folder: Path, recipe: Recipe, data: Dataset | DomainPair, conso
         console.print(f"measuring {folder.name}", highlight=False)
         return evaluate(recipe, data, console)
 
-    return cast(Metrics, kept(folder, METRICS, compute))
+    return cast(Metrics, cached(folder / METRICS, _key(folder, *MEASURED_BY), compute))
 
 
-def kept(folder: Path, name: str, compute: Callable[[], JsonValue]) -> JsonValue:
-    """Return `name` as it was kept for the present state of a run, or else compute and keep it."""
-    path = folder / f"{name}.json"
-    if path.is_file():
-        stored = json.loads(path.read_bytes())
-        if stored["state_sha256"] == _state_sha256(folder):
-            value: JsonValue = stored["value"]
-            return value
-    return keep(folder, name, compute())
+def kept(folder: Path, name: str, compute: Callable[[], JsonValue], **inputs: str | int) -> JsonValue:
+    """Return `name` as it was kept for the present state of a run and further inputs, or else compute it."""
+    return cached(folder / f"{name}.json", _key(folder, name) | inputs, compute)
 
 
-def keep(folder: Path, name: str, value: JsonValue) -> JsonValue:
-    """Write a value computed from the present state of a run beside it, and return it."""
-    stored = {"state_sha256": _state_sha256(folder), "value": value}
-    replace(folder / f"{name}.json", json.dumps(stored, indent=1).encode())
-    return value
-
-
-def _state_sha256(folder: Path) -> str:
-    return hashlib.sha256((folder / STATE).read_bytes()).hexdigest()
+def _key(folder: Path, *code: str) -> Key:
+    """Return the key of what a run's present state and its data give."""
+    state = hashlib.sha256((folder / STATE).read_bytes()).hexdigest()
+    return versions(*code) | {"state": state, "data": Run(folder).record().data_sha256}

@@ -6,6 +6,7 @@ A study is a claim of the course put to numbers: small, seeded, and run by `pyth
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, PlainSerializer, PlainV
 from training.run import RUNS, replace
 
 STUDY_RUNS = RUNS / "studies"
+NUMBER = re.compile(r"(-?\d[\d,.e+-]*( ± [\d.e+-]+)?)?")
+"""A number as a cell shows it, with or without its spread; or none."""
 
 Cell = str | int | FiniteFloat
 Png = Annotated[
@@ -85,9 +88,11 @@ def markdown(findings: Findings) -> list[str]:
 
 
 def rows(table: Table) -> list[str]:
-    """Return a table as lines of Markdown."""
+    """Return a table as lines of Markdown, columns of numbers at the right."""
     shown = [[cell(value) for value in row] for row in table.rows]
-    return [f"| {' | '.join(row)} |" for row in (table.columns, ["---"] * len(table.columns), *shown)]
+    columns = zip(*shown, strict=True) if shown else [()] * len(table.columns)
+    rule = ["---:" if all(map(NUMBER.fullmatch, column)) and any(column) else "---" for column in columns]
+    return [f"| {' | '.join(row)} |" for row in (table.columns, rule, *shown)]
 
 
 def cell(value: Cell) -> str:

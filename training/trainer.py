@@ -3,6 +3,9 @@
 Nothing random is kept between updates (see randomness.py), so a resumed run repeats the unbroken one bit
 for bit on a CPU with the same number of threads. Where several processes train together (processes.py), all
 of them run this loop; the first alone reads and writes the run's folder, and what it has read it hands on.
+
+The loop is our own, not Lightning's or Accelerate's: a resumed run must repeat every bit, adversarial recipes
+step several optimisers in one update, and a reader should see what happens in which order.
 """
 
 from __future__ import annotations
@@ -15,11 +18,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 import torch
-from torch import nn
 
 from training import processes
 from training.config import Config
 from training.feed import Feed
+from training.networks.moving_average import follow
 from training.progress import Progress
 from training.randomness import Randomness
 from training.recipes.recipe import Losses, Recipe
@@ -194,15 +197,6 @@ class Trainer:
         self._progress.epoch(self.history[-1])
         self._sums = {}
         return complete
-
-
-@torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move weights to decay * average + (1 - decay) * network; buffers are copied."""
-    for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
-        slow.lerp_(fast, 1 - decay)
-    for kept, current in zip(average.buffers(), network.buffers(), strict=True):
-        kept.copy_(current)
 
 
 def _means(losses: Losses) -> Losses:

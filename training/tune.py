@@ -155,6 +155,9 @@ class Search:
         if not number:
             return {name: getattr(self.config, name) for name in self.space}
         seed = int(torch.randint(2**31, (), generator=generator(self.config.seed, "tune", number)))
+        # The study on disk is not asked: it would write down a trial before it is made, which stays there,
+        # running, if this process is killed, and the settings as they were before rounding. A study in
+        # memory takes milliseconds, and with a sampler for each trial no proposal depends on earlier stops.
         memory = optuna.create_study(sampler=TPESampler(seed=seed))
         memory.add_trials(self.trials)
         return {
@@ -251,7 +254,11 @@ def _options(settings: Mapping[str, JsonValue]) -> str:
 
 
 def _drawn(title: str, trials: Sequence[FrozenTrial], space: Mapping[str, BaseDistribution]) -> bytes:
-    """Return the plot: the objective by trial, and against each setting."""
+    """Return the plot: the objective by trial, and against each setting.
+
+    Optuna's own plots are experimental, restyle every later plot of the process, let the ticks of logarithmic
+    axes run into each other, and show neither which trials diverged nor which was the best.
+    """
     figure, (first, *others) = plots.panels(1 + len(space), columns=2)
     ended = [(trial.number, trial.value, trial.params) for trial in trials if trial.value is not None]
     numbers, values, settings = zip(*ended, strict=True)

@@ -83,7 +83,7 @@ def test_the_wae_pulls_its_codes_to_the_prior(fashion: Dataset):
         recipe = made("wae", latent_dim=4, width=8, mmd_weight=weight)
         train(recipe, fashion, 80)
         with torch.no_grad():
-            codes = recipe.operations()["encode"](to_range(fashion.test.pixels, (0.0, 1.0)))
+            codes = recipe.operations()["encode"](fashion.test.unit())
         distances[weight] = (codes.std(0) - 1).abs().mean().item()
     assert distances[100.0] < 0.5 * distances[0.0]
 
@@ -142,7 +142,7 @@ def test_the_vae_generates_where_its_encoder_goes(fashion: Dataset):
     train(recipe, fashion, 40)
     recipe.finish(fashion)
     with torch.no_grad():
-        codes, _ = recipe.operations()["encode"](to_range(fashion.train.pixels, (0.0, 1.0)))
+        codes, _ = recipe.operations()["encode"](fashion.train.unit())
     drawn = recipe.draw(4000, generator(0, "drawn"))
     assert drawn.mean(0) == pytest.approx(codes.mean(0).tolist(), abs=0.3)
     assert torch.equal(recipe.networks["prior"].means, recipe.averaged["prior"].means)

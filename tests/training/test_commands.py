@@ -132,6 +132,19 @@ def test_packaging_again_makes_the_next_version_with_the_figures_already_measure
     assert first.metrics == second.metrics
 
 
+def test_what_a_checkpoint_could_not_claim_is_refused_before_anything_takes_long(
+    fitted: Fitted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    workplace = fitted("vae")
+    monkeypatch.delattr("training.saved.evaluate")
+    capsys.readouterr()
+    assert main(["package", "tried", "--default-for", "translate"]) == 1
+    assert fit("vae", "--name", "another", "--default-for", "translate") == 1
+    reason = "training: --default-for translate: this recipe offers decode, encode, generate"
+    assert capsys.readouterr().err.splitlines() == [reason] * 2
+    assert not (workplace / "runs" / "another").exists()
+
+
 def test_a_folder_of_ones_own_becomes_a_checkpoint(workplace: Path, fashion: Dataset):
     for index, pixels in enumerate(fashion.train.pixels[:30, 0].numpy()):
         path = workplace / "My Shoes" / ("left" if index % 2 else "right") / f"{index}.png"

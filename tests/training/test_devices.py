@@ -24,11 +24,6 @@ from training.run import Run
 
 pytestmark = pytest.mark.slow
 
-CLEAN = {
-    name: value
-    for name, value in os.environ.items()
-    if name not in ("LOCAL_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
-}
 SMALL = ["--path", str(FASHION), "--batch-size", "48", "--threads", "1", "--device", "cpu"]
 ENDLESS = [*SMALL, "--name", "r", "--epochs", "1000000", "--width", "4"]
 GUIDE = (ROOT / "docs" / "devices.md").read_text()
@@ -37,21 +32,22 @@ COMMANDS = re.findall(r"^```sh\n(.*?)^```", GUIDE, flags=re.MULTILINE | re.DOTAL
 Results = dict[str, dict[str, Any]]
 
 
-def environment(**more: str) -> dict[str, str]:
-    ours = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
-    quiet = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # it warns where no name server knows 127.0.0.1
-    return {**CLEAN, **ours, **quiet, **more}
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+    "OMP_NUM_THREADS": "1",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",  # it warns where no name server knows 127.0.0.1
+}
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
+ONE_MACHINE = "--standalone --nproc-per-node 2 -m training fit autoencoder\n"
+TWO_MACHINES = "--nnodes 2"
 
 
 def documented(words: str, *options: str) -> list[str]:
     """Return the guide's command that has these words, on this machine and with options of a test."""
     (command,) = (command for command in COMMANDS if words in command)
-    programs = {
-        ".venv/bin/python": [sys.executable],
-        ".venv/bin/torchrun": [sys.executable, "-m", "torch.distributed.run"],
-    }
-    parts = [word for word in command.split() if not re.match(r"[A-Z_]+=", word)]
-    return [*programs[parts[0]], *parts[1:], *options]
+    torchrun, *parts = command.split()
+    assert torchrun == ".venv/bin/torchrun"
+    return [*TORCHRUN, *parts, *options]
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +88,8 @@ def nudged(folder: Path) -> Results:
 @pytest.fixture(scope="module")
 def two(folder: Path, one: Results) -> list[Results]:
     """What each of two processes has in the end."""
-    command = [sys.executable, ROOT / "tests" / "together.py", folder, "2"]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
+    command = [*TORCHRUN, "--standalone", "--nproc-per-node", "2", ROOT / "tests" / "together.py", folder]
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
@@ -154,8 +150,10 @@ def test_two_devices_leave_a_checkpoint_of_the_same_form(workplace: Path, monkey
     monkeypatch.setattr(judge, "MAX_PASSES", 1)
     options = [*SMALL, "--updates", "12", "--width", "8"]
     assert main(["fit", "autoencoder", *options, "--name", "one"]) == 0
-    command = documented("training fit autoencoder --devices 2\n", *options, "--name", "two")
-    done = subprocess.run(command, cwd=workplace, env=environment(), capture_output=True, text=True)
+    command = documented(
+        "--standalone --nproc-per-node 2 -m training fit autoencoder\n", *options, "--name", "two"
+    )
+    done = subprocess.run(command, cwd=workplace, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "on 2 cpu" in done.stderr
     assert done.stderr.count("so far") == len(Run(workplace / "runs/two").progress().epochs)
@@ -169,17 +167,11 @@ def test_two_devices_leave_a_checkpoint_of_the_same_form(workplace: Path, monkey
 
 
 @contextmanager
-def running(*commands: list[str], folder: Path, **more: str) -> Iterator[list[subprocess.Popen[str]]]:
-    """Run commands that train together without end, from their first save on; each knows its NODE_RANK."""
+def running(*commands: list[str], folder: Path) -> Iterator[list[subprocess.Popen[str]]]:
+    """Run commands that train together without end, from their first save on."""
     processes = [
-        subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment(NODE_RANK=str(rank), **more),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank, command in enumerate(commands)
+        subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+        for command in commands
     ]
     try:
         wait_until((folder / "runs/r/progress.json").is_file, "the first save", limit_s=200)
@@ -209,61 +201,72 @@ def check_saved(folder: Path):
 
 
 def test_a_signal_to_one_machine_ends_both_after_the_same_update(workplace: Path):
-    command = documented("--devices 2 --nodes 2", *ENDLESS, "--devices", "1")
-    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    with running(command, command, folder=workplace, **address) as (first, other):
-        other.terminate()
-        said = [node.communicate(timeout=200)[1] for node in (first, other)]
-        assert (first.returncode, other.returncode) == (130, 0), said
-    assert "on 2 x 1 cpu" in said[0]
-    assert said[0].strip().endswith("saved in runs/r; the same command with --resume goes on")
-    assert said[1] == ""
+    address = f"127.0.0.1:{free_port()}"
+    command = documented(TWO_MACHINES, *ENDLESS)
+    command[command.index("192.0.2.1:29500")] = address
+    command[command.index("--nproc-per-node") + 1] = "1"
+    with running(command, command, folder=workplace) as machines:
+        machines[1].terminate()
+        reports = [machine.communicate(timeout=200)[1] for machine in machines]
+        assert [machine.returncode for machine in machines] == [1, 1], reports
+    (first,) = (report for report in reports if "updates 0 to" in report)  # whichever of them met the other
+    (other,) = (report for report in reports if report is not first)
+    assert "on 2 cpu" in first
+    assert "saved in runs/r; the same command with --resume goes on" in first
+    assert "training:" not in first + other
+    assert "saved in" not in other
     check_saved(workplace)
 
 
-def test_a_killed_process_ends_all_that_torchrun_started(workplace: Path):
-    with running(documented("torchrun", *ENDLESS), folder=workplace) as (torchrun,):
-        first, second = children(torchrun)
-        os.kill(second, signal.SIGKILL)
-        _, said = torchrun.communicate(timeout=200)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_torchrun_ends_what_it_started_with_the_state_saved(workplace: Path, number: int):
+    with running(documented(ONE_MACHINE, *ENDLESS), folder=workplace) as (torchrun,):
+        started = children(torchrun)
+        torchrun.send_signal(number)
+        _, report = torchrun.communicate(timeout=200)
+        assert not any(map(is_alive, started))
+    (update,) = re.findall(r"stopped after update (\d+) of", report)
+    check_saved(workplace)
+    progress = Run(workplace / "runs/r").progress()
+    assert progress is not None
+    assert progress.update == int(update)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_killed_process_ends_all_that_torchrun_started(workplace: Path, rank: int):
+    with running(documented(ONE_MACHINE, *ENDLESS), folder=workplace) as (torchrun,):
+        started = children(torchrun)
+        os.kill(started[rank], signal.SIGKILL)
+        _, report = torchrun.communicate(timeout=200)
         assert torchrun.returncode == 1
-        assert not is_alive(first)
-    assert "on 2 cpu" in said
-    check_saved(workplace)
-
-
-def test_a_killed_process_ends_all_that_the_first_one_started(workplace: Path):
-    command = documented("training fit autoencoder --devices 2\n", *ENDLESS, "--devices", "3")
-    with running(command, folder=workplace) as (first,):
-        killed, other = children(first)
-        os.kill(killed, signal.SIGKILL)
-        _, said = first.communicate(timeout=200)
-        assert first.returncode in (1, -signal.SIGKILL)  # whichever of the two notices first
-        wait_until(lambda: not is_alive(other), "the end of the third")
-    assert "on 3 cpu" in said
+        assert not any(map(is_alive, started))
+    assert "on 2 cpu" in report
     check_saved(workplace)
 
 
 @pytest.mark.parametrize(
-    ("options", "torchrun", "reason"),
+    ("started", "options", "reason"),
     [
-        ("--devices 5", "", "--batch-size 48: 5 processes (devices x nodes) cannot share it equally"),
-        ("--nodes 2", "", "--nodes 2: MASTER_ADDR, MASTER_PORT, NODE_RANK must be set in the environment"),
-        ("--devices 3", "2", "--devices 3: torchrun says 2; leave --devices out"),
-        ("--nodes 2", "2", "--nodes 2: torchrun says 1; leave --nodes out"),
+        ("5", "--device cpu", "--batch-size 48: 5 processes cannot share it equally"),
+        (
+            "48",
+            "--device cuda --precision float32",
+            f"torchrun --nproc-per-node 48: this machine has {torch.cuda.device_count()} GPUs",
+        ),
     ],
 )
 def test_what_cannot_be_done_together_is_one_line(
+    started: str,
     options: str,
-    torchrun: str,
     reason: str,
     workplace: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    if torchrun:
-        for name in ("TORCHELASTIC_RUN_ID", "LOCAL_WORLD_SIZE", "WORLD_SIZE"):
-            monkeypatch.setenv(name, torchrun)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a run")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"):
+        monkeypatch.setenv(name, started)
     assert main(["fit", "linear", *SMALL, *options.split()]) == 1
     assert capsys.readouterr().err.strip() == f"training: {reason}"
     assert list((workplace / "runs").iterdir()) == [workplace / "runs" / "judges"]
@@ -278,19 +281,13 @@ def test_a_command_of_one_process_refuses_torchrun(
     assert capsys.readouterr().err.strip() == f"training: {reason}"
 
 
-@pytest.mark.parametrize("count", ["0", "2000", "two"])
-def test_a_number_of_devices_is_checked(count: str, capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(SystemExit):
-        main(["fit", "linear", "--devices", count])
-    assert f"{count} is not a whole number from 1 to 1024" in capsys.readouterr().err
-
-
-def test_one_process_imports_nothing_of_it(workplace: Path):
+def test_one_process_imports_nothing_of_torchrun(workplace: Path):
     script = (
         "import sys; from training.commands import main\n"
-        "try: main(['fit', 'linear', '--help'])\n"
-        "finally: assert not {'lightning_fabric', 'torchmetrics'} & set(sys.modules)"
+        f"code = main(['fit', 'linear', *{SMALL}, '--updates', '1', '--no-package'])\n"
+        "sys.exit(code or any(name.startswith('torch.distributed.elastic') for name in sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=workplace, env=ENVIRONMENT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    assert "--devices N" in done.stdout

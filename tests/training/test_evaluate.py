@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from training import features
 from training.card import _tables
 from training.codes import posterior_figures
-from training.data import Dataset, make_dataset, to_range
+from training.data import Dataset, make_dataset
 from training.evaluate import TRUNCATIONS, evaluate, gan_train, label_fidelity
 from training.generation import CONTROL_DIMENSIONS, SEEDS, judge_generation
 from training.judge import judge_of
@@ -59,7 +59,7 @@ class ClassCopier(nn.Module):
 
     def __init__(self, dataset: Dataset, variety: int) -> None:
         super().__init__()
-        images = to_range(dataset.train.pixels, (0.0, 1.0))
+        images = dataset.train.unit()
         self.by_class = [
             images[dataset.train.labels == label][:variety] for label in range(len(dataset.classes))
         ]
@@ -136,7 +136,7 @@ def test_floor_and_ceilings_stand_in_order(of_a_vae: dict):
 
 
 def test_a_copier_is_found_out_by_its_nearest_training_images(workplace: Path, fashion: Dataset):
-    copier = Copier(to_range(fashion.train.pixels, (0.0, 1.0)))
+    copier = Copier(fashion.train.unit())
     found = evaluate(Fixed(fashion, 2, generate=copier), fashion, QUIET)
     assert found["nearest_training_image"]["generated"]["median"] == pytest.approx(0, abs=1e-3)
     assert found["nearest_training_image"]["test images"]["lowest_hundredth"] > 0.02
@@ -146,7 +146,7 @@ def test_a_copier_is_found_out_by_its_nearest_training_images(workplace: Path, f
 
 
 def test_missing_classes_and_blur_are_counted(workplace: Path, fashion: Dataset):
-    images = to_range(fashion.train.pixels, (0.0, 1.0))
+    images = fashion.train.unit()
     few = Copier(images[fashion.train.labels < 5])
     blurred = Copier(nn.functional.avg_pool2d(images, 3, stride=1, padding=1))
     of_few, of_blurred = (evaluate(Fixed(fashion, 2, generate=one), fashion, QUIET) for one in (few, blurred))
@@ -179,7 +179,7 @@ def test_prototypes_agree_with_their_labels_and_teach_little(
     rows = various["by_truncation"]
     assert rows["truncation 1"]["label_agreement"] == various["label_agreement"]
     assert set(rows) == {f"truncation {truncation:g}" for truncation in TRUNCATIONS}
-    pca = PCA.fit(to_range(fashion.train.pixels, (0.0, 1.0)), CONTROL_DIMENSIONS)
+    pca = PCA.fit(fashion.train.unit(), CONTROL_DIMENSIONS)
     generation = judge_generation(recipes[1], fashion, pca, QUIET)["generation"]
     assert generation["generated"]["coverage"] < 0.3
 
@@ -206,7 +206,7 @@ def test_rate_and_active_units_of_a_known_posterior():
 
 def test_the_shipped_features_recognise_images_they_were_not_trained_on(fashion: Dataset):
     shipped = features.features_of(fashion, QUIET)
-    images = to_range(fashion.test.pixels, (0.0, 1.0))
+    images = fashion.test.unit()
     assert shipped.accuracy(images, fashion.test.labels) > 0.9
     assert shipped(images[:3]).shape == (3, 192)
     alone = torch.cat([shipped(image[None]) for image in images[:3]])
@@ -225,11 +225,11 @@ def test_other_data_get_features_of_their_own_once(
     own = make_dataset("own", *parts, ("even", "odd"))
     first, again = (features.features_of(own, QUIET) for _ in range(2))
     assert first.sha256 == again.sha256
-    assert first(to_range(own.test.pixels[:5], (0.0, 1.0))).shape == (5, 128)
+    assert first(own.test[:5].unit()).shape == (5, 128)
 
 
 def test_augmentation_keeps_the_scale_and_erases_only_its_share(fashion: Dataset):
-    images = to_range(fashion.train.pixels[:200], (0.0, 1.0))
+    images = fashion.train[:200].unit()
     kept = features.augment(images, 0.0, update=1)
     assert kept.shape == images.shape
     assert (kept.sum((1, 2, 3)) <= images.sum((1, 2, 3)) + 1e-3).all()

@@ -90,7 +90,7 @@ def test_without_a_fault_the_data_is_read(words: list[str], capsys: pytest.Captu
         ("fit vae --resume --name none", "there is no run in runs/none"),
         ("fit vae --size 64", "--size and --channels are for folders"),
         ("fit vae --checkpoints file", "file is a file"),
-        ("fit vae --device cuda --devices 1000", "this machine has"),
+        ("fit vae --device cuda", "this machine has"),
         ("tune vae --holdout 0", "--holdout 0: a search judges on training images held back"),
         ("tune sparse --holdout 100 --active 2000", "--active 2000"),
         ("tune discogan --holdout 100", "needs two domains"),

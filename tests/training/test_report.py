@@ -1,5 +1,6 @@
 """The report of a few tiny runs: everything is in it, or named with the command that makes it."""
 
+import base64
 import re
 import shutil
 from dataclasses import replace
@@ -29,7 +30,7 @@ from training.report.runs import Group, grouped, read_runs, settings
 from training.report.systems import figures, measured, spread, targets, what_was_run
 from training.saved import data_of, opened, restored
 from training.studies import STUDIES
-from training.study import Findings, Plot, Table, save
+from training.study import Findings, Plot, Table, rows, save
 
 pytestmark = pytest.mark.slow
 
@@ -366,7 +367,7 @@ def test_confusions_in_the_report_agree_with_those_of_the_run(place_of_runs: Pat
     recipe = restored(saved, data)
     found = latents.latents_by_class(recipe.operations()["encode"], recipe.value_range, data)
     worst = latents.confusions(np.array(found.counts), data.classes)[0]
-    assert f"<td>{worst.true}</td><td>{worst.taken_for}</td>" in page
+    assert f"<td>{worst.true}</td>\n<td>{worst.taken_for}</td>" in page
     assert sum(map(sum, found.counts)) == len(fashion_mnist(FASHION).test)
     measured = next(run.metrics for run in read_runs(QUIET)[0] if run.record.name == "plane")
     right = sum(found.counts[label][label] for label in range(10))
@@ -374,17 +375,23 @@ def test_confusions_in_the_report_agree_with_those_of_the_run(place_of_runs: Pat
 
 
 def test_markdown_shows_signs_as_they_are():
-    lines, plots = markdown(Section("R", (), STUDIED.parts[:1], (Section("*s*", (STUDIED.question,)),)))
+    section = Section("*s*", (STUDIED.question, "R&D &lt; &#60;"))
+    text, plots = markdown(list(place(Section("R", (), STUDIED.parts[:1], (section,)))))
+    lines = text.splitlines()
     assert r"| 1 \< 2 \| 3 | 0.1235 |" in lines
     assert r"| x\|y | n |" in lines
+    assert "| --- | ---: |" in lines
     assert r"Is `a|b` \< 2\*c\_d\*e?" in lines
+    assert r"R&D \&lt; \&#60;" in lines
     assert plots == {}
 
 
 def test_html_shows_signs_as_they_are():
-    shown = page_html(Section("<R>", (STUDIED.question,), STUDIED.parts))
+    placed = list(place(Section("<R>", (STUDIED.question, "R&D &lt;"), STUDIED.parts)))
+    shown = page_html(placed, *markdown(placed))
     assert "<p>Is <code>a|b</code> &lt; 2*c_d*e?</p>" in shown
-    assert '<td>1 &lt; 2 | 3</td><td class="number">0.1235</td>' in shown
+    assert "<p>R&amp;D &amp;lt;</p>" in shown
+    assert '<td>1 &lt; 2 | 3</td>\n<td style="text-align:right">0.1235</td>' in shown
     assert "<title>&lt;R&gt;</title>" in shown
 
 
@@ -416,3 +423,20 @@ def test_settings_are_those_that_are_not_the_defaults(place_of_runs: Path):
     runs: list[Trained] = read_runs(QUIET)[0]
     chosen = f"updates 2, batch size 16, precision {fastest('cpu')}, latent dim 2, width 8"
     assert settings(runs[-1].record) == chosen
+
+
+def test_columns_of_numbers_stand_at_the_right():
+    cells = (("one", 1, "1 ± 0.2", "1, 2", "", -1e-7), ("two", 0.5, "", "3", "", "15,000"))
+    table = Table(title="T", columns=("a", "b", "c", "d", "e", "f"), rows=cells)
+    assert rows(table)[1] == "| --- | ---: | ---: | --- | --- | ---: |"
+
+
+def test_the_html_file_holds_every_plot_and_the_contents_once(trained: Path, page: str, text: str):
+    plots = re.findall(r"\]\((plots/[^)]+)\)", text)
+    images = re.findall(r'<img src="data:image/png;base64,([^"]+)"', page)
+    assert [base64.b64decode(image) for image in images] == [
+        (trained / "out" / path).read_bytes() for path in plots
+    ]
+    contents, main = page.split("</nav>")
+    assert contents.count('<a href="#') == len(re.findall(r"^ *- \[", text, re.MULTILINE))
+    assert '<a href="#' not in main

@@ -3,17 +3,9 @@ import math
 import pytest
 import torch
 
-from training.data import to_range
-from training.linear_autoencoder import (
-    Maps,
-    covariance,
-    descend,
-    gradients,
-    largest_angle_deg,
-    principal,
-    start,
-)
+from training.linear_autoencoder import Maps, covariance, descend, gradients, largest_angle_deg, start
 from training.manifold import Fit, clean_points, noisy_points, train
+from training.metrics import PCA
 from training.noise import NOISES
 from training.randomness import generator
 from training.recipes.denoiser import PIXEL_LOSSES
@@ -46,20 +38,13 @@ def test_written_gradients_of_the_linear_autoencoder_are_autograds(rows):
 
 def test_descent_ends_at_principal_components(rows):
     seen = covariance(rows, rows.mean(0))
-    components = principal(seen, 3)
+    components = PCA.fit(rows, 3).components.T
     maps = descend(start(12, 3, 0.1, seed=0), seen, 3000, 1000).maps
     assert float(maps.error(seen)) == pytest.approx(
         float(Maps(components.T, components).error(seen)), rel=1e-6
     )
     assert largest_angle_deg(maps.w, components) < 0.1
     assert linear_autoencoder.off_diagonal(maps.w.T @ maps.w) > 0.01
-
-
-def test_principal_components_come_by_falling_variance(rows):
-    seen = covariance(rows, rows.mean(0))
-    variances = (principal(seen, 4).T @ seen @ principal(seen, 4)).diagonal()
-    assert (variances.diff() < 0).all()
-    torch.testing.assert_close(variances, torch.linalg.svdvals(rows)[:4].square() / 300)
 
 
 @pytest.mark.parametrize("degrees", [0.0, 30.0, 90.0])
@@ -81,13 +66,13 @@ def test_shuffling_columns_keeps_values_and_takes_correlation_away(rows):
 def test_of_uncorrelated_numbers_a_linear_code_keeps_its_share():
     d, k = 20, 5
     seen, unseen = (torch.randn(20_000, d, generator=generator(0, name)).double() for name in ("a", "b"))
-    components = principal(covariance(seen, seen.mean(0)), k)
+    components = PCA.fit(seen, k).components.T
     rebuild = linear_autoencoder.projection(components.T, components, seen.mean(0))
     assert linear_autoencoder.residual(rebuild(unseen), unseen) == pytest.approx(1 - k / d, abs=0.01)
 
 
 def test_data_sets_of_the_uncorrelated_table_have_unit_variance(fashion):
-    train, test = (to_range(part.pixels, (0.0, 1.0)) for part in (fashion.train, fashion.test))
+    train, test = (part.unit() for part in (fashion.train, fashion.test))
     # The real subset is too small for corners that are nearly always black: a lit one is enough.
     lit = torch.zeros_like(train)
     lit[0] = 1

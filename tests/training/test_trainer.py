@@ -6,9 +6,10 @@ import torch
 from trainers import trainer_of
 from training.config import Config
 from training.data import Dataset
+from training.networks.moving_average import follow
 from training.recipes import RECIPES
 from training.run import RunError
-from training.trainer import Trainer, follow
+from training.trainer import Trainer
 
 
 def weights(trainer: Trainer) -> list[torch.Tensor]:

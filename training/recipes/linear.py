@@ -70,7 +70,7 @@ class LinearAutoencoder(Recipe):
         columns = self.averaged["decoder"].get_parameter("weight")
         return {
             "unclipped_mse_over_pca": metrics.mse(rebuilt, test) / pca.mse(test, self.latent_dim),
-            "largest_principal_angle_deg": largest_angle_deg(columns, pca.components),
+            "largest_principal_angle_deg": largest_angle_deg(columns, pca.components.T),
         }
 
 

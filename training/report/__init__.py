@@ -1,6 +1,7 @@
 """The experiment report: one HTML and one Markdown file made from saved runs and studies alone.
 
-    runs/<name>/ + runs/studies/<name>.json -> sections of tables and plots -> report.html, report.md, plots/
+    runs/<name>/ + runs/studies/<name>.json -> sections of tables and plots -> report.md, plots/
+    report.md, plots/ -> report.html
 
 What was not run yet is named with the command that runs it.
 """

@@ -7,7 +7,7 @@ import time
 import torch
 from torch import Tensor
 
-from training.data import Dataset, to_range, to_unit
+from training.data import Dataset, to_unit
 from training.inference import batched
 from training.interpolation import linear, spherical
 from training.package import Trained, seeded_inputs
@@ -74,7 +74,7 @@ def _images_per_second(run: Trained) -> float:
             seconds.append(time.perf_counter() - started)
         return BATCH / min(seconds)
 
-    speed = kept(folder_of(run), f"speed-{torch.get_num_threads()}", measure)
+    speed = kept(folder_of(run), "speed", measure, threads=torch.get_num_threads())
     assert isinstance(speed, float)
     return speed
 
@@ -97,7 +97,7 @@ def _class_shares(groups: list[Group]) -> Table:
 def _same_seeds(groups: list[Group]) -> Plot:
     dataset = groups[0].first.data
     assert isinstance(dataset, Dataset)
-    strips = [("test images", to_range(dataset.test.pixels[:SHOWN], (0.0, 1.0)))]
+    strips = [("test images", dataset.test[:SHOWN].unit())]
     strips += [
         (group.name, _generated(group.first, seeded_inputs(group.first.recipe, range(SHOWN))))
         for group in groups

@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from numpy.typing import NDArray
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from training import latents
 from training.data import Dataset, to_unit
@@ -17,13 +17,13 @@ from training.inference import batched
 from training.latents import Confusion, Counts, LatentsByClass
 from training.package import Trained
 from training.plots import CLASS_COLOURS, panels, png
+from training.probes import NEIGHBOURS
 from training.report.pages import Section
 from training.report.pictures import draw
 from training.report.runs import Group, folder_of
-from training.saved import keep, kept
+from training.saved import kept
 from training.study import Plot, Table
 
-LATENTS = "latents"
 STEPS = 20
 """Decoded images along one side of a map."""
 WORST = 8
@@ -34,7 +34,7 @@ def latents_section(groups: list[Group]) -> Section:
     dataset = _dataset(groups[0].first)
     found = {group.name: _computed(group.first) for group in groups}
     text = (
-        f"Each test image is taken for the class most frequent among the {latents.NEIGHBOURS} nearest codes "
+        f"Each test image is taken for the class most frequent among the {NEIGHBOURS} nearest codes "
         f"of training images. {len(dataset.train):,} training and {len(dataset.test):,} test images; "
         "of several seeds the first is shown."
     )
@@ -49,10 +49,7 @@ def _computed(run: Trained) -> LatentsByClass:
         encode = run.recipe.operations()["encode"]
         return latents.latents_by_class(encode, run.recipe.value_range, _dataset(run)).model_dump(mode="json")
 
-    try:
-        return LatentsByClass.model_validate(kept(folder_of(run), LATENTS, compute))
-    except ValidationError:  # another version kept them
-        return LatentsByClass.model_validate(keep(folder_of(run), LATENTS, compute()))
+    return LatentsByClass.model_validate(kept(folder_of(run), "latents", compute))
 
 
 def _group_section(group: Group, found: LatentsByClass) -> Section:
@@ -137,7 +134,7 @@ def _matrix(dataset: Dataset, counts: Counts) -> Plot:
                 axis.text(column, row, text, ha="center", va="center", fontsize=7, color="w" if dark else "k")
     axis.set_xticks(range(size), dataset.classes, rotation=45, ha="right")
     axis.set_yticks(range(size), dataset.classes)
-    axis.set(xlabel=f"class of the {latents.NEIGHBOURS} nearest codes", ylabel="true class")
+    axis.set(xlabel=f"class of the {NEIGHBOURS} nearest codes", ylabel="true class")
     axis.grid(visible=False)
     right = int(counts.trace())
     return Plot(
@@ -174,7 +171,7 @@ def _comparison(dataset: Dataset, found: dict[str, LatentsByClass]) -> Table:
     rows.append(("all confusions", everything, *(int(c.sum() - c.trace()) for c in counted.values())))
     rows.append(
         (
-            f"{latents.NEIGHBOURS}-NN accuracy",
+            f"{NEIGHBOURS}-NN accuracy",
             everything,
             *(float(c.trace() / c.sum()) for c in counted.values()),
         )

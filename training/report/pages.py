@@ -1,7 +1,9 @@
-"""A report as sections of text, tables and plots, and the two files it becomes: HTML and Markdown.
+"""A report as sections of text, tables and plots, and the two files it becomes.
 
-Text is plain but for `code` between backticks. The HTML file holds its plots itself; the Markdown file
-links to PNG files in a folder beside it.
+    Section -> report.md and plots/*.png -> report.html
+
+Text is plain but for `code` between backticks. The Markdown file links to its plots; the HTML file is made
+from it by markdown-it-py and holds them itself.
 """
 
 from __future__ import annotations
@@ -11,11 +13,16 @@ import html
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.report.style import STYLE
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+
+from training.report.style import PAGE, STYLE
 from training.run import replace
 from training.study import Findings, Plot, Table, cell, rows
 
@@ -56,7 +63,8 @@ def write(report: Section, folder: Path) -> Path:
     Plots of an earlier report that are in this one no more are removed, and no other file.
     """
     (folder / PLOTS).mkdir(parents=True, exist_ok=True)
-    text, plots = markdown(report)
+    placed = list(place(report))
+    text, plots = markdown(placed)
     page = folder / "report.md"
     old = set(LINKED.findall(page.read_text())) if page.is_file() else set()
     for name, data in plots.items():
@@ -65,13 +73,12 @@ def write(report: Section, folder: Path) -> Path:
     for name in old - set(plots):
         (folder / name).unlink(missing_ok=True)
     target = folder / "report.html"
-    replace(target, page_html(report).encode())
+    replace(target, page_html(placed, text, plots).encode())
     return target
 
 
-def markdown(report: Section) -> tuple[str, dict[str, bytes]]:
+def markdown(placed: Sequence[Placed]) -> tuple[str, dict[str, bytes]]:
     """Return the report as Markdown, and its plots by the path it links to."""
-    placed = list(place(report))
     lines: list[str] = []
     plots: dict[str, bytes] = {}
     for one in placed:
@@ -88,27 +95,48 @@ def markdown(report: Section) -> tuple[str, dict[str, bytes]]:
                 lines += [f"![{_literal(part.title)}]({path})", ""]
             lines += [_literal(part.note), ""] if part.note else []
         if one.depth == 1:
-            listed = [other for other in placed if other.depth in (2, 3)]
-            lines += [f"{'  ' * (other.depth - 2)}- {_link(other)}" for other in listed] + [""]
+            lines += [_contents(placed), ""]
     return "\n".join(lines), plots
 
 
-def page_html(report: Section) -> str:
-    """Return the report as one HTML file that needs no other."""
-    placed = list(place(report))
-    contents = "".join(
-        f'<a class="depth-{one.depth}" href="#{one.anchor}">{html.escape(one.section.title)}</a>\n'
-        for one in placed
-        if one.depth in (2, 3)
+def page_html(placed: Sequence[Placed], text: str, plots: Mapping[str, bytes]) -> str:
+    """Return the report's Markdown as one HTML file that needs no other, its contents beside it."""
+    contents = _contents(placed)
+    parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=PageRenderer).enable("table")
+    body = parser.render(
+        text.replace(contents, "", 1), {"plots": plots, "anchors": iter(one.anchor for one in placed)}
     )
-    body = "".join(_section_html(one) for one in placed)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{html.escape(report.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f'<nav aria-label="Contents">\n{contents}</nav>\n<main>\n{body}</main>\n</body>\n</html>\n'
-    )
+    title = html.escape(placed[0].section.title)
+    return PAGE.format(title=title, style=STYLE, contents=parser.render(contents), body=body)
+
+
+class PageRenderer(RendererHTML):
+    """Gives headings their anchors, holds plots in the page, and lets what is wide scroll."""
+
+    def heading_open(self, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
+        """Return the start of the next heading."""
+        tokens[at].attrSet("id", next(env["anchors"]))
+        return self.renderToken(tokens, at, options, env)
+
+    def table_open(self, *_: object) -> str:
+        """Return the start of a table, in a box that keys can scroll."""
+        return '<div class="table" tabindex="0"><table>\n'
+
+    def table_close(self, *_: object) -> str:
+        """Return the end of it."""
+        return "</table></div>\n"
+
+    def image(self, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
+        """Return an image with its file in it; a wide one is not shrunk to a phone but scrolled."""
+        png = env["plots"][tokens[at].attrs["src"]]
+        width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))
+        tokens[at].attrs |= {
+            "src": f"data:image/png;base64,{base64.b64encode(png).decode()}",
+            "width": width,
+            "height": height,
+        }
+        shown = super().image(tokens, at, options, env)
+        return f'<span class="wide" tabindex="0">{shown}</span>' if width > SHRUNK_WIDTH else shown
 
 
 def place(report: Section) -> Iterator[Placed]:
@@ -131,53 +159,11 @@ def _stays(sign: str) -> bool:
     return sign in "- " or unicodedata.category(sign) in ("Nd", "Pc") or unicodedata.category(sign)[0] in "LM"
 
 
-def _section_html(one: Placed) -> str:
-    pieces = [f'<h{one.depth} id="{one.anchor}">{html.escape(one.section.title)}</h{one.depth}>\n']
-    pieces += [f"<p>{_inline(paragraph)}</p>\n" for paragraph in one.section.text]
-    for part in one.section.parts:
-        shown = _table_html(part) if isinstance(part, Table) else _image_html(part)
-        note = f'<p class="note">{_inline(part.note)}</p>\n' if part.note else ""
-        pieces.append(f"<figure>\n<figcaption>{_inline(part.title)}</figcaption>\n{shown}{note}</figure>\n")
-    return "".join(pieces)
-
-
-def _table_html(table: Table) -> str:
-    head = "".join(f"<th>{_inline(name)}</th>" for name in table.columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td{_kind(value)}>{_inline(cell(value))}</td>" for value in row) + "</tr>\n"
-        for row in table.rows
-    )
-    return (
-        f'<div class="wide" tabindex="0"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n'
-        "</table></div>\n"
-    )
-
-
-def _kind(value: str | float) -> str:
-    return "" if isinstance(value, str) else ' class="number"'
-
-
-def _image_html(plot: Plot) -> str:
-    """Return the picture; a wide one is not shrunk to a phone but scrolled."""
-    data = base64.b64encode(plot.png).decode()
-    width, height = (int.from_bytes(plot.png[at : at + 4], "big") for at in (16, 20))
-    image = (
-        f'<img alt="{html.escape(plot.title)}" width="{width}" height="{height}" '
-        f'src="data:image/png;base64,{data}">\n'
-    )
-    return f'<div class="scrolled" tabindex="0">{image}</div>\n' if width > SHRUNK_WIDTH else image
-
-
-def _inline(text: str) -> str:
-    """Return text as HTML, `code` marked as such."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
-
-
 def _literal(text: str) -> str:
     """Return text so that Markdown shows it as it is, `code` apart."""
     pieces = re.split(r"(`[^`]+`)", text)
     return "".join(
-        piece if index % 2 else re.sub(r"([\\*_\[\]<|~])", r"\\\1", piece)
+        piece if index % 2 else re.sub(r"[\\*_\[\]<|~]|&(?=#?\w+;)", r"\\\g<0>", piece)
         for index, piece in enumerate(pieces)
     )
 
@@ -203,5 +189,8 @@ def _plot_path(anchor: str, title: str, taken: dict[str, bytes]) -> str:
     return f"{PLOTS}/{words}{f'-{count + 1}' if count else ''}.png"
 
 
-def _link(one: Placed) -> str:
-    return f"[{_literal(one.section.title)}](#{one.anchor})"
+def _contents(placed: Sequence[Placed]) -> str:
+    """Return a list of links to the sections and those in them."""
+    listed = [one for one in placed if one.depth in (2, 3)]
+    lines = [f"{'  ' * (one.depth - 2)}- [{_literal(one.section.title)}](#{one.anchor})" for one in listed]
+    return "\n".join(lines)

@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.data import Dataset, to_range, to_unit
+from training.data import Dataset, to_unit
 from training.domains import DomainPair
 from training.evaluate import reconstruct
+from training.metrics import PCA
 from training.package import Trained, preview
 from training.plots import panels, png
 from training.report.runs import Group
@@ -61,15 +62,16 @@ def reconstructions(groups: list[Group]) -> Plot:
     """
     dataset = groups[0].first.data
     assert isinstance(dataset, Dataset)
-    images = to_range(dataset.test.pixels[:SHOWN], (0.0, 1.0))
+    images = dataset.test[:SHOWN].unit()
     strips = [("original", images)]
-    linear = Principal(dataset)
+    train = dataset.train.unit()
+    pca = PCA.fit(train, max(group.first.recipe.latent_dim for group in groups))
     known: set[int] = set()
     for group in sorted(groups, key=lambda group: group.first.recipe.latent_dim):
         run = group.first
         size = run.recipe.latent_dim
-        if size not in known and size < linear.most:
-            strips.append((f"PCA {size}", linear.reconstruct(images, size)))
+        if size not in known and size < min(train.flatten(1).shape):
+            strips.append((f"PCA {size}", pca.rebuilt(images, size).clamp(0, 1)))
             known.add(size)
         strips.append((f"{group.name}  ({run.recipe.latent_dim})", rebuilt(run, images)))
     return Plot(
@@ -107,23 +109,6 @@ def sample_sheet(group: Group) -> Plot | None:
     else:
         return None
     return Plot(title=title, note=note, png=png_file(preview(run)))
-
-
-class Principal:
-    """Principal component analysis of the training images of a data set."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        flat = to_range(dataset.train.pixels, (0.0, 1.0)).flatten(1)
-        self.most = min(flat.shape)
-        self.mean = flat.mean(0)
-        covariance = (flat - self.mean).T @ (flat - self.mean) / len(flat)
-        self.components = torch.linalg.eigh(covariance.double()).eigenvectors.flip(1).float()
-
-    def reconstruct(self, images: Tensor, size: int) -> Tensor:
-        """Return images in [0, 1] through their first `size` components and back."""
-        axes = self.components[:, :size]
-        centred = images.flatten(1) - self.mean
-        return (self.mean + centred @ axes @ axes.T).view_as(images).clamp(0, 1)
 
 
 def strips_of(strips: list[tuple[str, Tensor]]) -> bytes:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from training import plots
 from training.axioms import TRIPLES, axioms, distances
-from training.data import FASHION_CLASSES, Dataset, Images, fashion_mnist, to_range
+from training.data import FASHION_CLASSES, Dataset, Images, fashion_mnist
 from training.divergences import biased_mmd, median_distance, mmd, rbf, sliced_wasserstein, wasserstein
+from training.metrics import PCA
 from training.randomness import generator
 from training.segments import segments
 from training.study import Cell, Findings, Plot, Table
@@ -269,10 +270,9 @@ def _images(dataset: Dataset) -> Table:
 
 def _pca(train: Images, test: Images, dimensions: int) -> dict[str, Tensor]:
     """Return the coefficients of both sets in the first principal components of the training images."""
-    flat, other = (to_range(images.pixels, (0.0, 1.0)).flatten(1) for images in (train, test))
-    mean = flat.mean(0)
-    components = torch.linalg.eigh((flat - mean).T @ (flat - mean)).eigenvectors[:, -dimensions:]
-    return {"train": (flat - mean) @ components, "test": (other - mean) @ components}
+    seen, unseen = (images.unit() for images in (train, test))
+    pca = PCA.fit(seen, dimensions)
+    return {"train": pca.codes(seen, dimensions), "test": pca.codes(unseen, dimensions)}
 
 
 def _drawn(codes: Tensor, purpose: str, count: int = 200) -> Tensor:

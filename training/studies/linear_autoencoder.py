@@ -8,16 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data import fashion_mnist, to_range
-from training.linear_autoencoder import (
-    Descent,
-    Maps,
-    covariance,
-    descend,
-    largest_angle_deg,
-    principal,
-    start,
-)
+from training.data import fashion_mnist
+from training.linear_autoencoder import Descent, Maps, covariance, descend, largest_angle_deg, start
+from training.metrics import PCA
 from training.plots import panels, png
 from training.randomness import generator
 from training.study import Cell, Findings, Plot, Table
@@ -40,11 +33,11 @@ Rebuild = Callable[[Tensor], Tensor]
 def run() -> Findings:
     """Descend to PCA, then look for a code where there is nothing to find."""
     dataset = fashion_mnist()
-    train, test = (to_range(part.pixels, (0.0, 1.0)) for part in (dataset.train, dataset.test))
+    train, test = (part.unit() for part in (dataset.train, dataset.test))
     rows, others = train.flatten(1).double(), test.flatten(1).double()
     mean = rows.mean(0)
     seen, unseen = covariance(rows, mean), covariance(others, mean)
-    components = principal(seen, DIMENSIONS)
+    components = PCA.fit(train, DIMENSIONS).components.T
     descents = [descend(start(len(mean), DIMENSIONS, START, seed), seen, STEPS, KEEP) for seed in SEEDS]
     return Findings(
         title="Linear autoencoder",
@@ -164,7 +157,7 @@ def uncorrelated_table(train: Tensor, test: Tensor) -> Table:
         for count in (FEW, MANY):
             seen = many[:count]
             mean = seen.mean(0)
-            components = principal(covariance(seen, mean), CODE)
+            components = PCA.fit(seen, CODE).components.T
             linear = descend(start(SIDE**2, CODE, START, 0), covariance(seen, mean), STEPS // 4, STEPS).maps
             pca, descended = projection(components.T, components, mean), projection(linear.v, linear.w, mean)
             rebuilders = (pca, descended, nonlinear(seen))
