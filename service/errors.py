@@ -8,7 +8,7 @@ The names say what happened ("QueueFull"), as an answer's reader would put it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 Location = tuple[str | int, ...]
 
@@ -66,10 +66,9 @@ class ServiceError(Exception):
         self.headers = dict(headers or {})
         super().__init__(self.detail)
 
-    def forget_origin(self) -> Self:
-        """Return the error without the frames it came through: they hold the body, and perhaps the error."""
+    def forget_origin(self) -> None:
+        """Let go of the frames it came through, which hold the body and perhaps the error itself."""
         self.__traceback__ = self.__context__ = None
-        return self
 
     def problem(self, request_id: str) -> dict[str, Any]:
         """Return the members of the problem document."""

@@ -130,7 +130,7 @@ class Limit:
             self._watch.begin(exchange)
             await self._app(scope, exchange.receive, exchange.send)
         except ServiceError as error:
-            exchange.error = error.forget_origin()
+            exchange.error = error
         except ClientDisconnect:
             exchange.gone = True
         except asyncio.CancelledError:

@@ -21,6 +21,7 @@ OPENAI, INFERENCE = "/v1", "/v2"
 
 def response(error: ServiceError, scope: Scope) -> Response:
     """Return the answer to a request that is refused."""
+    error.forget_origin()
     traces.refuse(error)
     path = scope["path"]
     if _is_under(path, INFERENCE):
