@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ PNG_DEPTH_AT = 24
 IN_PLACE_BYTES = 1 << 14
 IN_PLACE_PIXELS = 1 << 18
 Format = Literal["png", "webp", "jpeg"]
+Made = TypeVar("Made")
 LOSSLESS_WEBP: dict[str, int | bool] = {"lossless": True, "quality": 0, "method": 0}
 JPEG_QUALITY = 95
 
@@ -68,14 +70,28 @@ def decode(raw: bytes, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
         return cast(NDArray[np.float32], only)
     with _open(raw, max_pixels) as image:
         check_fitted(*image.size, spec, max_pixels)
-        try:
-            _shorten_colour_key(image, raw)
-            ImageOps.exif_transpose(image, in_place=True)
-            pixels = np.asarray(_fit(_flatten(image, spec), spec))
-        except Exception:  # noqa: BLE001 -- decoders raise whatever they stumble over
-            raise BrokenImage("the image is truncated or damaged") from None
+        pixels = _try(_fitted, image, raw, spec)
+    if pixels is None:
+        raise BrokenImage("the image is truncated or damaged")
     (only,) = _to_floats(pixels[None], spec)
     return cast(NDArray[np.float32], only)
+
+
+def _fitted(image: Image.Image, raw: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
+    _shorten_colour_key(image, raw)
+    ImageOps.exif_transpose(image, in_place=True)
+    return np.asarray(_fit(_flatten(image, spec), spec))
+
+
+def _try(step: Callable[..., Made], *arguments: Any, **options: Any) -> Made | None:
+    """Return what a decoder makes, None where it fails: decoders raise whatever they stumble over.
+
+    What it raised is let go here, since its frames hold copies of the file.
+    """
+    try:
+        return step(*arguments, **options)
+    except Exception:  # noqa: BLE001
+        return None
 
 
 def check_fitted(width: int, height: int, spec: ImageSpec, max_pixels: int) -> None:
@@ -194,10 +210,9 @@ def _open(raw: bytes, max_pixels: int) -> Image.Image:
         raise UnsupportedImage("the image is not a PNG, JPEG or WebP")
     if picture_files.has_too_many_parts(raw):
         raise BrokenImage("the image has too many parts")
-    try:
-        image = Image.open(io.BytesIO(raw), formats=FORMATS)
-    except Exception:  # noqa: BLE001 -- parsers raise whatever they stumble over
-        raise BrokenImage("the image's header is truncated or damaged") from None
+    image = _try(Image.open, io.BytesIO(raw), formats=FORMATS)
+    if image is None:
+        raise BrokenImage("the image's header is truncated or damaged")
     width, height = image.size
     if width * height > max_pixels:
         image.close()

@@ -81,7 +81,7 @@ class Upload:
             images.check_fitted(array.shape[2], array.shape[1], spec, max_pixels)
             if array.size <= IN_PLACE_BYTES:
                 return images.from_array(array, spec)
-            return await run_decoder(images.from_array, array, spec)
+            return await run_decoder(array.nbytes, images.from_array, array, spec)
         except ImageTooLarge as error:
             raise BodyTooLarge(f"An image of this array: {error}.") from None
         except ImageError as error:
@@ -111,7 +111,7 @@ async def _decode(
         picture = await run_by_size(len(picture), _from_base64, picture, place)
     try:
         if images.is_large(picture):
-            return await run_decoder(images.decode, picture, spec, max_pixels)
+            return await run_decoder(len(picture), images.decode, picture, spec, max_pixels)
         return images.decode(picture, spec, max_pixels)
     except ImageError as error:
         raise _refusal(error, position, place) from None

@@ -96,7 +96,7 @@ ROWS = {
     27: (
         "the dearest body of every route at its limit, one and eight at once",
         "processor time of the event loop between two turns of a 10 ms timer under 250 ms; memory within the "
-        "held bytes + 64 MiB (JSON: and three copies of one text); 0 workers lost",
+        "held bytes + 72 MiB (JSON: and three copies of one text); 0 workers lost",
     ),
     28: (
         "pipelining: 800 connections, 64 KiB of requests each after an unread answer; heads in two pieces",

@@ -22,8 +22,10 @@ IN_PLACE_BYTES = 1 << 14
 """What is no larger is worked on at once: the dearest JSON of this size takes some 10 ms."""
 
 MAX_DECODERS = 2
-"""Pictures that are decoded beside the event loop at once: each may take as much again as its file, and its
-pixels."""
+"""Pictures that are decoded beside the event loop at once."""
+
+LARGE_FILE_BYTES = 4 << 20
+"""Of larger files one is decoded at a time: a decoder may copy the whole file twice."""
 
 Result = TypeVar("Result")
 
@@ -35,9 +37,10 @@ async def run_by_size(size_bytes: int, work: Callable[..., Result], *arguments: 
     return await asyncio.get_running_loop().run_in_executor(_threads("bodies", 1), work, *arguments)
 
 
-async def run_decoder(work: Callable[..., Result], *arguments: object) -> Result:
-    """Return what a decoder of pictures makes of its arguments, as soon as a thread is free."""
-    threads = _threads("pictures", min(cores(), MAX_DECODERS))
+async def run_decoder(size_bytes: int, work: Callable[..., Result], *arguments: object) -> Result:
+    """Return what a decoder makes of a file of so many bytes, as soon as a thread is free."""
+    is_large = size_bytes > LARGE_FILE_BYTES
+    threads = _threads("files", 1) if is_large else _threads("pictures", min(cores(), MAX_DECODERS))
     return await asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
 
 

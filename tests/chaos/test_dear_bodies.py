@@ -22,7 +22,7 @@ from robustness import forms
 from wire import Wire
 
 LONGEST_S = 0.25
-MORE_BYTES = 64 * MIB
+MORE_BYTES = 72 * MIB
 TEXT_COPIES = 3
 """Of one text that is as large as its body: what reads JSON makes so many."""
 
