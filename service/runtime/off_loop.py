@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from service.runtime.cpu import be_patient, cores
 
@@ -30,21 +30,50 @@ LARGE_FILE_BYTES = 4 << 20
 Result = TypeVar("Result")
 
 
+class _Lane:
+    """Threads of which each begins its next work once the event loop has taken what it made before.
+
+    Otherwise results would pile up beside what they were made of while the event loop is busy.
+    """
+
+    def __init__(self, name: str, most: int) -> None:
+        self._threads = ThreadPoolExecutor(most, name, be_patient)
+        self._free = asyncio.Semaphore(most)
+
+    async def run(self, work: Callable[..., Result], *arguments: object) -> Result:
+        """Return what `work` makes of its arguments."""
+        async with self._free:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+class _Lanes:
+    """The threads of one event loop; made in each worker, since they would not survive a fork."""
+
+    def __init__(self) -> None:
+        self.bodies = _Lane("bodies", 1)
+        self.pictures = _Lane("pictures", min(cores(), MAX_DECODERS))
+        self.large_files = _Lane("large files", 1)
+
+
+_lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lanes] = WeakKeyDictionary()
+
+
+def _lanes_here() -> _Lanes:
+    loop = asyncio.get_running_loop()
+    if loop not in _lanes:
+        _lanes[loop] = _Lanes()
+    return _lanes[loop]
+
+
 async def run_by_size(size_bytes: int, work: Callable[..., Result], *arguments: object) -> Result:
     """Return what `work` makes of its arguments, which are so large; a thread does what takes long."""
     if size_bytes <= IN_PLACE_BYTES:
         return work(*arguments)
-    return await asyncio.get_running_loop().run_in_executor(_threads("bodies", 1), work, *arguments)
+    return await _lanes_here().bodies.run(work, *arguments)
 
 
 async def run_decoder(size_bytes: int, work: Callable[..., Result], *arguments: object) -> Result:
     """Return what a decoder makes of a file of so many bytes, as soon as a thread is free."""
-    is_large = size_bytes > LARGE_FILE_BYTES
-    threads = _threads("files", 1) if is_large else _threads("pictures", min(cores(), MAX_DECODERS))
-    return await asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
-
-
-@cache
-def _threads(name: str, most: int) -> ThreadPoolExecutor:
-    """Return threads of that name, which are made in each worker: they would not survive a fork."""
-    return ThreadPoolExecutor(most, name, be_patient)
+    lanes = _lanes_here()
+    lane = lanes.large_files if size_bytes > LARGE_FILE_BYTES else lanes.pictures
+    return await lane.run(work, *arguments)
