@@ -13,8 +13,8 @@ import logging
 import socket
 from collections.abc import Callable
 
-from service.balance import Share
 from service.connections import Connections
+from service.coordination.connection_counts import Share
 
 BACKLOG = 2048
 """Connections that may wait to be taken."""

@@ -15,15 +15,15 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from service import exporter, refusals
-from service.agreement import Vote
 from service.comparison import Comparer
+from service.coordination.agreement import Vote
+from service.coordination.orders import Orders
 from service.drain import Drain
 from service.drift import Drift, Windows
 from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError
 from service.exchange import HeldBytes
 from service.keys import Keys
 from service.middleware import Limit, Observe
-from service.orders import Orders
 from service.protocols.inference import routes as inference
 from service.protocols.openai import routes as openai
 from service.protocols.remote_vae import routes as remote_vae

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 from service import telemetry
-from service.balance import Share
+from service.coordination.connection_counts import Share
 from service.errors import BodyTooLarge, HeadersTooLarge, RequestTimeout, ServiceError
 from service.exchange import LINGER_S, Exchange, HeldBytes
 from service.http.headers import field_bytes

@@ -17,12 +17,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from service import memory, telemetry
-from service.agreement import Agreement, Vote
+from service.coordination.agreement import Agreement, Vote
+from service.coordination.orders import OrderBook, Orders
 from service.errors import UnknownModel
 from service.folder import Folder, Wanted
 from service.model import Model, load
 from service.offers import Offer
-from service.orders import OrderBook, Orders
 from service.overseer import Overseer
 from service.serving import ModelStatus, Serving
 from service.settings import Settings

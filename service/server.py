@@ -26,16 +26,16 @@ from fastapi import FastAPI
 
 from service import memory, telemetry
 from service.acceptor import Acceptor
-from service.agreement import Vote
 from service.app import create_app
-from service.balance import Share
 from service.connection import Connection
 from service.connections import Connections
+from service.coordination.agreement import Vote
+from service.coordination.connection_counts import Share
+from service.coordination.heartbeats import Pulse
+from service.coordination.orders import Orders
 from service.drain import Drain
 from service.drift import Windows
 from service.exchange import HeldBytes
-from service.orders import Orders
-from service.pulse import Pulse
 from service.repository import Repository
 from service.settings import Settings
 

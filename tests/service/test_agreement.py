@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.agreement import LOOKS, TRY_EVERY_S, Agreement, Vote
+from service.coordination.agreement import LOOKS, TRY_EVERY_S, Agreement, Vote
 
 
 @pytest.fixture

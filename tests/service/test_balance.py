@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from service.balance import Balance, Share
+from service.coordination.connection_counts import Balance, Share
 
 
 def shares(*counts: int) -> list[Share]:

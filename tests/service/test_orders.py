@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from service.orders import OrderBook
+from service.coordination.orders import OrderBook
 
 
 def test_every_worker_reads_what_one_has_given(tmp_path: Path):

@@ -2,7 +2,7 @@
 
 import os
 
-from service.pulse import Pulses
+from service.coordination.heartbeats import Pulses
 
 LOOKS = 3
 

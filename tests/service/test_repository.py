@@ -15,7 +15,7 @@ import pytest
 from onnx import numpy_helper
 
 from service import checkpoint
-from service.agreement import Agreement
+from service.coordination.agreement import Agreement
 from service.errors import NotReady, OperationNotOffered, UnknownModel
 from service.repository import Repository
 from service.serving import ModelStatus
