@@ -16,9 +16,10 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 from ray import serve
 
-from service import device, memory, telemetry
+from service import device, telemetry
 from service.app import create_app
 from service.repository import Repository
+from service.runtime import memory
 from service.settings import SECRETS, BadSetting, Settings
 
 NAME = "latent-service"

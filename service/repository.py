@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from service import memory, telemetry
+from service import telemetry
 from service.coordination.agreement import Agreement, Vote
 from service.coordination.orders import OrderBook, Orders
 from service.errors import UnknownModel
@@ -24,6 +24,7 @@ from service.folder import Folder, Wanted
 from service.model import Model, load
 from service.offers import Offer
 from service.overseer import Overseer
+from service.runtime import memory
 from service.serving import ModelStatus, Serving
 from service.settings import Settings
 from service.threads import Threads

@@ -24,7 +24,7 @@ from typing import NamedTuple, cast
 import uvicorn
 from fastapi import FastAPI
 
-from service import memory, telemetry
+from service import telemetry
 from service.acceptor import Acceptor
 from service.app import create_app
 from service.connection import Connection
@@ -37,6 +37,7 @@ from service.drain import Drain
 from service.drift import Windows
 from service.exchange import HeldBytes
 from service.repository import Repository
+from service.runtime import memory
 from service.settings import Settings
 
 TICK_S = 0.5

@@ -23,13 +23,14 @@ from pathlib import Path
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from service import memory, telemetry
+from service import telemetry
 from service.coordination.agreement import Agreement
 from service.coordination.connection_counts import Balance
 from service.coordination.heartbeats import Pulses
 from service.coordination.orders import OrderBook
 from service.coordination.shared_folder import DRIFT, METRICS_FOLDER, ORDERS, VOTES
 from service.drift import Windows
+from service.runtime import memory
 from service.server import Ties, serve
 from service.settings import Settings
 

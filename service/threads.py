@@ -10,7 +10,7 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from service import memory
+from service.runtime import memory
 from service.runtime.cpu import be_patient, cores
 
 TIDY_AFTER_S = 1.0

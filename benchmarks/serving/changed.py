@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from service import __main__, bodies, memory, middleware, telemetry
+from service import __main__, bodies, middleware, telemetry
+from service.runtime import memory
 
 
 def _without_metrics() -> None:
