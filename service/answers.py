@@ -23,8 +23,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import archives, images, lines, media_types, npy, state, telemetry, traces
+from service.checkpoint.manifest import ImageSpec, Manifest
 from service.images import Format
-from service.manifest import ImageSpec, Manifest
 from service.media_types import JSON, NDJSON, NPY, ZIP
 from service.negotiation import choose, quality
 

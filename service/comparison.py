@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import divergences
+from service.checkpoint.reference import Reference
 from service.errors import QueueFull
 from service.permutations import Samples
-from service.reference import Reference
 from service.runtime.cpu import be_patient
 
 MAX_WAITING = 4

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 
 from service import latents, sampling
+from service.checkpoint.manifest import Manifest
 from service.errors import InferenceFailed, InvalidField
-from service.manifest import Manifest
 from service.model import Model
 from service.state import deadline_s, settings, windows
 from service.uploads import Upload

@@ -16,8 +16,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.checkpoint import CheckpointError
+from service.checkpoint.manifest import Graph, TensorSpec
 from service.device import Device, NoSuchDevice, open_session
-from service.manifest import Graph, TensorSpec
 
 Arrays = dict[str, NDArray[Any]]
 

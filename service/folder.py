@@ -15,9 +15,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service import layout
-from service.checkpoint import CheckpointError
-from service.manifest import NAME_PATTERN
+from service.checkpoint import CheckpointError, layout
+from service.checkpoint.manifest import NAME_PATTERN
 from service.model import Model
 
 BAD_NAME = "a name is made of lower-case letters, digits and hyphens, 64 at most"

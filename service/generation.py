@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import labels, latents, sampling, seeds
+from service.checkpoint.manifest import Manifest
 from service.errors import InvalidField
-from service.manifest import Manifest
 from service.sampling import Draw
 from service.schemas import GenerateRequest
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
 from service import picture_files, png
-from service.manifest import ImageSpec
+from service.checkpoint.manifest import ImageSpec
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 BAND_PIXELS = 1 << 20

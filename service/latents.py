@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from service.checkpoint.manifest import LatentSpec, Manifest
 from service.errors import BodyTooLarge, InvalidField, Location, OperationNotOffered
-from service.manifest import LatentSpec, Manifest
 
 Rows = Sequence[Sequence[float]] | NDArray[np.float32]
 """One flat row per image; from JSON not yet known to be of one length."""

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from service import checkpoint, traces
 from service.batcher import PIECE_S, Batcher
 from service.checkpoint import CheckpointError
+from service.checkpoint.manifest import Graph, Manifest, TensorSpec
+from service.checkpoint.reference import Reference
 from service.device import Device
 from service.engine import Arrays, Engine, Runner
 from service.errors import OperationNotOffered
 from service.jobs import Inputs
-from service.manifest import Graph, Manifest, TensorSpec
 from service.overseer import FAR_TOO_LONG, Overseer
 from service.padded import SIZES, Padded
-from service.reference import Reference
 from service.run_time import RunTime
 from service.telemetry import GraphMetrics
 from service.threads import Threads

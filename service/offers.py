@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from service.manifest import Manifest, Operation
+from service.checkpoint.manifest import Manifest, Operation
 from service.model import Model
 
 Offer = Literal["encode", "decode", "generate", "translate", "reconstruct", "interpolate", "neighbours"]

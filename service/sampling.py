@@ -25,8 +25,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from service.manifest import LatentSpec
-from service.priors import MixturePrior
+from service.checkpoint.manifest import LatentSpec
+from service.checkpoint.priors import MixturePrior
 
 MAX_SEED = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service import telemetry
+from service.checkpoint.manifest import Manifest, Operation
 from service.errors import NotReady, OperationNotOffered, UnknownModel
 from service.folder import Entry
-from service.manifest import Manifest, Operation
 from service.model import Model
 from service.offers import NEEDS, Offer, is_offered, lacking
 

@@ -5,8 +5,8 @@ routes/translate, protocols -> choose, domains -> Model.run
 
 from __future__ import annotations
 
+from service.checkpoint.manifest import Manifest, Translation
 from service.errors import InvalidField
-from service.manifest import Manifest, Translation
 from service.model import Model
 from service.repository import Repository
 from service.schemas import TranslateOptions

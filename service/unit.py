@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from service.manifest import ImageSpec
+from service.checkpoint.manifest import ImageSpec
 
 
 def scale(images: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.float32]:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import images, telemetry, traces
+from service.checkpoint.manifest import ImageSpec
 from service.errors import BodyTooLarge, InvalidField, Location, ServiceError, UnsupportedMediaType
 from service.images import BrokenImage, ImageError, ImageTooLarge
-from service.manifest import ImageSpec
 from service.runtime.off_loop import run_by_size, run_decoder
 
 IN_PLACE_BYTES = 1 << 16

@@ -19,8 +19,8 @@ from sklearn.datasets import load_digits
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from service import checkpoint, comparison, divergences
+from service.checkpoint.reference import Reference
 from service.permutations import Samples
-from service.reference import Reference
 from training.data import fashion_mnist
 from training.reference import HELD_OUT
 

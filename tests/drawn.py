@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from service import images
-from service.manifest import ImageSpec
+from service.checkpoint.manifest import ImageSpec
 from tiny import run_onnx
 
 

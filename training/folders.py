@@ -1,7 +1,7 @@
 """A folder of one's own pictures as a data set: sub-folders are classes.
 
-Pictures are fitted exactly as the service fits them (service/manifest.py, ImageSpec): upright, over
-black where transparent, aspect ratio kept, area average when shrinking and bicubic when growing.
+Pictures are fitted exactly as the service fits them (service/checkpoint/manifest.py, ImageSpec): upright,
+over black where transparent, aspect ratio kept, area average when shrinking and bicubic when growing.
 """
 
 from __future__ import annotations

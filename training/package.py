@@ -21,8 +21,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from service import checkpoint, sampling
-from service.manifest import NAME_PATTERN, LatentSpec, Manifest, Operation
-from service.priors import IndependentPrior, MixturePrior
+from service.checkpoint.manifest import NAME_PATTERN, LatentSpec, Manifest, Operation
+from service.checkpoint.priors import IndependentPrior, MixturePrior
 from training import hub
 from training.card import model_card
 from training.data import Dataset, to_range, to_unit

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from service.checkpoint import versions
+from service.checkpoint.manifest import Graph
 from service.device import Device, check
 from service.jobs import Inputs
-from service.manifest import Graph
 from service.model import Model, load
 from service.overseer import Overseer
 from service.runtime.cpu import cores

@@ -24,7 +24,7 @@ from service import (
     unit,
 )
 from service.answers import Pictures
-from service.manifest import ImageSpec
+from service.checkpoint.manifest import ImageSpec
 from service.model import Model
 from service.routes.plain import router as plain_router
 from service.state import deadline_s, repository, settings

@@ -20,8 +20,8 @@ from service import (
     sampling,
 )
 from service.answers import Pictures
+from service.checkpoint.manifest import Manifest, Operation
 from service.errors import InvalidField, Location, OperationNotOffered
-from service.manifest import Manifest, Operation
 from service.model import Model
 from service.offers import Offer
 from service.routes.plain import router as plain_router

@@ -8,9 +8,9 @@ import math
 from fastapi import Request, Response
 
 from service import answers, images, openapi, responses
+from service.checkpoint.reference import Reference
 from service.errors import OperationNotOffered, UnknownModel
 from service.model import Model
-from service.reference import Reference
 from service.routes.models import NAME
 from service.routes.plain import router as plain_router
 from service.state import repository

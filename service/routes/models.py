@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import Request, Response
 
 from service import answers, openapi, responses
+from service.checkpoint.manifest import Manifest
 from service.errors import UnknownModel
-from service.manifest import Manifest
 from service.responses import ImageInfo, LatentInfo, ModelInfo
 from service.routes.plain import router as plain_router
 from service.serving import ModelStatus

@@ -11,9 +11,9 @@ from fastapi import Request, Response
 from numpy.typing import NDArray
 
 from service import answers, bodies, encoding, examples, images, latents, openapi, responses
+from service.checkpoint.reference import Reference
 from service.media_types import JSON
 from service.model import Model
-from service.reference import Reference
 from service.routes.plain import router as plain_router
 from service.schemas import NeighboursRequest
 from service.state import repository, settings

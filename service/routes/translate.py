@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service import answers, bodies, examples, openapi, responses, streams, translation, unit
 from service.answers import Pictures
-from service.manifest import ImageSpec
+from service.checkpoint.manifest import ImageSpec
 from service.routes.plain import router as plain_router
 from service.schemas import TranslateOptions, TranslateRequest
 from service.state import deadline_s, repository, settings

@@ -12,7 +12,7 @@ import atheris
 with atheris.instrument_imports(include=["service"]):
     from service import checkpoint
     from service.checkpoint import CheckpointError
-    from service.manifest import Manifest
+    from service.checkpoint.manifest import Manifest
 
 from tiny import write_tiny
 

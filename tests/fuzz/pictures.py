@@ -10,7 +10,7 @@ import numpy as np
 
 with atheris.instrument_imports(include=["service"]):
     from service import images, png
-    from service.manifest import ImageSpec
+    from service.checkpoint.manifest import ImageSpec
 
 SPECS = (
     ImageSpec(channels=1, height=28, width=28),

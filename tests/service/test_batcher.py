@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 
 from service.batcher import Batcher
+from service.checkpoint.manifest import Graph
 from service.engine import Engine
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
-from service.manifest import Graph
 from service.overseer import Overseer
 from service.run_time import RunTime
 from service.telemetry import GraphMetrics

@@ -8,8 +8,8 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from service.checkpoint import CheckpointError
+from service.checkpoint.manifest import Graph, Translation
 from service.engine import Engine
-from service.manifest import Graph, Translation
 from tiny import describe_tiny, run_onnx
 
 TINY, FILES = describe_tiny(domains=("a", "b"), logvar=True)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service import images
-from service.manifest import ImageSpec
+from service.checkpoint.manifest import ImageSpec
 from tests.pictures import PNG, bombs, disguised, file, huge, photo, whole
 
 GREY = ImageSpec(channels=1, height=28, width=28)
@@ -48,7 +48,7 @@ BOMB_RUN = """
 import resource, sys, time
 from pathlib import Path
 from service import images
-from service.manifest import ImageSpec
+from service.checkpoint.manifest import ImageSpec
 
 def peak_mib():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageCms
 
 from service import images
-from service.manifest import ImageSpec
+from service.checkpoint.manifest import ImageSpec
 from tests.pictures import PNG, UPRIGHT_TO_STORED, chunk, file, photo, png, sixteen_bit, turned
 from training.folders import fit
 

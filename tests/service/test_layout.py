@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from service import layout
+from service.checkpoint import layout
 from tiny import write_tiny
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service.manifest import ImageSpec, LatentSpec, Manifest
+from service.checkpoint.manifest import ImageSpec, LatentSpec, Manifest
 from tiny import describe_tiny
 
 FREE: dict[str, Any] = {

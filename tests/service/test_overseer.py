@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from process import wait_until
+from service.checkpoint.manifest import Graph
 from service.engine import Engine
-from service.manifest import Graph
 from service.overseer import Overseer
 from tiny import describe_tiny
 

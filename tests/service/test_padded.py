@@ -8,8 +8,8 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
+from service.checkpoint.manifest import Graph
 from service.engine import Arrays, Engine
-from service.manifest import Graph
 from service.padded import Padded
 from tiny import describe_tiny
 

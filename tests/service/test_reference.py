@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service import checkpoint, reference
-from service.checkpoint import CheckpointError
-from service.reference import Reference
+from service import checkpoint
+from service.checkpoint import CheckpointError, reference
+from service.checkpoint.reference import Reference
 from tiny import describe_tiny, reference_arrays, to_npz, write_tiny
 
 CLASSES = ("a", "b", "c")

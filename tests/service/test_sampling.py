@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from service import sampling
-from service.manifest import LatentSpec
-from service.priors import IndependentPrior, MixturePrior
+from service.checkpoint.manifest import LatentSpec
+from service.checkpoint.priors import IndependentPrior, MixturePrior
 
 LATENT = LatentSpec(shape=(4, 3))
 SEEDS = list(range(20_000))

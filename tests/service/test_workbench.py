@@ -12,8 +12,9 @@ from PIL import Image
 
 from pictures import file, photo
 from problems import check_problem
-from service import reference, responses
-from service.reference import Reference
+from service import responses
+from service.checkpoint import reference
+from service.checkpoint.reference import Reference
 from tiny import reference_arrays
 
 CLASSES = ("T-shirt/top", "Bag", "Ankle boot")

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from service import sampling
-from service.manifest import LatentSpec
-from service.priors import MixturePrior as ServedMixture
+from service.checkpoint.manifest import LatentSpec
+from service.checkpoint.priors import MixturePrior as ServedMixture
 from training.data import Dataset, to_range
 from training.priors import MixturePrior
 from training.randomness import Randomness, generator

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from service import checkpoint, sampling
-from service.manifest import LatentSpec
+from service.checkpoint.manifest import LatentSpec
 from subset import FASHION
 from training import judge
 from training.commands import main

@@ -16,8 +16,8 @@ from starlette.requests import Request
 
 from service import encoding, generation, latents, picture_files, seeds, translation
 from service.bodies import check_count
+from service.checkpoint.manifest import Graph, ImageSpec, Operation
 from service.errors import BodyTooLarge, InvalidField, UnknownModel
-from service.manifest import Graph, ImageSpec, Operation
 from service.model import Model
 from service.protocols.inference import tensors
 from service.protocols.inference.messages import Call

@@ -9,9 +9,9 @@ import orjson
 from fastapi import Request, Response
 
 from service import bodies, compression, telemetry
+from service.checkpoint.manifest import TensorSpec
 from service.errors import InvalidField, UnknownModel
 from service.http.headers import header
-from service.manifest import TensorSpec
 from service.protocols.inference import messages, operations, statistics, tensors
 from service.protocols.inference.messages import HEADER_LENGTH, Call
 from service.protocols.inference.operations import SEPARATOR, Served

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from service import images
+from service.checkpoint.manifest import LatentSpec
 from service.images import Format
-from service.manifest import LatentSpec
 from service.protocols.remote_vae import tensors
 from service.protocols.remote_vae.tensors import DType
 from service.validation import parse_known

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from service import bodies, encoding, images, latents
 from service.answers import IN_PLACE_VALUES
 from service.bodies import check_count
+from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import BodyTooLarge, InvalidField
-from service.manifest import ImageSpec, Manifest
 from service.protocols.remote_vae import messages, packing, tensors
 from service.protocols.remote_vae.messages import TENSOR, DecodeQuery, EncodeQuery
 from service.routes.plain import router as plain_router

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
-from service.section import Section
+from service.checkpoint.section import Section
 
 MAX_FILE_BYTES = 2**31 - 1
 """ONNX has no larger graphs, and files are read whole."""
@@ -50,7 +50,7 @@ class GoldenRecord(Section):
 
 
 class ReferenceRecord(Section):
-    """The file that says what the checkpoint was trained on (service/reference.py)."""
+    """The file that says what the checkpoint was trained on (service/checkpoint/reference.py)."""
 
     file: FileName = "reference.npz"
     classes: Annotated[tuple[str, ...], Field(min_length=1)]

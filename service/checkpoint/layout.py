@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from service import checkpoint
-from service.checkpoint import MANIFEST, CheckpointError
+from service.checkpoint import files
+from service.checkpoint.files import MANIFEST, CheckpointError
 
 Versions = dict[int, Path]
 """Folders by version, highest version first."""
@@ -44,12 +44,12 @@ def of_name(root: Path, name: str) -> Versions:
 
 
 def _versions(folder: Path) -> Versions:
-    return {version: folder / str(version) for version in checkpoint.versions(folder.parent, folder.name)}
+    return {version: folder / str(version) for version in files.versions(folder.parent, folder.name)}
 
 
 def _stated(folder: Path) -> tuple[str, int] | None:
     """Return the name and version that a manifest states, if it can be read."""
     try:
-        return checkpoint.identity(folder)
+        return files.identity(folder)
     except CheckpointError:
         return None

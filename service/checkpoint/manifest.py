@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, JsonValue, model_validator
 
-from service.priors import IndependentPrior, MixturePrior
-from service.records import (
+from service.checkpoint.priors import IndependentPrior, MixturePrior
+from service.checkpoint.records import (
     DataRecord,
     FileName,
     FileRecord,
@@ -20,7 +20,7 @@ from service.records import (
     ReferenceRecord,
     TrainingRecord,
 )
-from service.section import Section
+from service.checkpoint.section import Section
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,63}$"
 

@@ -30,10 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue, ValidationError
 
-from service import reference
-from service.manifest import Manifest
-from service.records import FileRecord
-from service.reference import Reference
+from service.checkpoint import reference
+from service.checkpoint.manifest import Manifest
+from service.checkpoint.records import FileRecord
+from service.checkpoint.reference import Reference
 
 MANIFEST = "checkpoint.json"
 MANIFEST_HASH = "checkpoint.sha256"
