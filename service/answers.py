@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import archives, images, lines, media_types, npy, state, telemetry, traces
+from service import archives, images, lines, media_types, npy, state
 from service.checkpoint.manifest import ImageSpec, Manifest
 from service.images import Format
 from service.media_types import JSON, NDJSON, NPY, ZIP
 from service.negotiation import choose, quality
+from service.observability import metrics, traces
 
 FORMATS: dict[str, Format] = {"image/png": "png", "image/webp": "webp", "image/jpeg": "jpeg"}
 WITH_QUALITY = ("image/webp", "image/jpeg")
@@ -119,7 +120,7 @@ async def off_loop_if_large(members: dict[str, Any], make: Callable[[], Made]) -
     shown = members.get("images")
     is_large = shown is not None and shown.images.size > IN_PLACE_VALUES
     made = await asyncio.to_thread(make) if is_large else make()
-    telemetry.ENCODE.end(started, traces.recorded())
+    metrics.ENCODE.end(started, traces.recorded())
     return made
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from service import exporter, refusals
+from service import refusals
 from service.comparison import Comparer
 from service.coordination.agreement import Vote
 from service.coordination.orders import Orders
@@ -24,6 +24,7 @@ from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError
 from service.exchange import HeldBytes
 from service.keys import Keys
 from service.middleware import Limit, Observe
+from service.observability import trace_exporter
 from service.protocols.inference import routes as inference
 from service.protocols.openai import routes as openai
 from service.protocols.remote_vae import routes as remote_vae
@@ -106,7 +107,7 @@ def create_app(
         held=app.state.held,
     )
     app.add_middleware(Observe, drain=app.state.drain, log_requests_share=settings.log_requests_share)
-    app.state.exporter = exporter.start()
+    app.state.exporter = trace_exporter.start()
     if app.state.exporter:
         app.add_middleware(Tracing, tracer=app.state.exporter.tracer)
     docs.mount_assets(app)

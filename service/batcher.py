@@ -22,9 +22,9 @@ from contextvars import Context
 from service.engine import Arrays, Runner
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
 from service.jobs import Inputs, Job, Part, Run, leave_spans, run
+from service.observability.metrics import GraphMetrics
 from service.overseer import Overseer
 from service.run_time import RunTime
-from service.telemetry import GraphMetrics
 from service.threads import Threads
 
 IN_PLACE_S = 0.005

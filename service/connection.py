@@ -20,12 +20,12 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
-from service import telemetry
 from service.coordination.connection_counts import Share
 from service.errors import BodyTooLarge, HeadersTooLarge, RequestTimeout, ServiceError
 from service.exchange import LINGER_S, Exchange, HeldBytes
 from service.http.headers import field_bytes
 from service.http.pipelining import OneAtATime
+from service.observability import metrics
 from service.refusals import problem_response
 from service.settings import Settings
 from service.transport import JoinedWrites
@@ -131,7 +131,7 @@ class Connection(OneAtATime):
         self._refused = self._is_deaf = True
         request_id = secrets.token_hex(8)
         logger.info("%s refused on arrival: %d %s", request_id, error.status, error.code)
-        telemetry.count_request("unknown", "other", error.status, 0)
+        metrics.count_request("unknown", "other", error.status, 0)
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

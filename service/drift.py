@@ -17,10 +17,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from service import comparison, telemetry
+from service import comparison
 from service.comparison import Comparer
 from service.errors import QueueFull
 from service.model import Model
+from service.observability import metrics
 from service.repository import Repository
 
 FEWEST = 20
@@ -125,7 +126,7 @@ class Drift:
                     found = await self.measure(model)
                     mmd, mmd_p = found["mmd"], found["mmd_p"]
                     if mmd is not None and mmd_p is not None:
-                        telemetry.note_drift(model.manifest.name, mmd, mmd_p, int(found["images"] or 0))
+                        metrics.note_drift(model.manifest.name, mmd, mmd_p, int(found["images"] or 0))
                 except QueueFull:
                     logger.info("drift of %s is left for later", model.manifest.name)
                 except Exception:  # one model's trouble must not end the watch over all

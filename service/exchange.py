@@ -13,9 +13,10 @@ from contextlib import suppress
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
-from service import media_types, refusals, traces
+from service import media_types, refusals
 from service.errors import BodyTooLarge, DeadlineExceeded, QueueFull, RequestTimeout, ServiceError
 from service.http.headers import header, read_number
+from service.observability import traces
 
 WATCH_AFTER_S = 0.25
 """Most requests are answered before it is worth looking whether their client is still there."""

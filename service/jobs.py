@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service import telemetry, traces
 from service.engine import Arrays, Runner
 from service.errors import DeadlineExceeded, InferenceFailed, ServiceError
+from service.observability import metrics, traces
+from service.observability.metrics import GraphMetrics
 from service.overseer import Watched
 from service.sampling import Draw, draw
-from service.telemetry import GraphMetrics
 
 Inputs = Mapping[str, NDArray[Any] | Draw]
 """The rows of one request by tensor name, all as many."""
@@ -59,7 +59,7 @@ class Job:
         """Take the next rows, as many or as few as there are, to put them into a run."""
         start, self.taken = self.taken, min(self.taken + rows, self.rows)
         if not start:
-            telemetry.QUEUE.end(self._queued_s, self.trace, {traces.ROWS: self.rows})
+            metrics.QUEUE.end(self._queued_s, self.trace, {traces.ROWS: self.rows})
         return Part(self, start, self.taken)
 
     def fail(self, error: Exception) -> None:

@@ -20,12 +20,13 @@ import time
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import refusals, telemetry
+from service import refusals
 from service.drain import Drain
 from service.errors import InvalidField, ServiceError
 from service.exchange import Exchange, HeldBytes
 from service.http.headers import header
 from service.keys import Keys
+from service.observability import metrics
 from service.settings import Settings
 from service.watch import Watch
 
@@ -88,7 +89,7 @@ class Observe:
         route = getattr(scope.get("route"), "path", "unknown")
         method = scope["method"] if scope["method"] in METHODS else "other"
         status = status or CLIENT_CLOSED
-        telemetry.count_request(route, method, status, seconds)
+        metrics.count_request(route, method, status, seconds)
         shown = status >= 400 or random.random() < self._share  # noqa: S311 - no secret
         level = logging.INFO if shown else logging.DEBUG
         if logger.isEnabledFor(level):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service import checkpoint, traces
+from service import checkpoint
 from service.batcher import PIECE_S, Batcher
 from service.checkpoint import CheckpointError
 from service.checkpoint.manifest import Graph, Manifest, TensorSpec
@@ -24,10 +24,11 @@ from service.device import Device
 from service.engine import Arrays, Engine, Runner
 from service.errors import OperationNotOffered
 from service.jobs import Inputs
+from service.observability import traces
+from service.observability.metrics import GraphMetrics
 from service.overseer import FAR_TOO_LONG, Overseer
 from service.padded import SIZES, Padded
 from service.run_time import RunTime
-from service.telemetry import GraphMetrics
 from service.threads import Threads
 
 FIRST_RUN_S = 60.0

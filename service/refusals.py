@@ -11,8 +11,8 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Scope
 
-from service import traces
 from service.errors import InvalidField, OperationNotOffered, ServiceError
+from service.observability import traces
 
 PROBLEM_JSON = "application/problem+json"
 

@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from service import telemetry
 from service.coordination.agreement import Agreement, Vote
 from service.coordination.orders import OrderBook, Orders
 from service.errors import UnknownModel
 from service.folder import Folder, Wanted
 from service.model import Model, load
+from service.observability import metrics
 from service.offers import Offer
 from service.overseer import Overseer
 from service.runtime import memory
@@ -198,7 +198,7 @@ class Repository:
         if found.entries == before.entries:
             return
         for name in before.entries.keys() - found.entries.keys():
-            telemetry.MODEL_VERSION.labels(name).set(0)
+            metrics.MODEL_VERSION.labels(name).set(0)
         found.report()
         logger.info("serving %s", found)
         if found.has_more_than(before):

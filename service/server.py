@@ -24,7 +24,6 @@ from typing import NamedTuple, cast
 import uvicorn
 from fastapi import FastAPI
 
-from service import telemetry
 from service.acceptor import Acceptor
 from service.app import create_app
 from service.connection import Connection
@@ -36,6 +35,7 @@ from service.coordination.orders import Orders
 from service.drain import Drain
 from service.drift import Windows
 from service.exchange import HeldBytes
+from service.observability import metrics
 from service.repository import Repository
 from service.runtime import memory
 from service.settings import Settings
@@ -78,7 +78,7 @@ class Ties(NamedTuple):
 def serve(settings: Settings, listener: socket.socket, ties: Ties, *, announce: bool) -> None:
     """Serve on `listener` until told to stop; `announce` prints where, and what, once it does."""
     memory.limit_pools()
-    telemetry.configure_logs(settings.log_level, settings.log_format)
+    metrics.configure_logs(settings.log_level, settings.log_format)
     app = create_app(settings, ties.orders, ties.vote, ties.windows)
     config = uvicorn.Config(
         app,
@@ -172,7 +172,7 @@ class Server(uvicorn.Server):
         self._pulse.beat()
         self._connections.look()
         self._tidy(loop)
-        telemetry.MEMORY_BYTES.set(memory.resident_bytes())
+        metrics.MEMORY_BYTES.set(memory.resident_bytes())
         repository: Repository = self._app.state.repository
         repository.follow()
         if repository.is_stuck and not self._is_stuck:

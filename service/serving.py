@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from service import telemetry
 from service.checkpoint.manifest import Manifest, Operation
 from service.errors import NotReady, OperationNotOffered, UnknownModel
 from service.folder import Entry
 from service.model import Model
+from service.observability import metrics
 from service.offers import NEEDS, Offer, is_offered, lacking
 
 OPERATIONS: tuple[Operation, ...] = ("encode", "decode", "generate", "translate")
@@ -112,11 +112,11 @@ class Serving:
     def report(self) -> None:
         """Tell the metrics, and the log where several checkpoints claim to be the default of an operation."""
         for name, entry in self.entries.items():
-            telemetry.MODEL_VERSION.labels(name).set(entry.model.manifest.version if entry.model else 0)
+            metrics.MODEL_VERSION.labels(name).set(entry.model.manifest.version if entry.model else 0)
         unloaded = sum(entry.is_unloaded for entry in self.entries.values())
-        telemetry.MODELS.labels("serving").set(len(self._newest))
-        telemetry.MODELS.labels("unloaded").set(unloaded)
-        telemetry.MODELS.labels("refused").set(len(self.entries) - len(self._newest) - unloaded)
+        metrics.MODELS.labels("serving").set(len(self._newest))
+        metrics.MODELS.labels("unloaded").set(unloaded)
+        metrics.MODELS.labels("refused").set(len(self.entries) - len(self._newest) - unloaded)
         for operation, default in self._defaults.items():
             if len(claimants := self._claimants(operation)) > 1:
                 logger.warning("%s all claim to be default for %s; %s is", claimants, operation, default)

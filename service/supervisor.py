@@ -23,13 +23,13 @@ from pathlib import Path
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from service import telemetry
 from service.coordination.agreement import Agreement
 from service.coordination.connection_counts import Balance
 from service.coordination.heartbeats import Pulses
 from service.coordination.orders import OrderBook
 from service.coordination.shared_folder import DRIFT, METRICS_FOLDER, ORDERS, VOTES
 from service.drift import Windows
+from service.observability import metrics
 from service.runtime import memory
 from service.server import Ties, serve
 from service.settings import Settings
@@ -68,7 +68,7 @@ class Supervisor:
         self._woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
         self._alive, self._lifeline = os.pipe()
-        telemetry.configure_logs(settings.log_level, settings.log_format)
+        metrics.configure_logs(settings.log_level, settings.log_format)
 
     def run(self) -> int:
         """Supervise until the last worker is gone."""

@@ -3,7 +3,8 @@
     server -> Tracing -> Observe -> Limit -> routes
                  |-> Trace -> exporter
 
-Part of the application only where the environment names a collector (service/exporter.py).
+Part of the application only where the environment names a collector
+(see trace_exporter.py).
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from opentelemetry.trace import SpanKind, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import middleware, traces
+from service import middleware
 from service.errors import ServiceError
-from service.traces import Trace, Value
+from service.observability import traces
+from service.observability.traces import Trace, Value
 
 METHODS = middleware.METHODS | {"CONNECT", "TRACE"}
 

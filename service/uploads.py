@@ -14,10 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service import images, telemetry, traces
+from service import images
 from service.checkpoint.manifest import ImageSpec
 from service.errors import BodyTooLarge, InvalidField, Location, ServiceError, UnsupportedMediaType
 from service.images import BrokenImage, ImageError, ImageTooLarge
+from service.observability import metrics, traces
 from service.runtime.off_loop import run_by_size, run_decoder
 
 IN_PLACE_BYTES = 1 << 16
@@ -55,7 +56,7 @@ class Upload:
         """
         started = time.perf_counter()
         fitted = await self._fit(spec, max_pixels)
-        telemetry.DECODE.end(started, traces.recorded(), {traces.ROWS: len(fitted)})
+        metrics.DECODE.end(started, traces.recorded(), {traces.ROWS: len(fitted)})
         return fitted
 
     async def _fit(self, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:

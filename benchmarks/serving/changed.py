@@ -12,13 +12,14 @@ from typing import Any
 
 import orjson
 
-from service import __main__, bodies, middleware, telemetry
+from service import __main__, bodies, middleware
+from service.observability import metrics
 from service.runtime import memory
 
 
 def _without_metrics() -> None:
-    telemetry.count_request = lambda *_: None
-    for metric in (telemetry.BATCH_ROWS, telemetry.RUN_SECONDS, telemetry.QUEUE_ROWS):
+    metrics.count_request = lambda *_: None
+    for metric in (metrics.BATCH_ROWS, metrics.RUN_SECONDS, metrics.QUEUE_ROWS):
         metric.labels = lambda *_: _Nothing()  # type: ignore[method-assign]
 
 

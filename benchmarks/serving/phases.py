@@ -39,7 +39,7 @@ PHASES = {
         "service/middleware.py",
         "service/exchange.py",
         "service/watch.py",
-        "service/telemetry.py",
+        "service/observability/metrics.py",
         "prometheus_client/",
     ),
     "HTTP, event loop, system": (

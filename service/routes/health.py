@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 
-from service import answers, openapi, responses, telemetry
+from service import answers, openapi, responses
 from service.errors import NotReady
+from service.observability.metrics import metrics_response
 from service.routes.plain import router as plain_router
 from service.state import drain, repository
 
@@ -50,7 +51,7 @@ async def ready(request: Request) -> Response:
 )
 async def metrics(_: Request) -> Response:
     """Return counts and times of requests, batches and refusals, summed over the workers."""
-    content, media_type = telemetry.metrics_response()
+    content, media_type = metrics_response()
     return Response(content, headers={"content-type": media_type})
 
 

@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace import TracerProvider
 import examples
 from collector import SERVER, Collector
 from process import ROOT, ServiceProcess
-from service import exporter, traces
 from service.client import Client
+from service.observability import trace_exporter, traces
 
 GUIDE = (ROOT / "docs" / "tracing.md").read_text()
 START, ASK = examples.blocks("tracing.md", "sh")
@@ -87,6 +87,6 @@ def test_the_client_passes_the_active_span_on(service: ServiceProcess, collector
 
 def test_every_variable_of_the_guide_is_read():
     named = set(re.findall(r"OTEL_\w+", GUIDE))
-    ours = {*exporter.ENDPOINTS, exporter.PROTOCOLS[1], exporter.EXPORTER}
+    ours = {*trace_exporter.ENDPOINTS, trace_exporter.PROTOCOLS[1], trace_exporter.EXPORTER}
     assert ours <= named
     assert named - ours <= set(vars(environment_variables))

@@ -16,9 +16,9 @@ from service.batcher import Batcher
 from service.checkpoint.manifest import Graph
 from service.engine import Engine
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
+from service.observability.metrics import GraphMetrics
 from service.overseer import Overseer
 from service.run_time import RunTime
-from service.telemetry import GraphMetrics
 from service.threads import Threads
 from tiny import Arrays, describe_tiny
 

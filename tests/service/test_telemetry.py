@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service import telemetry
 from service.coordination.shared_folder import METRICS_FOLDER
+from service.observability.metrics import GraphMetrics, configure_logs, count_request, metrics_response
 
 
 def value(text: str, name: str, **labels: str) -> float:
@@ -22,7 +22,7 @@ def value(text: str, name: str, **labels: str) -> float:
 
 
 def scrape() -> str:
-    body, content_type = telemetry.metrics_response()
+    body, content_type = metrics_response()
     assert content_type.startswith("text/plain")
     return body.decode()
 
@@ -31,13 +31,13 @@ def test_requests_are_counted_by_route_method_and_status():
     labels = {"route": "/test-telemetry", "method": "POST", "status": "429"}
     before = value(scrape(), "latent_requests_total", **labels)
     for _ in range(3):
-        telemetry.count_request("/test-telemetry", "POST", 429, 0.01)
+        count_request("/test-telemetry", "POST", 429, 0.01)
     assert value(scrape(), "latent_requests_total", **labels) == before + 3
     assert value(scrape(), "latent_request_seconds_count", route="/test-telemetry") == before + 3
 
 
 def test_graph_metrics_carry_model_and_graph():
-    metrics = telemetry.GraphMetrics("tiny-telemetry", "decode")
+    metrics = GraphMetrics("tiny-telemetry", "decode")
     metrics.batch_rows.observe(7)
     metrics.queue_rows.inc(5)
     metrics.refused("queue-full")
@@ -48,11 +48,11 @@ def test_graph_metrics_carry_model_and_graph():
 
 
 REPORT = """
-from service import telemetry
-telemetry.count_request("/encode", "POST", 200, 0.01)
-telemetry.MODELS.labels("serving").set(4)
-telemetry.GraphMetrics("m", "encode").queue_rows.inc(2)
-print(telemetry.metrics_response()[0].decode())
+from service.observability import metrics
+metrics.count_request("/encode", "POST", 200, 0.01)
+metrics.MODELS.labels("serving").set(4)
+metrics.GraphMetrics("m", "encode").queue_rows.inc(2)
+print(metrics.metrics_response()[0].decode())
 """
 
 
@@ -81,7 +81,7 @@ def _restore_logs():
 
 @pytest.mark.usefixtures("_restore_logs")
 def test_record_is_one_line_whatever_it_holds(capsys: pytest.CaptureFixture[str]):
-    telemetry.configure_logs("info", "line")
+    configure_logs("info", "line")
     try:
         raise ValueError("first\nsecond")
     except ValueError:
@@ -95,7 +95,7 @@ def test_record_is_one_line_whatever_it_holds(capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.usefixtures("_restore_logs")
 def test_lines_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str]):
-    telemetry.configure_logs("warning", "line")
+    configure_logs("warning", "line")
     logging.getLogger("service.test").info("quiet")
     logging.getLogger("service.test").warning("loud")
     assert [line.split()[-1] for line in capsys.readouterr().err.splitlines()] == ["loud"]
@@ -103,7 +103,7 @@ def test_lines_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str
 
 @pytest.mark.usefixtures("_restore_logs")
 def test_records_are_json_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]):
-    telemetry.configure_logs("info", "json")
+    configure_logs("info", "json")
     logger = logging.getLogger("service.test")
     logger.info("asked %d", 1, extra={"request": {"request_id": "abc", "status": 200}})
     try:

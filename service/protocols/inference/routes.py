@@ -8,10 +8,12 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 
-from service import bodies, compression, telemetry
+from service import bodies, compression
 from service.checkpoint.manifest import TensorSpec
 from service.errors import InvalidField, UnknownModel
 from service.http.headers import header
+from service.observability import metrics
+from service.observability.metrics import Sums
 from service.protocols.inference import messages, operations, statistics, tensors
 from service.protocols.inference.messages import HEADER_LENGTH, Call
 from service.protocols.inference.operations import SEPARATOR, Served
@@ -19,7 +21,6 @@ from service.routes.health import check_ready
 from service.routes.plain import router as plain_router
 from service.runtime.off_loop import run_by_size
 from service.state import deadline_s, keys, repository, settings
-from service.telemetry import Sums
 from service.version import VERSION
 
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
@@ -183,7 +184,7 @@ async def infer(request: Request) -> Response:
         return response
     finally:
         seconds = time.perf_counter() - started
-        telemetry.count_inference(served.model.manifest.name, served.operation, seconds, succeeded=succeeded)
+        metrics.count_inference(served.model.manifest.name, served.operation, seconds, succeeded=succeeded)
 
 
 async def _infer(request: Request, served: Served) -> Response:

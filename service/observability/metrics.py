@@ -25,9 +25,9 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from service import traces
 from service.coordination.shared_folder import METRICS_FOLDER
-from service.traces import NO_ATTRIBUTES, Attributes, Trace
+from service.observability import traces
+from service.observability.traces import NO_ATTRIBUTES, Attributes, Trace
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
