@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import archives, images, lines, media_types, npy, state
+from service import lines, media_types, state
 from service.checkpoint.manifest import ImageSpec, Manifest
-from service.images import Format
+from service.media import images, npy, zip_archives
+from service.media.images import Format
 from service.media_types import JSON, NDJSON, NPY, ZIP
 from service.negotiation import choose, quality
 from service.observability import metrics, traces
@@ -147,7 +148,7 @@ def _archive(members: dict[str, Any]) -> bytes:
     if cycle:
         pictures += [(f"cycle/{i}.png", file) for i, file in enumerate(cycle["images"].files())]
         rest["cycle"] = {name: value for name, value in cycle.items() if name != "images"}
-    return archives.write([*pictures, (archives.DESCRIPTION, dump(rest))])
+    return zip_archives.write([*pictures, (zip_archives.DESCRIPTION, dump(rest))])
 
 
 def dump(members: dict[str, Any]) -> bytes:

@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect, Request
 
-from service import archives, media_types, multipart, npy, state
+from service import media_types, state
 from service.errors import BadRequest, BodyTooLarge, InvalidField, UnsupportedMediaType
 from service.latents import Rows, Shape
+from service.media import multipart, npy, zip_archives
 from service.media_types import JSON, NDJSON, NPY, ZIP
 from service.runtime.off_loop import run_by_size
 from service.schemas import DecodeOptions, DecodeRequest, Options, PicturesRequest
@@ -90,7 +91,7 @@ async def read_pictures(
     raw = await read_some(request)
     if kind == ZIP:
         most_bytes = state.settings(request).max_body_bytes
-        return chosen, Upload(await run_by_size(len(raw), archives.read, raw, limit, most_bytes))
+        return chosen, Upload(await run_by_size(len(raw), zip_archives.read, raw, limit, most_bytes))
     if kind == NPY:
         pixels = cast(NDArray[np.uint8], await run_by_size(len(raw), npy.read, raw, np.uint8, (3, 4)))
         check_count(len(pixels), limit, "images")

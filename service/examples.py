@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from service import archives, images, npy
+from service.media import images, npy, zip_archives
 
 FOLDER = "/docs/examples"
 LATENTS = "latents.npy"
@@ -69,7 +69,7 @@ def files() -> dict[str, tuple[str, bytes]]:
         "boot.jpg": ("image/jpeg", images.encode(pixels, "jpeg")),
         "boot.webp": ("image/webp", images.encode(pixels, "webp")),
         "boots.npy": ("application/x-npy", npy.write(both)),
-        "boots.zip": ("application/zip", archives.write([("left.png", left), ("right.png", right)])),
+        "boots.zip": ("application/zip", zip_archives.write([("left.png", left), ("right.png", right)])),
         "boots.ndjson": ("application/x-ndjson", b"".join(_line(file) for file in (left, right))),
         LATENTS: ("application/x-npy", npy.write(np.array(latents(), np.float32))),
     }

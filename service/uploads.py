@@ -14,10 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service import images
 from service.checkpoint.manifest import ImageSpec
 from service.errors import BodyTooLarge, InvalidField, Location, ServiceError, UnsupportedMediaType
-from service.images import BrokenImage, ImageError, ImageTooLarge
+from service.media import images
+from service.media.images import BrokenImage, ImageError, ImageTooLarge
 from service.observability import metrics, traces
 from service.runtime.off_loop import run_by_size, run_decoder
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from service import images
 from service.checkpoint.manifest import ImageSpec
+from service.media import images
 from tiny import run_onnx
 
 

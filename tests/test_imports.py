@@ -114,7 +114,7 @@ def test_only_package_imports_service(file: Path):
 def test_only_images_imports_pil():
     found = [str(file.relative_to(ROOT)) for file in SERVICE if "PIL" in set(imported(file))]
     client = [f"service/client/{name}.py" for name in ("pictures", "results")]
-    assert found == [*client, "service/images.py"]
+    assert found == [*client, "service/media/images.py"]
 
 
 def test_the_client_and_the_server_know_nothing_of_each_other():

@@ -20,7 +20,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
-from service import checkpoint, png
+from service import checkpoint
+from service.media import png
 
 ALL = ("encode", "decode", "generate")
 SLOW_VALUES_PER_MS = 750_000

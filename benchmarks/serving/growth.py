@@ -11,7 +11,7 @@ from benchmarks.serving import bodies, load, work
 from benchmarks.serving.peers.configurations import CONFIGURATIONS, ours
 from benchmarks.serving.server import Server
 from benchmarks.serving.table import OURS
-from service import npy
+from service.media import npy
 from training import plots
 from training.study import Findings, Plot, Table
 

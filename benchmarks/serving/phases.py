@@ -25,9 +25,9 @@ PHASES = {
     "the network (ONNX Runtime)": ("onnxruntime/",),
     "drawing latents": ("service/sampling.py",),
     "reading and writing PNG": (
-        "service/png.py",
-        "service/images.py",
-        "service/picture_files.py",
+        "service/media/png.py",
+        "service/media/images.py",
+        "service/media/image_headers.py",
         "pyspng/",
         "PIL/",
         "service/uploads.py",

@@ -7,9 +7,10 @@ import math
 
 from fastapi import Request, Response
 
-from service import answers, images, openapi, responses
+from service import answers, openapi, responses
 from service.checkpoint.reference import Reference
 from service.errors import OperationNotOffered, UnknownModel
+from service.media import images
 from service.model import Model
 from service.routes.models import NAME
 from service.routes.plain import router as plain_router

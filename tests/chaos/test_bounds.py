@@ -18,7 +18,8 @@ from problems import check_problem
 from process import ServiceProcess
 from resident import cpu_seconds
 from robustness import forms
-from service import checkpoint, npy
+from service import checkpoint
+from service.media import npy
 from tiny import describe_tiny, write_tiny
 
 LIMIT_S = 0.1

@@ -14,7 +14,7 @@ from tritonclient.utils import InferenceServerException
 
 import examples
 from process import ROOT, ServiceProcess
-from service import png
+from service.media import png
 from tiny import write_tiny
 
 LATENTS = np.linspace(-1, 1, 160, dtype=np.float32).reshape(40, 4)

@@ -17,7 +17,7 @@ from PIL import Image
 import examples
 from conftest import StartService
 from process import ROOT, ServiceProcess
-from service import png
+from service.media import png
 from tiny import write_tiny
 
 PICTURE = base64.b64encode(png.write(np.arange(64, dtype=np.uint8).reshape(8, 8))).decode()

@@ -10,8 +10,8 @@ import pytest
 
 from problems import check_problem
 from process import ServiceProcess
-from service import png
 from service.client import Client
+from service.media import png
 from tiny import write_tiny
 
 RNG = np.random.default_rng(0)

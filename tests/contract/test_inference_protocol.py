@@ -13,7 +13,7 @@ import pytest
 
 from conftest import StartService
 from process import ServiceProcess, wait_until
-from service import png
+from service.media import png
 from tiny import write_tiny
 
 LATENTS = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)

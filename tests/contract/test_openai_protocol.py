@@ -16,7 +16,7 @@ from PIL import Image
 
 from conftest import StartService
 from process import ServiceProcess
-from service import png
+from service.media import png
 from tiny import write_tiny
 
 MAX_COUNT, MAX_IMAGES = 8, 4

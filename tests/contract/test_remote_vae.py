@@ -13,7 +13,7 @@ from PIL import Image
 from conftest import StartService
 from problems import check_problem
 from process import ServiceProcess
-from service import png
+from service.media import png
 from service.protocols.remote_vae import tensors
 from tiny import run_onnx, write_tiny
 

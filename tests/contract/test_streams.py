@@ -16,7 +16,7 @@ from conftest import StartService
 from duplex import Duplex
 from process import ServiceProcess, wait_until
 from resident import MIB, descriptors, forget_peak, peak_bytes, settled_bytes
-from service import png
+from service.media import png
 from tiny import write_tiny
 
 MANY = 10_000

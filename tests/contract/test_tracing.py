@@ -12,7 +12,7 @@ import pytest
 
 from collector import ERROR, SOON, UNSET, Collector, Span, parent, traceresponse
 from process import ServiceProcess, wait_until
-from service import png
+from service.media import png
 from tiny import write_tiny
 
 PICTURE = png.write(np.zeros((8, 8), np.uint8))

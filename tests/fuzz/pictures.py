@@ -9,8 +9,8 @@ import atheris
 import numpy as np
 
 with atheris.instrument_imports(include=["service"]):
-    from service import images, png
     from service.checkpoint.manifest import ImageSpec
+    from service.media import images, png
 
 SPECS = (
     ImageSpec(channels=1, height=28, width=28),

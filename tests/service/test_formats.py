@@ -12,7 +12,7 @@ from httpx import Client, Response
 from PIL import Image
 
 from problems import check_problem
-from service import archives, png
+from service.media import png, zip_archives
 
 ZIP, NDJSON = "application/zip", "application/x-ndjson"
 FOUR = {"labels": ["Bag", 2, 0, "ankle boot"], "seed": 7}
@@ -61,7 +61,7 @@ class TestArchives:
 
     @pytest.mark.parametrize("path", ["/encode", "/reconstruct", "/translate?to=boots"])
     def test_an_archive_is_taken_wherever_pictures_are(self, client: Client, path: str) -> None:
-        raw = archives.write([(f"{i}", file) for i, file in enumerate(FILES)])
+        raw = zip_archives.write([(f"{i}", file) for i, file in enumerate(FILES)])
         answer = client.post(path, content=raw, headers={"content-type": ZIP}).json()
         expected = client.post(path, files=[("images", file) for file in FILES]).json()
         assert answer | {"request_id": ""} == expected | {"request_id": ""}
@@ -77,11 +77,11 @@ class TestArchives:
             return str(check_problem(answer, status, code)["detail"])
 
         assert "at most 4" in refuse(
-            archives.write([(f"{i}", FILES[0]) for i in range(5)]), 422, "invalid-field"
+            zip_archives.write([(f"{i}", FILES[0]) for i in range(5)]), 422, "invalid-field"
         )
         assert "zip" in refuse(b"PK nothing", 400, "bad-request")
         assert "empty" in refuse(b"", 400, "bad-request")
-        picture = refuse(archives.write([("a", FILES[0]), ("b", b"x")]), 415, "unsupported-media-type")
+        picture = refuse(zip_archives.write([("a", FILES[0]), ("b", b"x")]), 415, "unsupported-media-type")
         assert "Image 1" in picture
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service import images
 from service.checkpoint.manifest import ImageSpec
+from service.media import images
 from tests.pictures import PNG, bombs, disguised, file, huge, photo, whole
 
 GREY = ImageSpec(channels=1, height=28, width=28)
@@ -47,7 +47,7 @@ def test_a_picture_of_50000_by_50000_is_refused_from_its_header():
 BOMB_RUN = """
 import resource, sys, time
 from pathlib import Path
-from service import images
+from service.media import images
 from service.checkpoint.manifest import ImageSpec
 
 def peak_mib():

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageCms
 
-from service import images
 from service.checkpoint.manifest import ImageSpec
+from service.media import images
 from tests.pictures import PNG, UPRIGHT_TO_STORED, chunk, file, photo, png, sixteen_bit, turned
 from training.folders import fit
 

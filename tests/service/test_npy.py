@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service import npy
 from service.errors import BadRequest, InvalidField
+from service.media import npy
 
 
 def saved(array: Any, **options: Any) -> bytes:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from service import png
+from service.media import png
 from subset import FASHION
 from tests.pictures import chunk, file, photo, sixteen_bit
 from tests.pictures import png as crafted

@@ -15,7 +15,8 @@ from PIL import Image
 import saved_generators
 from process import ServiceProcess
 from saved_generators import Network, Tensors
-from service import checkpoint, png
+from service import checkpoint
+from service.media import png
 from training.commands import main
 
 DOMAINS = ["--domains", "horse", "zebra", "--inputs", "3"]

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from service import encoding, generation, latents, picture_files, seeds, translation
+from service import encoding, generation, latents, seeds, translation
 from service.bodies import check_count
 from service.checkpoint.manifest import Graph, ImageSpec, Operation
 from service.errors import BodyTooLarge, InvalidField, UnknownModel
+from service.media import image_headers
 from service.model import Model
 from service.protocols.inference import tensors
 from service.protocols.inference.messages import Call
@@ -250,7 +251,7 @@ def of_raw(raw: bytes, served: Served) -> Call:
         InvalidField: it is neither.
     """
     first, place = served.graph.inputs[0], ("inputs", 0)
-    if first.name == "images" and picture_files.format_of(raw):
+    if first.name == "images" and image_headers.format_of(raw):
         return Call({"images": Tensor("images", BYTES, (1,), [raw], place)}, {})
     row = [axis for axis in first.shape if axis is not None]
     size = 4 * math.prod(row)

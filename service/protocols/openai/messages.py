@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from service.images import Format
+from service.media.images import Format
 from service.schemas import MAX_TEXT, MAX_TRUNCATION, Seed
 
 MAX_PROMPT = 32_000

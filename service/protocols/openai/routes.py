@@ -13,10 +13,11 @@ import orjson
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import bodies, encoding, generation, images, labels
+from service import bodies, encoding, generation, labels
 from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import InvalidField, UnknownModel
-from service.images import Format
+from service.media import images
+from service.media.images import Format
 from service.protocols.openai.messages import EmbeddingsRequest, ImagesRequest
 from service.routes.plain import router as plain_router
 from service.schemas import GenerateRequest

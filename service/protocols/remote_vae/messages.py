@@ -15,9 +15,9 @@ from fastapi import Request, Response
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import images
 from service.checkpoint.manifest import LatentSpec
-from service.images import Format
+from service.media import images
+from service.media.images import Format
 from service.protocols.remote_vae import tensors
 from service.protocols.remote_vae.tensors import DType
 from service.validation import parse_known

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 # The plugins are imported for their registration: Pillow would otherwise load all forty at the first WebP.
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
-from service import picture_files, png
 from service.checkpoint.manifest import ImageSpec
+from service.media import image_headers, png
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 BAND_PIXELS = 1 << 20
@@ -206,9 +206,9 @@ def grid(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _open(raw: bytes, max_pixels: int) -> Image.Image:
     """Read the picture's header, without decoding."""
-    if picture_files.format_of(raw) is None:
+    if image_headers.format_of(raw) is None:
         raise UnsupportedImage("the image is not a PNG, JPEG or WebP")
-    if picture_files.has_too_many_parts(raw):
+    if image_headers.has_too_many_parts(raw):
         raise BrokenImage("the image has too many parts")
     image = _try(Image.open, io.BytesIO(raw), formats=FORMATS)
     if image is None:
