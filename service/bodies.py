@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from service import media_types, state
 from service.errors import BadRequest, BodyTooLarge, InvalidField, UnsupportedMediaType
-from service.latents import Rows, Shape
+from service.latent_space.latents import Rows, Shape
 from service.media import multipart, npy, zip_archives
 from service.media_types import JSON, NDJSON, NPY, ZIP
 from service.runtime.off_loop import run_by_size

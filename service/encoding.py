@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from service import latents, sampling
 from service.checkpoint.manifest import Manifest
 from service.errors import InferenceFailed, InvalidField
+from service.latent_space import latents, sampling
 from service.model import Model
 from service.state import deadline_s, settings, windows
 from service.uploads import Upload

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service import labels, latents, sampling, seeds
 from service.checkpoint.manifest import Manifest
 from service.errors import InvalidField
-from service.sampling import Draw
+from service.latent_space import labels, latents, sampling, seeds
+from service.latent_space.sampling import Draw
 from service.schemas import GenerateRequest
 
 

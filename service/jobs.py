@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from service.engine import Arrays, Runner
 from service.errors import DeadlineExceeded, InferenceFailed, ServiceError
+from service.latent_space.sampling import Draw, draw
 from service.observability import metrics, traces
 from service.observability.metrics import GraphMetrics
 from service.overseer import Watched
-from service.sampling import Draw, draw
 
 Inputs = Mapping[str, NDArray[Any] | Draw]
 """The rows of one request by tensor name, all as many."""

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_v
 from pydantic.functional_validators import PlainValidator
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from service.interpolation import Path
-from service.sampling import MAX_SEED
+from service.latent_space.interpolation import Path
+from service.latent_space.sampling import MAX_SEED
 
 MAX_TRUNCATION = 2.0
 MAX_TEXT = 256

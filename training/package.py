@@ -20,9 +20,10 @@ from PIL import Image
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from service import checkpoint, sampling
+from service import checkpoint
 from service.checkpoint.manifest import NAME_PATTERN, LatentSpec, Manifest, Operation
 from service.checkpoint.priors import IndependentPrior, MixturePrior
+from service.latent_space import sampling
 from training import hub
 from training.card import model_card
 from training.data import Dataset, to_range, to_unit

@@ -22,7 +22,8 @@ QUANTILES: dict[PriorKind, Callable[[Tensor], Tensor]] = {
     "truncated-normal": lambda u: torch.special.ndtri(_TAIL + (1 - 2 * _TAIL) * u),
     "cauchy": lambda u: (torch.pi * (u - 0.5)).tan(),
 }
-"""Quantile functions of all but the normal, as service/sampling.py defines them; a test compares the two."""
+"""Quantile functions of all but the normal, as service/latent_space/sampling.py defines them; a test compares
+the two."""
 
 COMPONENTS = 10
 CODES_PER_NUMBER = 10

@@ -23,7 +23,7 @@ WAITING = ("(concurrent/futures/thread.py)", "(threading.py)")
 
 PHASES = {
     "the network (ONNX Runtime)": ("onnxruntime/",),
-    "drawing latents": ("service/sampling.py",),
+    "drawing latents": ("service/latent_space/sampling.py",),
     "reading and writing PNG": (
         "service/media/png.py",
         "service/media/images.py",

@@ -1,4 +1,4 @@
-"""Where `generate` draws latents from, as a manifest says it; service/sampling.py draws."""
+"""Where `generate` draws latents from, as a manifest says it; service/latent_space/sampling.py draws."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PriorKind = Literal["normal", "uniform", "laplace", "truncated-normal", "cauchy"
 
 
 class IndependentPrior(Section):
-    """Independent coordinates of one distribution around 0, as service/sampling.py writes them down."""
+    """Independent coordinates of one distribution around 0, as latent_space/sampling.py defines it."""
 
     kind: PriorKind = "normal"
 

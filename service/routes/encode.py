@@ -9,22 +9,10 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import (
-    answers,
-    bodies,
-    encoding,
-    examples,
-    latents,
-    openapi,
-    responses,
-    schemas,
-    seeds,
-    similarity,
-    streams,
-    unit,
-)
+from service import answers, bodies, encoding, examples, openapi, responses, schemas, streams
 from service.answers import Pictures
 from service.checkpoint.manifest import ImageSpec
+from service.latent_space import image_metrics, latents, seeds, unit
 from service.model import Model
 from service.routes.plain import router as plain_router
 from service.state import deadline_s, repository, settings
@@ -79,7 +67,7 @@ async def _errors(
         return None
     decoded = await model.run("decode", {"latents": codes}, deadline_s(request))
     spec = model.manifest.image
-    errors = similarity.mse(unit.scale(pictures, spec), unit.scale(decoded["images"], spec))
+    errors = image_metrics.mse(unit.scale(pictures, spec), unit.scale(decoded["images"], spec))
     return errors.astype(np.float32)
 
 
@@ -144,7 +132,7 @@ async def reconstruct(request: Request) -> Response:
 def _compare(given: NDArray[np.float32], returned: NDArray[np.float32], spec: ImageSpec) -> dict[str, Any]:
     given, returned = unit.scale(given, spec), unit.scale(returned, spec)
     return {
-        "mse": similarity.mse(given, returned),
-        "psnr": similarity.psnr(given, returned),
-        "ssim": similarity.ssim(given, returned),
+        "mse": image_metrics.mse(given, returned),
+        "psnr": image_metrics.psnr(given, returned),
+        "ssim": image_metrics.ssim(given, returned),
     }

@@ -6,9 +6,10 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from service import answers, bodies, generation, latents, openapi, responses, sampling, streams
+from service import answers, bodies, generation, openapi, responses, streams
 from service.answers import Pictures
 from service.generation import Plan
+from service.latent_space import latents, sampling
 from service.media_types import NDJSON
 from service.model import Model
 from service.routes.plain import router as plain_router

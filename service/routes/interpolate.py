@@ -8,20 +8,11 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import (
-    answers,
-    bodies,
-    encoding,
-    interpolation,
-    labels,
-    latents,
-    openapi,
-    responses,
-    sampling,
-)
+from service import answers, bodies, encoding, openapi, responses
 from service.answers import Pictures
 from service.checkpoint.manifest import Manifest, Operation
 from service.errors import InvalidField, Location, OperationNotOffered
+from service.latent_space import interpolation, labels, latents, sampling
 from service.model import Model
 from service.offers import Offer
 from service.routes.plain import router as plain_router

@@ -10,8 +10,9 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, encoding, examples, latents, openapi, responses
+from service import answers, bodies, encoding, examples, openapi, responses
 from service.checkpoint.reference import Reference
+from service.latent_space import latents
 from service.media import images
 from service.media_types import JSON
 from service.model import Model

@@ -9,9 +9,10 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, examples, openapi, responses, streams, translation, unit
+from service import answers, bodies, examples, openapi, responses, streams, translation
 from service.answers import Pictures
 from service.checkpoint.manifest import ImageSpec
+from service.latent_space import unit
 from service.routes.plain import router as plain_router
 from service.schemas import TranslateOptions, TranslateRequest
 from service.state import deadline_s, repository, settings

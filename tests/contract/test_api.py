@@ -16,7 +16,7 @@ from fashion import CLASSES
 from problems import check_problem
 from process import ServiceProcess
 from service import responses
-from service.sampling import MAX_SEED
+from service.latent_space.sampling import MAX_SEED
 
 SHOE = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from service.interpolation import nearest, walk
+from service.latent_space.interpolation import nearest, walk
 from training import interpolation
 
 RNG = np.random.default_rng(0)

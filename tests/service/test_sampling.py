@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from service import sampling
 from service.checkpoint.manifest import LatentSpec
 from service.checkpoint.priors import IndependentPrior, MixturePrior
+from service.latent_space import sampling
 
 LATENT = LatentSpec(shape=(4, 3))
 SEEDS = list(range(20_000))

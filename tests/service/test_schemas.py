@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from service.errors import BadRequest, BodyTooLarge, InvalidField, ServiceError
+from service.latent_space.sampling import MAX_SEED
 from service.responses import Problem
-from service.sampling import MAX_SEED
 from service.schemas import DecodeRequest, EncodeRequest, GenerateRequest, TranslateRequest
 from service.validation import MAX_JSON_SIGNS, parse_json
 

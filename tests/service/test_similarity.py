@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from service import similarity
+from service.latent_space import image_metrics
 from training import metrics
 
 
@@ -18,9 +18,9 @@ def test_each_measure_is_what_training_measures(shape):
     images, others = pairs(shape)
     for i, (mse, psnr, ssim) in enumerate(
         zip(
-            similarity.mse(images, others),
-            similarity.psnr(images, others),
-            similarity.ssim(images, others),
+            image_metrics.mse(images, others),
+            image_metrics.psnr(images, others),
+            image_metrics.ssim(images, others),
             strict=True,
         )
     ):
@@ -33,32 +33,32 @@ def test_each_measure_is_what_training_measures(shape):
 @pytest.mark.parametrize("shape", [(2, 1, 28, 28), (2, 3, 5, 4), (2, 1, 1, 1)])
 def test_identical_images_have_no_error_no_psnr_and_ssim_one(shape):
     images, _ = pairs(shape)
-    assert similarity.mse(images, images).tolist() == [0, 0]
-    assert similarity.psnr(images, images) == [None, None]
-    assert similarity.ssim(images, images) == pytest.approx([1, 1])
+    assert image_metrics.mse(images, images).tolist() == [0, 0]
+    assert image_metrics.psnr(images, images) == [None, None]
+    assert image_metrics.ssim(images, images) == pytest.approx([1, 1])
 
 
 def test_black_against_white_is_the_worst():
     black, white = np.zeros((1, 1, 28, 28), np.float32), np.ones((1, 1, 28, 28), np.float32)
-    assert similarity.mse(black, white).tolist() == [1]
-    assert similarity.psnr(black, white) == [0]
-    assert similarity.ssim(black, white)[0] == pytest.approx(0.01**2 / (1 + 0.01**2))
+    assert image_metrics.mse(black, white).tolist() == [1]
+    assert image_metrics.psnr(black, white) == [0]
+    assert image_metrics.ssim(black, white)[0] == pytest.approx(0.01**2 / (1 + 0.01**2))
 
 
 def test_more_noise_means_less_similarity():
-    scores = [similarity.ssim(*pairs((4, 1, 28, 28), noise)).mean() for noise in (0.01, 0.1, 0.5)]
+    scores = [image_metrics.ssim(*pairs((4, 1, 28, 28), noise)).mean() for noise in (0.01, 0.1, 0.5)]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] - scores[2] > 0.2
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 10, 28), (2, 1, 4, 4), (1, 3, 2, 1)])
 def test_images_smaller_than_the_window_have_a_finite_ssim(shape):
-    scores = similarity.ssim(*pairs(shape))
+    scores = image_metrics.ssim(*pairs(shape))
     assert np.isfinite(scores).all()
     assert (scores < 1).all()
 
 
 def test_a_pair_scores_the_same_alone_and_among_others():
     images, others = pairs((6, 3, 28, 28))
-    assert similarity.ssim(images, others)[3] == similarity.ssim(images[3:4], others[3:4])[0]
-    assert similarity.mse(images, others)[3] == similarity.mse(images[3:4], others[3:4])[0]
+    assert image_metrics.ssim(images, others)[3] == image_metrics.ssim(images[3:4], others[3:4])[0]
+    assert image_metrics.mse(images, others)[3] == image_metrics.mse(images[3:4], others[3:4])[0]

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from service.sampling import QUANTILES
+from service.latent_space.sampling import QUANTILES
 from training import priors
 from training.patches import patch_distance
 from training.randomness import Randomness, generator

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from service import sampling
 from service.checkpoint.manifest import LatentSpec
 from service.checkpoint.priors import MixturePrior as ServedMixture
+from service.latent_space import sampling
 from training.data import Dataset, to_range
 from training.priors import MixturePrior
 from training.randomness import Randomness, generator

@@ -17,8 +17,9 @@ import pytest
 import torch
 from PIL import Image
 
-from service import checkpoint, sampling
+from service import checkpoint
 from service.checkpoint.manifest import LatentSpec
+from service.latent_space import sampling
 from subset import FASHION
 from training import judge
 from training.commands import main

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from service import encoding, generation, latents, seeds, translation
+from service import encoding, generation, translation
 from service.bodies import check_count
 from service.checkpoint.manifest import Graph, ImageSpec, Operation
 from service.errors import BodyTooLarge, InvalidField, UnknownModel
+from service.latent_space import latents, seeds
 from service.media import image_headers
 from service.model import Model
 from service.protocols.inference import tensors

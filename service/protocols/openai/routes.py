@@ -13,9 +13,10 @@ import orjson
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import bodies, encoding, generation, labels
+from service import bodies, encoding, generation
 from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import InvalidField, UnknownModel
+from service.latent_space import labels
 from service.media import images
 from service.media.images import Format
 from service.protocols.openai.messages import EmbeddingsRequest, ImagesRequest

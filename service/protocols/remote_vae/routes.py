@@ -9,11 +9,12 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import bodies, encoding, latents
+from service import bodies, encoding
 from service.answers import IN_PLACE_VALUES
 from service.bodies import check_count
 from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import BodyTooLarge, InvalidField
+from service.latent_space import latents
 from service.media import images
 from service.protocols.remote_vae import messages, packing, tensors
 from service.protocols.remote_vae.messages import TENSOR, DecodeQuery, EncodeQuery

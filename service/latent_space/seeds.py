@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from service.errors import InvalidField
-from service.sampling import MAX_SEED
+from service.latent_space.sampling import MAX_SEED
 
 
 def first(seed: int | None, count: int, where: str = "body") -> int:
