@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import lines, media_types, state
+from service import lines, state
 from service.checkpoint.manifest import ImageSpec, Manifest
+from service.http import media_types
+from service.http.content_negotiation import choose, quality
+from service.http.media_types import JSON, NDJSON, NPY, ZIP
 from service.media import images, npy, zip_archives
 from service.media.images import Format
-from service.media_types import JSON, NDJSON, NPY, ZIP
-from service.negotiation import choose, quality
 from service.observability import metrics, traces
 
 FORMATS: dict[str, Format] = {"image/png": "png", "image/webp": "webp", "image/jpeg": "jpeg"}

@@ -14,16 +14,19 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from service import refusals
 from service.comparison import Comparer
 from service.coordination.agreement import Vote
 from service.coordination.orders import Orders
-from service.drain import Drain
 from service.drift import Drift, Windows
 from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError
-from service.exchange import HeldBytes
-from service.keys import Keys
-from service.middleware import Limit, Observe
+from service.http import error_responses
+from service.http.api_keys import Keys
+from service.http.drain import Drain
+from service.http.exchange import HeldBytes
+from service.http.fast_path import Shortcut
+from service.http.open_requests import Watch
+from service.http.request_limits import Limit, Observe
+from service.http.tracing import Tracing
 from service.observability import trace_exporter
 from service.protocols.inference import routes as inference
 from service.protocols.openai import routes as openai
@@ -45,10 +48,7 @@ from service.routes import (
     translate,
 )
 from service.settings import Settings
-from service.shortcut import Shortcut
-from service.tracing import Tracing
 from service.version import VERSION
-from service.watch import Watch
 
 DESCRIPTION = """
 Pictures in, latents out, and back: encode, decode, generate and translate with the served checkpoints.
@@ -133,7 +133,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _answer_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, ServiceError):
         raise error
-    return refusals.response(error, request.scope)
+    return error_responses.response(error, request.scope)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
@@ -141,4 +141,4 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException) or error.status_code not in (404, 405):
         raise error
     refusal = MethodNotAllowed(headers=error.headers) if error.status_code == 405 else NoSuchRoute()
-    return refusals.response(refusal, request.scope)
+    return error_responses.response(refusal, request.scope)

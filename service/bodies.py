@@ -22,11 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect, Request
 
-from service import media_types, state
+from service import state
 from service.errors import BadRequest, BodyTooLarge, InvalidField, UnsupportedMediaType
+from service.http import media_types
+from service.http.media_types import JSON, NDJSON, NPY, ZIP
 from service.latent_space.latents import Rows, Shape
 from service.media import multipart, npy, zip_archives
-from service.media_types import JSON, NDJSON, NPY, ZIP
 from service.runtime.off_loop import run_by_size
 from service.schemas import DecodeOptions, DecodeRequest, Options, PicturesRequest
 from service.streams import PictureLines

@@ -15,10 +15,11 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service import answers, bodies, errors, examples, keys, responses, schemas
+from service import answers, bodies, errors, examples, responses, schemas
 from service.errors import ServiceError
-from service.media_types import JSON, NDJSON, NPY, ZIP
-from service.refusals import PROBLEM_JSON
+from service.http import api_keys
+from service.http.error_responses import PROBLEM_JSON
+from service.http.media_types import JSON, NDJSON, NPY, ZIP
 
 REF = "#/components/schemas/{model}"
 
@@ -84,7 +85,7 @@ def _require_keys(document: Json) -> None:
     """Say of every route that needs a key how to send it."""
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            if not keys.is_open(path):
+            if not api_keys.is_open(path):
                 operation["security"] = SECURITY
                 operation["responses"] |= problems((errors.Unauthorized,))
 

@@ -24,17 +24,17 @@ from typing import NamedTuple, cast
 import uvicorn
 from fastapi import FastAPI
 
-from service.acceptor import Acceptor
 from service.app import create_app
-from service.connection import Connection
-from service.connections import Connections
 from service.coordination.agreement import Vote
 from service.coordination.connection_counts import Share
 from service.coordination.heartbeats import Pulse
 from service.coordination.orders import Orders
-from service.drain import Drain
 from service.drift import Windows
-from service.exchange import HeldBytes
+from service.http.acceptor import Acceptor
+from service.http.connection import Connection
+from service.http.connection_limits import Connections
+from service.http.drain import Drain
+from service.http.exchange import HeldBytes
 from service.observability import metrics
 from service.repository import Repository
 from service.runtime import memory

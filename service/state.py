@@ -12,10 +12,10 @@ from typing import cast
 from starlette.requests import Request
 
 from service.comparison import Comparer
-from service.drain import Drain
 from service.drift import Drift, Windows
-from service.exchange import Exchange
-from service.keys import Keys
+from service.http.api_keys import Keys
+from service.http.drain import Drain
+from service.http.exchange import Exchange
 from service.repository import Repository
 from service.settings import Settings
 

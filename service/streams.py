@@ -25,7 +25,7 @@ from service import answers, lines, state
 from service.answers import Kind
 from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import InvalidField, QueueFull, ServiceError
-from service.media_types import NDJSON
+from service.http.media_types import NDJSON
 from service.runtime.off_loop import run_by_size
 from service.schemas import PictureLine
 from service.uploads import Upload

@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from service import __main__, bodies, middleware
+from service import __main__, bodies
+from service.http import request_limits
 from service.observability import metrics
 from service.runtime import memory
 
@@ -24,7 +25,7 @@ def _without_metrics() -> None:
 
 
 def _without_request_ids() -> None:
-    middleware.Observe._new_id = lambda _: b"0"  # type: ignore[method-assign]
+    request_limits.Observe._new_id = lambda _: b"0"  # type: ignore[method-assign]
 
 
 def _without_validation() -> None:
@@ -34,10 +35,10 @@ def _without_validation() -> None:
 def _without_limits() -> None:
     async def call(self: Any, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            scope["state"]["exchange"] = middleware.Exchange(receive, send, sys.maxsize, self._held)
+            scope["state"]["exchange"] = request_limits.Exchange(receive, send, sys.maxsize, self._held)
         await self._app(scope, receive, send)
 
-    middleware.Limit.__call__ = call  # type: ignore[method-assign]
+    request_limits.Limit.__call__ = call  # type: ignore[method-assign]
 
 
 def _without_the_frozen_collector() -> None:

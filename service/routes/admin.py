@@ -6,8 +6,8 @@ from fastapi import Request, Response
 
 from service import answers, openapi, responses
 from service.errors import Forbidden, Unauthorized, UnknownModel
+from service.http.plain import router as plain_router
 from service.routes.models import NAME, info
-from service.routes.plain import router as plain_router
 from service.state import keys, repository
 
 router = plain_router("admin")

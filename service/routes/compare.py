@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from service import answers, bodies, comparison, encoding, examples, openapi, responses
 from service.errors import InvalidField
-from service.media_types import JSON
+from service.http.media_types import JSON
+from service.http.plain import router as plain_router
 from service.model import Model
-from service.routes.plain import router as plain_router
 from service.schemas import CompareRequest
 from service.state import comparer, repository, settings
 from service.uploads import Upload

@@ -11,8 +11,8 @@ from fastapi.openapi.docs import get_swagger_ui_html
 
 from service import examples, openapi
 from service.errors import NoSuchRoute
+from service.http.plain import router as plain_router
 from service.routes.assets import Assets
-from service.routes.plain import router as plain_router
 
 ASSETS = "/docs/assets"
 

@@ -6,8 +6,8 @@ from fastapi import Request, Response
 
 from service import answers, openapi, responses
 from service.errors import OperationNotOffered, QueueFull, UnknownModel
+from service.http.plain import router as plain_router
 from service.routes.models import NAME
-from service.routes.plain import router as plain_router
 from service.state import drift, repository, windows
 
 router = plain_router("models")

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from service import answers, bodies, encoding, examples, openapi, responses, schemas, streams
 from service.answers import Pictures
 from service.checkpoint.manifest import ImageSpec
+from service.http.plain import router as plain_router
 from service.latent_space import image_metrics, latents, seeds, unit
 from service.model import Model
-from service.routes.plain import router as plain_router
 from service.state import deadline_s, repository, settings
 from service.uploads import Upload
 

@@ -9,10 +9,10 @@ from fastapi import Request, Response
 from service import answers, bodies, generation, openapi, responses, streams
 from service.answers import Pictures
 from service.generation import Plan
+from service.http.media_types import NDJSON
+from service.http.plain import router as plain_router
 from service.latent_space import latents, sampling
-from service.media_types import NDJSON
 from service.model import Model
-from service.routes.plain import router as plain_router
 from service.schemas import GenerateRequest
 from service.state import deadline_s, repository, settings
 

@@ -6,8 +6,8 @@ from fastapi import Request, Response
 
 from service import answers, openapi, responses
 from service.errors import NotReady
+from service.http.plain import router as plain_router
 from service.observability.metrics import metrics_response
-from service.routes.plain import router as plain_router
 from service.state import drain, repository
 
 router = plain_router("health")

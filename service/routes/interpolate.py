@@ -12,10 +12,10 @@ from service import answers, bodies, encoding, openapi, responses
 from service.answers import Pictures
 from service.checkpoint.manifest import Manifest, Operation
 from service.errors import InvalidField, Location, OperationNotOffered
+from service.http.plain import router as plain_router
 from service.latent_space import interpolation, labels, latents, sampling
 from service.model import Model
 from service.offers import Offer
-from service.routes.plain import router as plain_router
 from service.schemas import InterpolateRequest, Stop
 from service.state import deadline_s, repository, settings
 from service.uploads import Upload

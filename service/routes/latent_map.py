@@ -10,10 +10,10 @@ from fastapi import Request, Response
 from service import answers, openapi, responses
 from service.checkpoint.reference import Reference
 from service.errors import OperationNotOffered, UnknownModel
+from service.http.plain import router as plain_router
 from service.media import images
 from service.model import Model
 from service.routes.models import NAME
-from service.routes.plain import router as plain_router
 from service.state import repository
 
 router = plain_router("models")

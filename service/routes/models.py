@@ -9,8 +9,8 @@ from fastapi import Request, Response
 from service import answers, openapi, responses
 from service.checkpoint.manifest import Manifest
 from service.errors import UnknownModel
+from service.http.plain import router as plain_router
 from service.responses import ImageInfo, LatentInfo, ModelInfo
-from service.routes.plain import router as plain_router
 from service.serving import ModelStatus
 from service.state import repository, settings
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from starlette.responses import FileResponse, RedirectResponse
 
+from service.http.plain import router as plain_router
 from service.routes.assets import Assets
-from service.routes.plain import router as plain_router
 
 PAGE = "/playground"
 FOLDER = Path(__file__).parents[1] / "playground"

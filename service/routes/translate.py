@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from service import answers, bodies, examples, openapi, responses, streams, translation
 from service.answers import Pictures
 from service.checkpoint.manifest import ImageSpec
+from service.http.plain import router as plain_router
 from service.latent_space import unit
-from service.routes.plain import router as plain_router
 from service.schemas import TranslateOptions, TranslateRequest
 from service.state import deadline_s, repository, settings
 from service.uploads import Upload

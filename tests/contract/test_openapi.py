@@ -12,7 +12,7 @@ from PIL import Image
 
 from process import ServiceProcess
 from service import bodies, responses
-from service.media_types import JSON, NDJSON, NPY, ZIP
+from service.http.media_types import JSON, NDJSON, NPY, ZIP
 
 METHODS = {"get", "post"}
 PROBLEM = "application/problem+json"

@@ -15,12 +15,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from service.drain import Drain
-from service.exchange import HeldBytes
-from service.keys import Keys
-from service.middleware import Limit, Observe
+from service.http.api_keys import Keys
+from service.http.drain import Drain
+from service.http.exchange import HeldBytes
+from service.http.open_requests import Watch
+from service.http.request_limits import Limit, Observe
 from service.settings import Settings
-from service.watch import Watch
 
 LIMIT = 1000
 
@@ -137,7 +137,7 @@ async def test_unforeseen_failure_is_a_problem_that_says_nothing(caplog: pytest.
 
 async def test_refusal_is_logged_with_its_id_and_success_is_not(caplog: pytest.LogCaptureFixture):
     site = Site()
-    with caplog.at_level(logging.INFO, "service.middleware"):
+    with caplog.at_level(logging.INFO, "service.http.request_limits"):
         await site.client.get("/state", headers={"X-Request-ID": "fine"})
         await site.client.get("/nowhere", headers={"X-Request-ID": "lost"})
     assert "fine" not in caplog.text

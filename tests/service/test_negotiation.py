@@ -4,7 +4,7 @@ import pytest
 
 from service.answers import OF_LATENTS, OF_PICTURES
 from service.errors import NotAcceptable
-from service.negotiation import choose
+from service.http.content_negotiation import choose
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from service import bodies, compression
 from service.checkpoint.manifest import TensorSpec
 from service.errors import InvalidField, UnknownModel
 from service.http.headers import header
+from service.http.plain import router as plain_router
 from service.observability import metrics
 from service.observability.metrics import Sums
 from service.protocols.inference import messages, operations, statistics, tensors
 from service.protocols.inference.messages import HEADER_LENGTH, Call
 from service.protocols.inference.operations import SEPARATOR, Served
 from service.routes.health import check_ready
-from service.routes.plain import router as plain_router
 from service.runtime.off_loop import run_by_size
 from service.state import deadline_s, keys, repository, settings
 from service.version import VERSION

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from service import bodies, encoding, generation
 from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import InvalidField, UnknownModel
+from service.http.plain import router as plain_router
 from service.latent_space import labels
 from service.media import images
 from service.media.images import Format
 from service.protocols.openai.messages import EmbeddingsRequest, ImagesRequest
-from service.routes.plain import router as plain_router
 from service.schemas import GenerateRequest
 from service.state import deadline_s, repository, settings, windows
 from service.uploads import Upload

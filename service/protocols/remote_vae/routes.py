@@ -14,11 +14,11 @@ from service.answers import IN_PLACE_VALUES
 from service.bodies import check_count
 from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import BodyTooLarge, InvalidField
+from service.http.plain import router as plain_router
 from service.latent_space import latents
 from service.media import images
 from service.protocols.remote_vae import messages, packing, tensors
 from service.protocols.remote_vae.messages import TENSOR, DecodeQuery, EncodeQuery
-from service.routes.plain import router as plain_router
 from service.state import deadline_s, repository, settings
 from service.uploads import Upload
 

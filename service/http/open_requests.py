@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from service.exchange import Exchange
+from service.http.exchange import Exchange
 
 LOOK_EVERY_S = 0.02
 """Time from one look at the open requests to the next: a deadline is kept as closely as that."""

@@ -13,8 +13,8 @@ import logging
 import socket
 from collections.abc import Callable
 
-from service.connections import Connections
 from service.coordination.connection_counts import Share
+from service.http.connection_limits import Connections
 
 BACKLOG = 2048
 """Connections that may wait to be taken."""

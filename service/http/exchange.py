@@ -13,8 +13,8 @@ from contextlib import suppress
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
-from service import media_types, refusals
 from service.errors import BodyTooLarge, DeadlineExceeded, QueueFull, RequestTimeout, ServiceError
+from service.http import error_responses, media_types
 from service.http.headers import header, read_number
 from service.observability import traces
 
@@ -212,7 +212,7 @@ class Exchange:
         if self._started:
             await self._end_stream(error, scope)
             return
-        response = refusals.response(error, scope)
+        response = error_responses.response(error, scope)
         if self._read_all or scope["method"] in ("GET", "HEAD"):
             await response(scope, self._receive, self._send)
             return

@@ -10,8 +10,8 @@ import time
 from collections.abc import Collection
 from heapq import nsmallest
 
-from service.connection import Connection
 from service.coordination.connection_counts import Share
+from service.http.connection import Connection
 
 SPARE_AFTER_S = 1.0
 """A connection that has waited for its client as long is ended where there is no room for another."""

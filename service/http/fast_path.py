@@ -15,9 +15,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import refusals
 from service.errors import ServiceError
-from service.routes.plain import PlainRoute
+from service.http import error_responses
+from service.http.plain import PlainRoute
 
 
 class Shortcut:
@@ -43,5 +43,5 @@ class Shortcut:
         try:
             response = await route.endpoint(Request(scope, receive))
         except ServiceError as error:
-            response = refusals.response(error, scope)
+            response = error_responses.response(error, scope)
         await response(scope, receive, send)

@@ -20,15 +20,15 @@ import time
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import refusals
-from service.drain import Drain
 from service.errors import InvalidField, ServiceError
-from service.exchange import Exchange, HeldBytes
+from service.http import error_responses
+from service.http.api_keys import Keys
+from service.http.drain import Drain
+from service.http.exchange import Exchange, HeldBytes
 from service.http.headers import header
-from service.keys import Keys
+from service.http.open_requests import Watch
 from service.observability import metrics
 from service.settings import Settings
-from service.watch import Watch
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -76,7 +76,7 @@ class Observe:
             logger.exception("%s %s failed", scope["state"]["request_id"], scope["method"])
             if status:
                 raise
-            response = refusals.response(ServiceError(), scope)
+            response = error_responses.response(ServiceError(), scope)
             await response(scope, receive, send_observed)
         finally:
             self._tell(scope, status, time.perf_counter() - started)

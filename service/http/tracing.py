@@ -16,12 +16,12 @@ from opentelemetry.trace import SpanKind, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import middleware
 from service.errors import ServiceError
+from service.http import request_limits
 from service.observability import traces
 from service.observability.traces import Trace, Value
 
-METHODS = middleware.METHODS | {"CONNECT", "TRACE"}
+METHODS = request_limits.METHODS | {"CONNECT", "TRACE"}
 
 MAX_PATH = 256
 """Characters of a path that are kept: spans wait for the collector, and are to take little memory."""

@@ -22,13 +22,13 @@ from uvicorn.server import ServerState
 
 from service.coordination.connection_counts import Share
 from service.errors import BodyTooLarge, HeadersTooLarge, RequestTimeout, ServiceError
-from service.exchange import LINGER_S, Exchange, HeldBytes
+from service.http.coalesced_writes import JoinedWrites
+from service.http.error_responses import problem_response
+from service.http.exchange import LINGER_S, Exchange, HeldBytes
 from service.http.headers import field_bytes
 from service.http.pipelining import OneAtATime
 from service.observability import metrics
-from service.refusals import problem_response
 from service.settings import Settings
-from service.transport import JoinedWrites
 
 State = dict[str, Any]
 
