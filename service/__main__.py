@@ -28,8 +28,8 @@ def main(arguments: Sequence[str], program: str = "python -m service") -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's own threads would not survive a fork
     # Imported now, so that --help and a bad setting are answered at once.
-    from service import device  # noqa: PLC0415
     from service.http.listener import CannotListen, listen  # noqa: PLC0415
+    from service.inference import device  # noqa: PLC0415
     from service.observability import trace_exporter  # noqa: PLC0415
 
     try:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from service import comparison
 from service.comparison import Comparer
 from service.errors import QueueFull
-from service.model import Model
+from service.inference.model import Model
 from service.observability import metrics
 from service.repository import Repository
 

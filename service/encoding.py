@@ -14,8 +14,8 @@ from starlette.requests import Request
 
 from service.checkpoint.manifest import Manifest
 from service.errors import InferenceFailed, InvalidField
+from service.inference.model import Model
 from service.latent_space import latents, sampling
-from service.model import Model
 from service.state import deadline_s, settings, windows
 from service.uploads import Upload
 

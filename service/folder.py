@@ -17,7 +17,7 @@ from pathlib import Path
 
 from service.checkpoint import CheckpointError, layout
 from service.checkpoint.manifest import NAME_PATTERN
-from service.model import Model
+from service.inference.model import Model
 
 BAD_NAME = "a name is made of lower-case letters, digits and hyphens, 64 at most"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from service.checkpoint.manifest import Manifest, Operation
-from service.model import Model
+from service.inference.model import Model
 
 Offer = Literal["encode", "decode", "generate", "translate", "reconstruct", "interpolate", "neighbours"]
 

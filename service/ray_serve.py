@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 from ray import serve
 
-from service import device
 from service.app import create_app
+from service.inference import device
 from service.observability import metrics
 from service.repository import Repository
 from service.runtime import memory

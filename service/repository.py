@@ -20,14 +20,14 @@ from service.coordination.agreement import Agreement, Vote
 from service.coordination.orders import OrderBook, Orders
 from service.errors import UnknownModel
 from service.folder import Folder, Wanted
-from service.model import Model, load
+from service.inference.model import Model, load
+from service.inference.run_watchdog import Overseer
+from service.inference.thread_pools import Threads
 from service.observability import metrics
 from service.offers import Offer
-from service.overseer import Overseer
 from service.runtime import memory
 from service.serving import ModelStatus, Serving
 from service.settings import Settings
-from service.threads import Threads
 
 LOOK_EVERY_S = 0.05
 """Time from one look whether all workers have followed an order, or found the same, to the next."""

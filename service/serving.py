@@ -17,7 +17,7 @@ from typing import Literal
 from service.checkpoint.manifest import Manifest, Operation
 from service.errors import NotReady, OperationNotOffered, UnknownModel
 from service.folder import Entry
-from service.model import Model
+from service.inference.model import Model
 from service.observability import metrics
 from service.offers import NEEDS, Offer, is_offered, lacking
 

@@ -73,7 +73,7 @@ def imported(file: Path) -> Iterator[str]:
             yield (node.module or "").partition(".")[0]
 
 
-@pytest.mark.parametrize("package", ["service.engine", "training.export"])
+@pytest.mark.parametrize("package", ["service.inference.engine", "training.export"])
 def test_onnx_runtime_keeps_no_telemetry(package: str, tmp_path: Path):
     """It would open a database in the home folder and send it away."""
     subprocess.run(

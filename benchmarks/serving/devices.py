@@ -17,12 +17,12 @@ import numpy as np
 
 from service.checkpoint import versions
 from service.checkpoint.manifest import Graph
-from service.device import Device, check
-from service.jobs import Inputs
-from service.model import Model, load
-from service.overseer import Overseer
+from service.inference.batch import Inputs
+from service.inference.device import Device, check
+from service.inference.model import Model, load
+from service.inference.run_watchdog import Overseer
+from service.inference.thread_pools import Threads
 from service.runtime.cpu import cores
-from service.threads import Threads
 
 DEVICES: tuple[Device, Device] = ("cpu", "cuda")
 REPEATS = 20

@@ -33,7 +33,12 @@ PHASES = {
         "service/uploads.py",
     ),
     "reading and checking JSON": ("service/validation.py", "pydantic/", "service/bodies.py", "base64.py"),
-    "batching": ("service/batcher.py", "service/jobs.py", "service/run_time.py", "service/model.py"),
+    "batching": (
+        "service/inference/batcher.py",
+        "service/inference/batch.py",
+        "service/inference/latency_model.py",
+        "service/inference/model.py",
+    ),
     "writing JSON": ("service/answers.py",),
     "limits, request ids, metrics": (
         "service/http/request_limits.py",

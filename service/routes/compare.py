@@ -10,7 +10,7 @@ from service import answers, bodies, comparison, encoding, examples, openapi, re
 from service.errors import InvalidField
 from service.http.media_types import JSON
 from service.http.plain import router as plain_router
-from service.model import Model
+from service.inference.model import Model
 from service.schemas import CompareRequest
 from service.state import comparer, repository, settings
 from service.uploads import Upload

@@ -13,8 +13,8 @@ from service import answers, bodies, encoding, examples, openapi, responses, sch
 from service.answers import Pictures
 from service.checkpoint.manifest import ImageSpec
 from service.http.plain import router as plain_router
+from service.inference.model import Model
 from service.latent_space import image_metrics, latents, seeds, unit
-from service.model import Model
 from service.state import deadline_s, repository, settings
 from service.uploads import Upload
 

@@ -11,8 +11,8 @@ from service.answers import Pictures
 from service.generation import Plan
 from service.http.media_types import NDJSON
 from service.http.plain import router as plain_router
+from service.inference.model import Model
 from service.latent_space import latents, sampling
-from service.model import Model
 from service.schemas import GenerateRequest
 from service.state import deadline_s, repository, settings
 

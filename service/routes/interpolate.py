@@ -13,8 +13,8 @@ from service.answers import Pictures
 from service.checkpoint.manifest import Manifest, Operation
 from service.errors import InvalidField, Location, OperationNotOffered
 from service.http.plain import router as plain_router
+from service.inference.model import Model
 from service.latent_space import interpolation, labels, latents, sampling
-from service.model import Model
 from service.offers import Offer
 from service.schemas import InterpolateRequest, Stop
 from service.state import deadline_s, repository, settings

@@ -11,8 +11,8 @@ from service import answers, openapi, responses
 from service.checkpoint.reference import Reference
 from service.errors import OperationNotOffered, UnknownModel
 from service.http.plain import router as plain_router
+from service.inference.model import Model
 from service.media import images
-from service.model import Model
 from service.routes.models import NAME
 from service.state import repository
 

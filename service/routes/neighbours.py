@@ -14,9 +14,9 @@ from service import answers, bodies, encoding, examples, openapi, responses
 from service.checkpoint.reference import Reference
 from service.http.media_types import JSON
 from service.http.plain import router as plain_router
+from service.inference.model import Model
 from service.latent_space import latents
 from service.media import images
-from service.model import Model
 from service.schemas import NeighboursRequest
 from service.state import repository, settings
 from service.uploads import Upload

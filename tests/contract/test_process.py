@@ -13,7 +13,7 @@ import pytest
 from conftest import StartService
 from process import ROOT, run_service, wait_until
 from resident import cpu_seconds
-from service import device
+from service.inference import device
 from tiny import write_tiny
 
 

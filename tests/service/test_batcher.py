@@ -12,14 +12,14 @@ import pytest
 from numpy.typing import NDArray
 from prometheus_client import REGISTRY
 
-from service.batcher import Batcher
 from service.checkpoint.manifest import Graph
-from service.engine import Engine
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
+from service.inference.batcher import Batcher
+from service.inference.engine import Engine
+from service.inference.latency_model import RunTime
+from service.inference.run_watchdog import Overseer
+from service.inference.thread_pools import Threads
 from service.observability.metrics import GraphMetrics
-from service.overseer import Overseer
-from service.run_time import RunTime
-from service.threads import Threads
 from tiny import Arrays, describe_tiny
 
 

@@ -12,12 +12,12 @@ import pytest
 from benchmarks.serving.devices import rows_of
 from needed import lack
 from process import ROOT
-from service.device import NoSuchDevice, check
-from service.engine import Arrays
-from service.jobs import Inputs
-from service.model import Model, load
-from service.overseer import Overseer
-from service.threads import Threads
+from service.inference.batch import Inputs
+from service.inference.device import NoSuchDevice, check
+from service.inference.engine import Arrays
+from service.inference.model import Model, load
+from service.inference.run_watchdog import Overseer
+from service.inference.thread_pools import Threads
 
 SHIPPED = sorted(path for path in (ROOT / "checkpoints").glob("*/*") if path.is_dir())
 DEADLINE_S = float("inf")

@@ -9,8 +9,8 @@ import pytest
 
 from process import wait_until
 from service.checkpoint.manifest import Graph
-from service.engine import Engine
-from service.overseer import Overseer
+from service.inference.engine import Engine
+from service.inference.run_watchdog import Overseer
 from tiny import describe_tiny
 
 STUCK_S = 0.5

@@ -6,12 +6,12 @@ import sys
 import pytest
 
 from process import ROOT
+from service.inference.thread_pools import Threads
 from service.runtime.cpu import cores
-from service.threads import Threads
 
 NICENESS = """
 import os, sys
-from service.threads import Threads
+from service.inference.thread_pools import Threads
 os.nice(int(sys.argv[1]))
 print(Threads().large.submit(os.getpriority, os.PRIO_PROCESS, 0).result())
 """

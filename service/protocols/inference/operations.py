@@ -18,9 +18,9 @@ from service import encoding, generation, translation
 from service.bodies import check_count
 from service.checkpoint.manifest import Graph, ImageSpec, Operation
 from service.errors import BodyTooLarge, InvalidField, UnknownModel
+from service.inference.model import Model
 from service.latent_space import latents, seeds
 from service.media import image_headers
-from service.model import Model
 from service.protocols.inference import tensors
 from service.protocols.inference.messages import Call
 from service.protocols.inference.tensors import BYTES, Tensor

@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service.engine import Arrays, Runner
+from service.inference.engine import Arrays, Runner
 
 SIZES = (16, 32, 64, 128, 256, 512)
 """Numbers of rows that come into question."""

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine import Arrays, Runner
 from service.errors import DeadlineExceeded, InferenceFailed, ServiceError
+from service.inference.engine import Arrays, Runner
+from service.inference.run_watchdog import Watched
 from service.latent_space.sampling import Draw, draw
 from service.observability import metrics, traces
 from service.observability.metrics import GraphMetrics
-from service.overseer import Watched
 
 Inputs = Mapping[str, NDArray[Any] | Draw]
 """The rows of one request by tensor name, all as many."""

@@ -16,20 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import checkpoint
-from service.batcher import PIECE_S, Batcher
 from service.checkpoint import CheckpointError
 from service.checkpoint.manifest import Graph, Manifest, TensorSpec
 from service.checkpoint.reference import Reference
-from service.device import Device
-from service.engine import Arrays, Engine, Runner
 from service.errors import OperationNotOffered
-from service.jobs import Inputs
+from service.inference.batch import Inputs
+from service.inference.batcher import PIECE_S, Batcher
+from service.inference.device import Device
+from service.inference.engine import Arrays, Engine, Runner
+from service.inference.latency_model import RunTime
+from service.inference.padded import SIZES, Padded
+from service.inference.run_watchdog import FAR_TOO_LONG, Overseer
+from service.inference.thread_pools import Threads
 from service.observability import traces
 from service.observability.metrics import GraphMetrics
-from service.overseer import FAR_TOO_LONG, Overseer
-from service.padded import SIZES, Padded
-from service.run_time import RunTime
-from service.threads import Threads
 
 FIRST_RUN_S = 60.0
 """Time for a run while nobody knows how long the graph takes."""

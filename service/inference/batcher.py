@@ -19,13 +19,13 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import Context
 
-from service.engine import Arrays, Runner
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
-from service.jobs import Inputs, Job, Part, Run, leave_spans, run
+from service.inference.batch import Inputs, Job, Part, Run, leave_spans, run
+from service.inference.engine import Arrays, Runner
+from service.inference.latency_model import RunTime
+from service.inference.run_watchdog import Overseer
+from service.inference.thread_pools import Threads
 from service.observability.metrics import GraphMetrics
-from service.overseer import Overseer
-from service.run_time import RunTime
-from service.threads import Threads
 
 IN_PLACE_S = 0.005
 """A run expected to be shorter than this happens on the event loop: what a thread returns has to wait for the

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from service.checkpoint import CheckpointError
 from service.checkpoint.manifest import Graph, TensorSpec
-from service.device import Device, NoSuchDevice, open_session
+from service.inference.device import Device, NoSuchDevice, open_session
 
 Arrays = dict[str, NDArray[Any]]
 
