@@ -31,7 +31,7 @@ from service.observability import trace_exporter
 from service.protocols.inference import routes as inference
 from service.protocols.openai import routes as openai
 from service.protocols.remote_vae import routes as remote_vae
-from service.repository import Repository
+from service.repository.repository import Repository
 from service.routes import (
     admin,
     compare,

@@ -22,7 +22,7 @@ from service.comparison import Comparer
 from service.errors import QueueFull
 from service.inference.model import Model
 from service.observability import metrics
-from service.repository import Repository
+from service.repository.repository import Repository
 
 FEWEST = 20
 """Latents below which nothing is said."""

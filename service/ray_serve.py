@@ -19,7 +19,7 @@ from ray import serve
 from service.app import create_app
 from service.inference import device
 from service.observability import metrics
-from service.repository import Repository
+from service.repository.repository import Repository
 from service.runtime import memory
 from service.settings import SECRETS, BadSetting, Settings
 

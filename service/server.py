@@ -36,7 +36,7 @@ from service.http.connection_limits import Connections
 from service.http.drain import Drain
 from service.http.exchange import HeldBytes
 from service.observability import metrics
-from service.repository import Repository
+from service.repository.repository import Repository
 from service.runtime import memory
 from service.settings import Settings
 

@@ -16,7 +16,7 @@ from service.drift import Drift, Windows
 from service.http.api_keys import Keys
 from service.http.drain import Drain
 from service.http.exchange import Exchange
-from service.repository import Repository
+from service.repository.repository import Repository
 from service.settings import Settings
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from service.checkpoint.manifest import Manifest, Translation
 from service.errors import InvalidField
 from service.inference.model import Model
-from service.repository import Repository
+from service.repository.repository import Repository
 from service.schemas import TranslateOptions
 
 

@@ -190,8 +190,8 @@ class ServiceProcess:
 
     def workers(self) -> list[int]:
         """Return the process ids of those that have begun to serve, first one first."""
-        begun = r'(\d+)(?: |,"logger":")service.repository(?: |","message":")(?:serving|no checkpoints)'
-        lines = re.findall(begun, self.log())
+        named = r'(\d+)(?: |,"logger":")service.repository.repository(?: |","message":")'
+        lines = re.findall(f"{named}(?:serving|no checkpoints)", self.log())
         return list(dict.fromkeys(map(int, lines)))
 
     def client(self, **options: Any) -> httpx.Client:

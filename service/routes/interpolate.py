@@ -15,7 +15,7 @@ from service.errors import InvalidField, Location, OperationNotOffered
 from service.http.plain import router as plain_router
 from service.inference.model import Model
 from service.latent_space import interpolation, labels, latents, sampling
-from service.offers import Offer
+from service.repository.capabilities import Offer
 from service.schemas import InterpolateRequest, Stop
 from service.state import deadline_s, repository, settings
 from service.uploads import Upload

@@ -10,8 +10,8 @@ from service import answers, openapi, responses
 from service.checkpoint.manifest import Manifest
 from service.errors import UnknownModel
 from service.http.plain import router as plain_router
+from service.repository.catalogue import ModelStatus
 from service.responses import ImageInfo, LatentInfo, ModelInfo
-from service.serving import ModelStatus
 from service.state import repository, settings
 
 router = plain_router("models")

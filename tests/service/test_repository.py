@@ -17,8 +17,8 @@ from onnx import numpy_helper
 from service import checkpoint
 from service.coordination.agreement import Agreement
 from service.errors import NotReady, OperationNotOffered, UnknownModel
-from service.repository import Repository
-from service.serving import ModelStatus
+from service.repository.catalogue import ModelStatus
+from service.repository.repository import Repository
 from service.settings import Settings
 from tiny import describe_tiny, to_npz, write_tiny
 

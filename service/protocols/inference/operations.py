@@ -24,7 +24,7 @@ from service.media import image_headers
 from service.protocols.inference import tensors
 from service.protocols.inference.messages import Call
 from service.protocols.inference.tensors import BYTES, Tensor
-from service.repository import Repository
+from service.repository.repository import Repository
 from service.schemas import EncodeOptions, GenerateRequest, TranslateOptions
 from service.state import settings
 from service.uploads import Upload

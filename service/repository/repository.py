@@ -19,14 +19,14 @@ from pathlib import Path
 from service.coordination.agreement import Agreement, Vote
 from service.coordination.orders import OrderBook, Orders
 from service.errors import UnknownModel
-from service.folder import Folder, Wanted
 from service.inference.model import Model, load
 from service.inference.run_watchdog import Overseer
 from service.inference.thread_pools import Threads
 from service.observability import metrics
-from service.offers import Offer
+from service.repository.capabilities import Offer
+from service.repository.catalogue import ModelStatus, Serving
+from service.repository.folder_scan import Folder, Wanted
 from service.runtime import memory
-from service.serving import ModelStatus, Serving
 from service.settings import Settings
 
 LOOK_EVERY_S = 0.05

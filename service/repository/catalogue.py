@@ -16,10 +16,10 @@ from typing import Literal
 
 from service.checkpoint.manifest import Manifest, Operation
 from service.errors import NotReady, OperationNotOffered, UnknownModel
-from service.folder import Entry
 from service.inference.model import Model
 from service.observability import metrics
-from service.offers import NEEDS, Offer, is_offered, lacking
+from service.repository.capabilities import NEEDS, Offer, is_offered, lacking
+from service.repository.folder_scan import Entry
 
 OPERATIONS: tuple[Operation, ...] = ("encode", "decode", "generate", "translate")
 
