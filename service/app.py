@@ -14,10 +14,10 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from service.comparison import Comparer
+from service.comparison.comparer import Comparer
+from service.comparison.drift import Drift, Windows
 from service.coordination.agreement import Vote
 from service.coordination.orders import Orders
-from service.drift import Drift, Windows
 from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError
 from service.http import error_responses
 from service.http.api_keys import Keys

@@ -25,11 +25,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
+from service.comparison.drift import Windows
 from service.coordination.agreement import Vote
 from service.coordination.connection_counts import Share
 from service.coordination.heartbeats import Pulse
 from service.coordination.orders import Orders
-from service.drift import Windows
 from service.http.acceptor import Acceptor
 from service.http.connection import Connection
 from service.http.connection_limits import Connections

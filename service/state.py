@@ -11,8 +11,8 @@ from typing import cast
 
 from starlette.requests import Request
 
-from service.comparison import Comparer
-from service.drift import Drift, Windows
+from service.comparison.comparer import Comparer
+from service.comparison.drift import Drift, Windows
 from service.http.api_keys import Keys
 from service.http.drain import Drain
 from service.http.exchange import Exchange

@@ -23,12 +23,12 @@ from pathlib import Path
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from service.comparison.drift import Windows
 from service.coordination.agreement import Agreement
 from service.coordination.connection_counts import Balance
 from service.coordination.heartbeats import Pulses
 from service.coordination.orders import OrderBook
 from service.coordination.shared_folder import DRIFT, METRICS_FOLDER, ORDERS, VOTES
-from service.drift import Windows
 from service.observability import metrics
 from service.runtime import memory
 from service.server import Ties, serve

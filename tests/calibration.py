@@ -18,9 +18,10 @@ from sklearn.datasets import load_digits
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from service import checkpoint, comparison, divergences
+from service import checkpoint
 from service.checkpoint.reference import Reference
-from service.permutations import Samples
+from service.comparison import comparer, divergences
+from service.comparison.permutation_samples import Samples
 from training.data import fashion_mnist
 from training.reference import HELD_OUT
 
@@ -85,7 +86,7 @@ def alarms(model: Shipped, pixels: Pixels, rounds: int) -> tuple[float, float]:
     """Return how often an image is found strange, and how often a set of them is."""
     latents, errors = model.encode(pixels)
     strange = model.reference.typicality(latents, errors) < SIGNIFICANCE
-    known = comparison.sample(model.reference)
+    known = comparer.sample(model.reference)
     rng = np.random.default_rng(1)
     found = [
         divergences.mmd(Samples(latents[rng.choice(len(latents), IMAGES, replace=False)], known)).p_value

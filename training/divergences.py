@@ -1,8 +1,9 @@
 """Divergences between distributions as differentiable functions: tensors in, one scalar out.
 
-Samples are (N, D) rows. `service/divergences.py` estimates the same numbers in NumPy, with p-values; a test
-compares the two. What libraries have is theirs: transport plans are POT's, and KL of Gaussians is in
-torch.distributions. The rest is written here, since no maintained library has it with gradients in torch.
+Samples are (N, D) rows. `service/comparison/divergences.py` estimates the same numbers in NumPy, with
+p-values; a test compares the two. What libraries have is theirs: transport plans are POT's, and KL of
+Gaussians is in torch.distributions. The rest is written here, since no maintained library has it with
+gradients in torch.
 """
 
 from __future__ import annotations

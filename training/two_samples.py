@@ -1,7 +1,8 @@
 """What two samples say of a divergence where no density is known: estimates, and p-values by permutation.
 
-The studies use it; service/divergences.py does the same in NumPy, faster, and a test compares the two. No
-small maintained library estimates KL and JS by neighbours with p-values, which is what the studies are about.
+The studies use it; service/comparison/divergences.py does the same in NumPy, faster, and a test compares the
+two. No small maintained library estimates KL and JS by neighbours with p-values, which is what the studies
+are about.
 """
 
 from __future__ import annotations

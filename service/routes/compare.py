@@ -6,7 +6,8 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, comparison, encoding, examples, openapi, responses
+from service import answers, bodies, encoding, examples, openapi, responses
+from service.comparison.comparer import sample
 from service.errors import InvalidField
 from service.http.media_types import JSON
 from service.http.plain import router as plain_router
@@ -41,7 +42,7 @@ async def compare(request: Request) -> Response:
     if body.b is not None:
         second = await _codes(request, model, body.b, "b")
     else:
-        second = comparison.sample(model.need_reference(" to compare with; give b"))
+        second = sample(model.need_reference(" to compare with; give b"))
     if first.shape[1] != second.shape[1]:
         raise InvalidField.at(("body", "b"), "for this model the images of a and b must be of one size")
     found = await comparer(request).run(first, second)

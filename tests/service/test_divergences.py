@@ -11,8 +11,8 @@ from scipy import stats
 from scipy.integrate import quad
 from scipy.special import digamma
 
-from service import divergences
-from service.permutations import Samples
+from service.comparison import divergences
+from service.comparison.permutation_samples import Samples
 from training import divergences as differentiable
 
 

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from service import divergences as numpy_divergences
-from service.permutations import Samples
+from service.comparison import divergences as numpy_divergences
+from service.comparison.permutation_samples import Samples
 from training import divergences, two_samples
 from training.axioms import axioms, distances
 from training.randomness import generator

@@ -17,8 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from service import comparison
-from service.comparison import Comparer
+from service.comparison import comparer
+from service.comparison.comparer import Comparer
 from service.errors import QueueFull
 from service.inference.model import Model
 from service.observability import metrics
@@ -114,8 +114,8 @@ class Drift:
         latents = self._windows.newest(model)
         found: dict[str, float | int | None] = {"images": len(latents), "window": self._windows.rows}
         if model.reference is None or len(latents) < FEWEST:
-            return found | dict.fromkeys(comparison.NUMBERS)
-        return found | await self._comparer.run(latents[-MOST:], comparison.sample(model.reference))
+            return found | dict.fromkeys(comparer.NUMBERS)
+        return found | await self._comparer.run(latents[-MOST:], comparer.sample(model.reference))
 
     async def keep_watching(self, repository: Repository, every_s: float) -> None:
         """Measure what answers to each name from time to time, for the metrics; one worker does."""

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from service import divergences
 from service.checkpoint.reference import Reference
+from service.comparison import divergences
+from service.comparison.permutation_samples import Samples
 from service.errors import QueueFull
-from service.permutations import Samples
 from service.runtime.cpu import be_patient
 
 MAX_WAITING = 4

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from service.comparison.permutation_samples import Floats, Samples, Sides
 from service.latent_space.sampling import normal
-from service.permutations import Floats, Samples, Sides
 
 BANDWIDTHS = (0.5, 1.0, 2.0)
 """Of the Gaussian kernels, as multiples of the median distance between rows."""
