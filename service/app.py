@@ -14,6 +14,21 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from service.api.routes import (
+    admin,
+    compare,
+    docs,
+    drift,
+    encode,
+    generate,
+    health,
+    interpolate,
+    latent_map,
+    models,
+    neighbours,
+    playground,
+    translate,
+)
 from service.comparison.comparer import Comparer
 from service.comparison.drift import Drift, Windows
 from service.coordination.agreement import Vote
@@ -32,21 +47,6 @@ from service.protocols.inference import routes as inference
 from service.protocols.openai import routes as openai
 from service.protocols.remote_vae import routes as remote_vae
 from service.repository.repository import Repository
-from service.routes import (
-    admin,
-    compare,
-    docs,
-    drift,
-    encode,
-    generate,
-    health,
-    interpolate,
-    latent_map,
-    models,
-    neighbours,
-    playground,
-    translate,
-)
 from service.settings import Settings
 from service.version import VERSION
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from isal import igzip_lib, isal_zlib
 from starlette.requests import Request
 
+from service.api.dependencies import exchange, settings
 from service.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
 from service.runtime.off_loop import run_by_size
-from service.state import exchange, settings
 
 LEVEL = 1
 SMALLEST_BYTES = 1 << 10

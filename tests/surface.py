@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from service import openapi
+from service.api import openapi
 from service.app import create_app
 from service.settings import Settings
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from service import __main__, bodies
+from service import __main__
+from service.api import request_bodies
 from service.http import request_limits
 from service.observability import metrics
 from service.runtime import memory
@@ -29,7 +30,7 @@ def _without_request_ids() -> None:
 
 
 def _without_validation() -> None:
-    bodies.parse_json = lambda schema, raw: schema.model_construct(**orjson.loads(raw))
+    request_bodies.parse_json = lambda schema, raw: schema.model_construct(**orjson.loads(raw))
 
 
 def _without_limits() -> None:

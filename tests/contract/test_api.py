@@ -15,7 +15,7 @@ from PIL import Image
 from fashion import CLASSES
 from problems import check_problem
 from process import ServiceProcess
-from service import responses
+from service.api import responses
 from service.latent_space.sampling import MAX_SEED
 
 SHOE = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)

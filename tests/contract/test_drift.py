@@ -12,7 +12,7 @@ from conftest import StartService
 from pictures import file, photo
 from problems import check_problem
 from process import ServiceProcess, wait_until
-from service import responses
+from service.api import responses
 from tiny import write_tiny
 
 CLASSES = ("a", "b")

@@ -11,7 +11,7 @@ from httpx import Client, Response
 from PIL import Image
 
 from process import ServiceProcess
-from service import bodies, responses
+from service.api import request_bodies, responses
 from service.http.media_types import JSON, NDJSON, NPY, ZIP
 
 METHODS = {"get", "post"}
@@ -82,7 +82,7 @@ def test_every_field_of_a_request_has_its_sentence(document: Any) -> None:
 def test_every_picture_route_documents_every_way_to_send_one(document: Any) -> None:
     for path in ("/encode", "/reconstruct", "/translate"):
         content = document["paths"][path]["post"]["requestBody"]["content"]
-        assert set(content) == {JSON, *bodies.PICTURES, bodies.FORM, NPY, ZIP, NDJSON}
+        assert set(content) == {JSON, *request_bodies.PICTURES, request_bodies.FORM, NPY, ZIP, NDJSON}
 
 
 def test_every_documented_example_gets_what_is_documented(client: Client, document: Any) -> None:
@@ -109,7 +109,9 @@ def send_examples(client: Client, path: str, method: str, operation: Any) -> Ite
     for kind, described in content.items():
         if kind == JSON:
             yield client.post(path, json=described["example"])
-        elif kind == bodies.FORM:  # a form has no file of its own: its parts are those of the raw bodies
+        elif (
+            kind == request_bodies.FORM
+        ):  # a form has no file of its own: its parts are those of the raw bodies
             yield client.post(address, files={"images": linked(client, content["image/png"])})
         else:
             yield client.post(address, content=linked(client, described), headers={"content-type": kind})

@@ -23,7 +23,7 @@ from colours import DECODE, colour_of, painted, write_bad_version, write_version
 from conftest import StartService
 from problems import check_problem
 from process import ServiceProcess, wait_until
-from service import responses
+from service.api import responses
 from service.client import Client
 from tiny import write_tiny
 

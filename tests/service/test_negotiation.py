@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.answers import OF_LATENTS, OF_PICTURES
+from service.api.rendering import OF_LATENTS, OF_PICTURES
 from service.errors import NotAcceptable
 from service.http.content_negotiation import choose
 

@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from service.api.requests import DecodeRequest, EncodeRequest, GenerateRequest, TranslateRequest
+from service.api.responses import Problem
+from service.api.validation import MAX_JSON_SIGNS, parse_json
 from service.errors import BadRequest, BodyTooLarge, InvalidField, ServiceError
 from service.latent_space.sampling import MAX_SEED
-from service.responses import Problem
-from service.schemas import DecodeRequest, EncodeRequest, GenerateRequest, TranslateRequest
-from service.validation import MAX_JSON_SIGNS, parse_json
 
 
 def refuse(schema: type[BaseModel], raw: str | bytes) -> ServiceError:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pictures import file, photo
 from problems import check_problem
-from service import responses
+from service.api import responses
 from service.checkpoint import reference
 from service.checkpoint.reference import Reference
 from tiny import reference_arrays

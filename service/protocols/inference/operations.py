@@ -14,8 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from service import encoding, generation, translation
-from service.bodies import check_count
+from service.api import encoding, generation, translation
+from service.api.dependencies import settings
+from service.api.request_bodies import check_count
+from service.api.requests import EncodeOptions, GenerateRequest, TranslateOptions
+from service.api.uploads import Upload
+from service.api.validation import parse_known
 from service.checkpoint.manifest import Graph, ImageSpec, Operation
 from service.errors import BodyTooLarge, InvalidField, UnknownModel
 from service.inference.model import Model
@@ -25,10 +29,6 @@ from service.protocols.inference import tensors
 from service.protocols.inference.messages import Call
 from service.protocols.inference.tensors import BYTES, Tensor
 from service.repository.repository import Repository
-from service.schemas import EncodeOptions, GenerateRequest, TranslateOptions
-from service.state import settings
-from service.uploads import Upload
-from service.validation import parse_known
 
 SEPARATOR = "."
 

@@ -8,7 +8,10 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 
-from service import bodies, compression
+from service import compression
+from service.api import request_bodies
+from service.api.dependencies import deadline_s, keys, repository, settings
+from service.api.routes.health import check_ready
 from service.checkpoint.manifest import TensorSpec
 from service.errors import InvalidField, UnknownModel
 from service.http.headers import header
@@ -18,9 +21,7 @@ from service.observability.metrics import Sums
 from service.protocols.inference import messages, operations, statistics, tensors
 from service.protocols.inference.messages import HEADER_LENGTH, Call
 from service.protocols.inference.operations import SEPARATOR, Served
-from service.routes.health import check_ready
 from service.runtime.off_loop import run_by_size
-from service.state import deadline_s, keys, repository, settings
 from service.version import VERSION
 
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
@@ -130,7 +131,9 @@ async def model_statistics(request: Request) -> Response:
 @router.post("/v2/repository/index", include_in_schema=False)
 async def repository_index(request: Request) -> Response:
     """List every version of every model; a checkpoint of which none serves has one entry that says why."""
-    asked = await bodies.parse(messages.IndexRequest, await bodies.read(request, MAX_INDEX_BYTES) or b"{}")
+    asked = await request_bodies.parse(
+        messages.IndexRequest, await request_bodies.read(request, MAX_INDEX_BYTES) or b"{}"
+    )
     serving = repository(request).now()
     found = [
         _entry(f"{status.name}{SEPARATOR}{operation}", model.manifest.version, "READY", "")
@@ -188,7 +191,7 @@ async def infer(request: Request) -> Response:
 
 
 async def _infer(request: Request, served: Served) -> Response:
-    body = await compression.inflate(await bodies.read(request), request)
+    body = await compression.inflate(await request_bodies.read(request), request)
     call = await run_by_size(len(body), _read, body, request, served)
     outputs, said = await operations.run(request, served, call, _deadline_s(request, call))
     version = served.model.manifest.version

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
+from service.api.requests import MAX_TEXT, MAX_TRUNCATION, Seed
 from service.media.images import Format
-from service.schemas import MAX_TEXT, MAX_TRUNCATION, Seed
 
 MAX_PROMPT = 32_000
 """Characters, as many as that API takes."""

@@ -7,14 +7,14 @@ import math
 
 from fastapi import Request, Response
 
-from service import answers, openapi, responses
+from service.api import openapi, rendering, responses
+from service.api.dependencies import repository
+from service.api.routes.models import NAME
 from service.checkpoint.reference import Reference
 from service.errors import OperationNotOffered, UnknownModel
 from service.http.plain import router as plain_router
 from service.inference.model import Model
 from service.media import images
-from service.routes.models import NAME
-from service.state import repository
 
 router = plain_router("models")
 
@@ -36,7 +36,7 @@ async def show_map(request: Request) -> Response:
     """
     model, reference = _mapped(request)
     height, width = reference.thumbnails.shape[1:3]
-    return answers.json(
+    return rendering.json(
         request,
         {
             "model": model.manifest.name,

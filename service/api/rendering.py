@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import lines, state
+from service.api import dependencies, ndjson
 from service.checkpoint.manifest import ImageSpec, Manifest
 from service.http import media_types
 from service.http.content_negotiation import choose, quality
@@ -100,7 +100,7 @@ def header_name(member: str) -> str:
 
 def named(request: Request, model: Manifest) -> dict[str, Any]:
     """Return the members that every answer of a model has."""
-    return {"model": model.name, "version": model.version, "request_id": state.request_id(request)}
+    return {"model": model.name, "version": model.version, "request_id": dependencies.request_id(request)}
 
 
 async def write(request: Request, kind: Kind, model: Manifest, members: dict[str, Any]) -> Response:
@@ -113,7 +113,7 @@ async def write(request: Request, kind: Kind, model: Manifest, members: dict[str
 
 def json(request: Request, members: dict[str, Any]) -> Response:
     """Return an answer that no model has part in."""
-    return Response(dump({**members, "request_id": state.request_id(request)}), media_type=JSON)
+    return Response(dump({**members, "request_id": dependencies.request_id(request)}), media_type=JSON)
 
 
 async def off_loop_if_large(members: dict[str, Any], make: Callable[[], Made]) -> Made:
@@ -131,8 +131,8 @@ def _content(kind: Kind, members: dict[str, Any]) -> bytes:
     if media_type == JSON:
         return dump(members)
     if media_type == NDJSON:
-        found = lines.of_images(members, 0, dump)
-        return b"".join([*found, lines.of_end(members, len(found), dump)])
+        found = ndjson.of_images(members, 0, dump)
+        return b"".join([*found, ndjson.of_end(members, len(found), dump)])
     if media_type == ZIP:
         return _archive(members)
     if media_type == NPY:

@@ -5,11 +5,11 @@ routes/translate, protocols -> choose, domains -> Model.run
 
 from __future__ import annotations
 
+from service.api.requests import TranslateOptions
 from service.checkpoint.manifest import Manifest, Translation
 from service.errors import InvalidField
 from service.inference.model import Model
 from service.repository.repository import Repository
-from service.schemas import TranslateOptions
 
 
 def choose(models: Repository, options: TranslateOptions) -> Model:

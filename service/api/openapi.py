@@ -15,7 +15,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service import answers, bodies, errors, examples, responses, schemas
+from service import errors
+from service.api import examples, rendering, request_bodies, requests, responses
 from service.errors import ServiceError
 from service.http import api_keys
 from service.http.error_responses import PROBLEM_JSON
@@ -95,9 +96,9 @@ def post(
     answer: type[BaseModel],
     example: Json,
     *,
-    pictures: type[schemas.Options] | None = None,
-    latents: type[schemas.Options] | None = None,
-    offered: Sequence[str] = answers.OF_PICTURES,
+    pictures: type[requests.Options] | None = None,
+    latents: type[requests.Options] | None = None,
+    offered: Sequence[str] = rendering.OF_PICTURES,
 ) -> Json:
     """Describe a POST route.
 
@@ -106,9 +107,12 @@ def post(
     """
     content: Json = {JSON: {"schema": _ref(body), "example": example}}
     if pictures:
-        content |= {kind: _file(kind) for kind in bodies.PICTURES}
-        kinds = ", ".join(bodies.PICTURES)
-        content[bodies.FORM] = {"schema": _form(pictures), "encoding": {"images": {"contentType": kinds}}}
+        content |= {kind: _file(kind) for kind in request_bodies.PICTURES}
+        kinds = ", ".join(request_bodies.PICTURES)
+        content[request_bodies.FORM] = {
+            "schema": _form(pictures),
+            "encoding": {"images": {"contentType": kinds}},
+        }
         content |= {kind: _file(kind) for kind in (NPY, ZIP, NDJSON)}
     if latents:
         content[NPY] = _file(NPY, examples.LATENTS)
@@ -161,15 +165,15 @@ def _answers(answer: type[BaseModel], offered: Sequence[str]) -> Json:
     content[JSON] = {"schema": _ref(answer)}
     described: Json = {"description": answer.__doc__, "content": content}
     members = [field.alias or name for name, field in answer.model_fields.items()]
-    carried = [name for name in answers.HEADER_MEMBERS if name in members and len(offered) > 1]
+    carried = [name for name in rendering.HEADER_MEMBERS if name in members and len(offered) > 1]
     if carried:
-        described["headers"] = {answers.header_name(name): _header(name) for name in carried}
+        described["headers"] = {rendering.header_name(name): _header(name) for name in carried}
     return {"200": described}
 
 
 def _said(kind: str) -> Json:
     """Say what cannot be guessed of an answer that is a file."""
-    if kind in answers.WITH_QUALITY:
+    if kind in rendering.WITH_QUALITY:
         return {"description": f"Accept: {kind};quality=80 asks for a quality, from 1 to 100."}
     if kind == ZIP:
         return {"description": "A PNG of each image, named by its seed or number, and answer.json."}
@@ -194,7 +198,7 @@ def _file(kind: str, name: str | None = None) -> Json:
     }
 
 
-def _form(options: type[schemas.Options]) -> Json:
+def _form(options: type[requests.Options]) -> Json:
     pictures = {
         "type": "array",
         "items": {"type": "string", "format": "binary"},
@@ -241,14 +245,14 @@ def _ref(model: type[BaseModel]) -> Json:
 
 def _components() -> Json:
     models = (
-        schemas.EncodeRequest,
-        schemas.DecodeRequest,
-        schemas.ReconstructRequest,
-        schemas.TranslateRequest,
-        schemas.GenerateRequest,
-        schemas.InterpolateRequest,
-        schemas.NeighboursRequest,
-        schemas.CompareRequest,
+        requests.EncodeRequest,
+        requests.DecodeRequest,
+        requests.ReconstructRequest,
+        requests.TranslateRequest,
+        requests.GenerateRequest,
+        requests.InterpolateRequest,
+        requests.NeighboursRequest,
+        requests.CompareRequest,
         responses.EncodeResponse,
         responses.DecodeResponse,
         responses.ReconstructResponse,

@@ -8,17 +8,17 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, encoding, openapi, responses
-from service.answers import Pictures
+from service.api import encoding, openapi, rendering, request_bodies, responses
+from service.api.dependencies import deadline_s, repository, settings
+from service.api.rendering import Pictures
+from service.api.requests import InterpolateRequest, Stop
+from service.api.uploads import Upload
 from service.checkpoint.manifest import Manifest, Operation
 from service.errors import InvalidField, Location, OperationNotOffered
 from service.http.plain import router as plain_router
 from service.inference.model import Model
 from service.latent_space import interpolation, labels, latents, sampling
 from service.repository.capabilities import Offer
-from service.schemas import InterpolateRequest, Stop
-from service.state import deadline_s, repository, settings
-from service.uploads import Upload
 
 router = plain_router("latent space")
 
@@ -40,9 +40,9 @@ async def interpolate(request: Request) -> Response:
     that came with images of its training data. What a stop adds leads from the mean of one class to that of
     another, such as from "Sneaker" to "Ankle boot", times its strength.
     """
-    kind = answers.kind(request, answers.OF_PICTURES)
-    body = await bodies.read_json(request, InterpolateRequest)
-    bodies.check_count(body.steps, settings(request).max_count, "steps")
+    kind = rendering.kind(request, rendering.OF_PICTURES)
+    body = await request_bodies.read_json(request, InterpolateRequest)
+    request_bodies.check_count(body.steps, settings(request).max_count, "steps")
     encodes = any(stop.image is not None or stop.mean is not None or stop.add for stop in body.stops)
     offers: Offer = "reconstruct" if encodes and body.model is None else "interpolate"
     model = repository(request).get(body.model, offers)
@@ -58,7 +58,7 @@ async def interpolate(request: Request) -> Response:
         members["labels"] = [model.manifest.labels[i] for i in inputs["labels"]]
     outputs = await model.run(graph, inputs, deadline_s(request))
     pictures = Pictures(outputs["images"], model.manifest.image)
-    return await answers.write(request, kind, model.manifest, {"images": pictures, **members})
+    return await rendering.write(request, kind, model.manifest, {"images": pictures, **members})
 
 
 async def _stops(request: Request, model: Model, stops: list[Stop]) -> NDArray[np.float32]:

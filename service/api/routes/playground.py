@@ -11,7 +11,7 @@ from service.http.plain import router as plain_router
 from service.routes.assets import Assets
 
 PAGE = "/playground"
-FOLDER = Path(__file__).parents[1] / "playground"
+FOLDER = Path(__file__).parents[2] / "playground"
 POLICY = "default-src 'self'; img-src 'self' data: blob:; connect-src 'self' blob:; frame-ancestors 'none'"
 """What the page may load: nothing from anywhere else, whatever ends up in it."""
 

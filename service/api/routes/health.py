@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 
-from service import answers, openapi, responses
+from service.api import openapi, rendering, responses
+from service.api.dependencies import drain, repository
 from service.errors import NotReady
 from service.http.plain import router as plain_router
 from service.observability.metrics import metrics_response
-from service.state import drain, repository
 
 router = plain_router("health")
 
@@ -20,7 +20,7 @@ router = plain_router("health")
 )
 async def live(request: Request) -> Response:
     """Answer as long as the event loop turns; restart the process when this stays silent."""
-    return answers.json(request, {"status": "live"})
+    return rendering.json(request, {"status": "live"})
 
 
 @router.get(
@@ -33,7 +33,7 @@ async def ready(request: Request) -> Response:
     check_ready(request)
     listing = repository(request).now().listing()
     names = {state: [one.name for one in listing if one.state == state] for state in ("serving", "refused")}
-    return answers.json(request, {"status": "ready", **names})
+    return rendering.json(request, {"status": "ready", **names})
 
 
 @router.get(

@@ -9,7 +9,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
-from service import examples, openapi
+from service.api import examples, openapi
 from service.errors import NoSuchRoute
 from service.http.plain import router as plain_router
 from service.routes.assets import Assets

@@ -6,15 +6,15 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from service import answers, bodies, generation, openapi, responses, streams
-from service.answers import Pictures
-from service.generation import Plan
+from service.api import generation, openapi, rendering, request_bodies, responses, streaming
+from service.api.dependencies import deadline_s, repository, settings
+from service.api.generation import Plan
+from service.api.rendering import Pictures
+from service.api.requests import GenerateRequest
 from service.http.media_types import NDJSON
 from service.http.plain import router as plain_router
 from service.inference.model import Model
 from service.latent_space import latents, sampling
-from service.schemas import GenerateRequest
-from service.state import deadline_s, repository, settings
 
 router = plain_router("latent space")
 
@@ -35,21 +35,21 @@ async def generate(request: Request) -> Response:
     `null_label`, that asks for an image of whatever class. As `application/x-ndjson` the images come one a
     line, as they are drawn, and may be many more.
     """
-    kind = answers.kind(request, answers.OF_PICTURES)
-    body = await bodies.read_json(request, GenerateRequest)
+    kind = rendering.kind(request, rendering.OF_PICTURES)
+    body = await request_bodies.read_json(request, GenerateRequest)
     is_stream = kind.media_type == NDJSON
     limit = settings(request).max_stream_images if is_stream else settings(request).max_count
-    bodies.check_count(body.size, limit, "count" if body.labels is None else "labels")
+    request_bodies.check_count(body.size, limit, "count" if body.labels is None else "labels")
     model = repository(request).get(body.model, "generate")
 
     async def draw(planned: Plan) -> dict[str, Any]:
         return await _draw(request, model, body, planned)
 
     if is_stream:
-        parts = generation.parts(body, model.manifest, streams.step_images(model.manifest.image))
-        return streams.Stream(request, model.manifest, parts, draw)
+        parts = generation.parts(body, model.manifest, streaming.step_images(model.manifest.image))
+        return streaming.Stream(request, model.manifest, parts, draw)
     planned = generation.plan(body, model.manifest)
-    return await answers.write(request, kind, model.manifest, await draw(planned))
+    return await rendering.write(request, kind, model.manifest, await draw(planned))
 
 
 async def _draw(request: Request, model: Model, body: GenerateRequest, planned: Plan) -> dict[str, Any]:

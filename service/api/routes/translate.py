@@ -9,14 +9,14 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, examples, openapi, responses, streams, translation
-from service.answers import Pictures
+from service.api import examples, openapi, rendering, request_bodies, responses, streaming, translation
+from service.api.dependencies import deadline_s, repository, settings
+from service.api.rendering import Pictures
+from service.api.requests import TranslateOptions, TranslateRequest
+from service.api.uploads import Upload
 from service.checkpoint.manifest import ImageSpec
 from service.http.plain import router as plain_router
 from service.latent_space import unit
-from service.schemas import TranslateOptions, TranslateRequest
-from service.state import deadline_s, repository, settings
-from service.uploads import Upload
 
 router = plain_router("translation")
 
@@ -36,8 +36,8 @@ async def translate(request: Request) -> Response:
 
     Without `model`, `to` selects among the models that translate to that domain.
     """
-    kind = answers.kind(request, answers.OF_PICTURES)
-    options, pictures = await bodies.read_pictures(request, TranslateOptions, TranslateRequest)
+    kind = rendering.kind(request, rendering.OF_PICTURES)
+    options, pictures = await request_bodies.read_pictures(request, TranslateOptions, TranslateRequest)
     model = translation.choose(repository(request), options)
     to, source = translation.domains(model.manifest, options)
     spec = model.manifest.image
@@ -54,7 +54,7 @@ async def translate(request: Request) -> Response:
             members["cycle"] = {"images": Pictures(back, spec), "l1": distance}
         return members
 
-    return await streams.answer(request, kind, model.manifest, pictures, carry_over)
+    return await streaming.answer(request, kind, model.manifest, pictures, carry_over)
 
 
 def _l1(given: NDArray[np.float32], back: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.float32]:

@@ -22,17 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect, Request
 
-from service import state
+from service.api import dependencies
+from service.api.requests import DecodeOptions, DecodeRequest, Options, PicturesRequest
+from service.api.streaming import PictureLines
+from service.api.uploads import Upload
+from service.api.validation import Schema, parse_json, parse_options
 from service.errors import BadRequest, BodyTooLarge, InvalidField, UnsupportedMediaType
 from service.http import media_types
 from service.http.media_types import JSON, NDJSON, NPY, ZIP
 from service.latent_space.latents import Rows, Shape
 from service.media import multipart, npy, zip_archives
 from service.runtime.off_loop import run_by_size
-from service.schemas import DecodeOptions, DecodeRequest, Options, PicturesRequest
-from service.streams import PictureLines
-from service.uploads import Upload
-from service.validation import Schema, parse_json, parse_options
 
 FORM = "multipart/form-data"
 PICTURES = ("image/png", "image/jpeg", "image/webp")
@@ -73,7 +73,7 @@ async def read_pictures(
         UnsupportedMediaType, BadRequest, InvalidField: it cannot be read, or breaks the schema.
     """
     kind = _media_type(request, OF_PICTURES)
-    limit = state.settings(request).max_images
+    limit = dependencies.settings(request).max_images
     if kind == JSON:
         _refuse_query(request)
         parsed = await parse(body, await read(request))
@@ -91,7 +91,7 @@ async def read_pictures(
         return chosen, PictureLines(request)
     raw = await read_some(request)
     if kind == ZIP:
-        most_bytes = state.settings(request).max_body_bytes
+        most_bytes = dependencies.settings(request).max_body_bytes
         return chosen, Upload(await run_by_size(len(raw), zip_archives.read, raw, limit, most_bytes))
     if kind == NPY:
         pixels = cast(NDArray[np.uint8], await run_by_size(len(raw), npy.read, raw, np.uint8, (3, 4)))
@@ -107,7 +107,7 @@ async def read_latents(request: Request) -> tuple[DecodeOptions, Rows, Shape | N
         UnsupportedMediaType, BadRequest, InvalidField: it cannot be read, or breaks the schema.
     """
     kind = _media_type(request, OF_LATENTS)
-    limit = state.settings(request).max_count
+    limit = dependencies.settings(request).max_count
     if kind == JSON:
         _refuse_query(request)
         body = await parse(DecodeRequest, await read(request))

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.api.requests import GenerateRequest
 from service.checkpoint.manifest import Manifest
 from service.errors import InvalidField
 from service.latent_space import labels, latents, sampling, seeds
 from service.latent_space.sampling import Draw
-from service.schemas import GenerateRequest
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 
-from service import answers, openapi, responses
+from service.api import openapi, rendering, responses
+from service.api.dependencies import drift, repository, windows
+from service.api.routes.models import NAME
 from service.errors import OperationNotOffered, QueueFull, UnknownModel
 from service.http.plain import router as plain_router
-from service.routes.models import NAME
-from service.state import drift, repository, windows
 
 router = plain_router("models")
 
@@ -31,4 +31,4 @@ async def show_drift(request: Request) -> Response:
         raise OperationNotOffered("Drift is off; start the service with LATENT_DRIFT_ROWS=500 or so.")
     found = await drift(request).measure(model)
     manifest = model.manifest
-    return answers.json(request, {"model": manifest.name, "version": manifest.version, **found})
+    return rendering.json(request, {"model": manifest.name, "version": manifest.version, **found})

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 
-from service import answers, openapi, responses
+from service.api import openapi, rendering, responses
+from service.api.dependencies import keys, repository
+from service.api.routes.models import NAME, info
 from service.errors import Forbidden, Unauthorized, UnknownModel
 from service.http.plain import router as plain_router
-from service.routes.models import NAME, info
-from service.state import keys, repository
 
 router = plain_router("admin")
 
@@ -34,4 +34,4 @@ async def unload_model(request: Request) -> Response:
 async def _give(request: Request, *, serve: bool) -> Response:
     keys(request).check_admin(request.scope)
     status = await repository(request).give(request.path_params["name"], serve=serve)
-    return answers.json(request, info(status).model_dump())
+    return rendering.json(request, info(status).model_dump())

@@ -9,14 +9,14 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, encoding, examples, openapi, responses, schemas, streams
-from service.answers import Pictures
+from service.api import encoding, examples, openapi, rendering, request_bodies, requests, responses, streaming
+from service.api.dependencies import deadline_s, repository, settings
+from service.api.rendering import Pictures
+from service.api.uploads import Upload
 from service.checkpoint.manifest import ImageSpec
 from service.http.plain import router as plain_router
 from service.inference.model import Model
 from service.latent_space import image_metrics, latents, seeds, unit
-from service.state import deadline_s, repository, settings
-from service.uploads import Upload
 
 router = plain_router("latent space")
 
@@ -25,11 +25,11 @@ router = plain_router("latent space")
     "/encode",
     summary="Find the latents of pictures",
     openapi_extra=openapi.post(
-        schemas.EncodeRequest,
+        requests.EncodeRequest,
         responses.EncodeResponse,
         {"images": [examples.boot_base64()]},
-        pictures=schemas.EncodeOptions,
-        offered=answers.OF_LATENTS,
+        pictures=requests.EncodeOptions,
+        offered=rendering.OF_LATENTS,
     ),
 )
 async def encode(request: Request) -> Response:
@@ -37,8 +37,10 @@ async def encode(request: Request) -> Response:
 
     Pictures of any size and colour are turned upright and fitted to the model.
     """
-    kind = answers.kind(request, answers.OF_LATENTS)
-    options, pictures = await bodies.read_pictures(request, schemas.EncodeOptions, schemas.EncodeRequest)
+    kind = rendering.kind(request, rendering.OF_LATENTS)
+    options, pictures = await request_bodies.read_pictures(
+        request, requests.EncodeOptions, requests.EncodeRequest
+    )
     model = repository(request).get(options.model, "encode")
     reference = model.need_reference(", so no typicality") if options.typicality else None
     seed = seeds.first(options.seed, 1)
@@ -56,7 +58,7 @@ async def encode(request: Request) -> Response:
             members["typicality"] = reference.typicality(latents.flat(outputs["latents"]), errors)
         return members
 
-    return await streams.answer(request, kind, model.manifest, pictures, find)
+    return await streaming.answer(request, kind, model.manifest, pictures, find)
 
 
 async def _errors(
@@ -75,10 +77,10 @@ async def _errors(
     "/decode",
     summary="Make pictures of latents",
     openapi_extra=openapi.post(
-        schemas.DecodeRequest,
+        requests.DecodeRequest,
         responses.DecodeResponse,
         {"latents": examples.latents()},
-        latents=schemas.DecodeOptions,
+        latents=requests.DecodeOptions,
     ),
 )
 async def decode(request: Request) -> Response:
@@ -86,25 +88,25 @@ async def decode(request: Request) -> Response:
 
     For a model whose images have any size, `shape` says how large the picture is to be.
     """
-    kind = answers.kind(request, answers.OF_PICTURES)
-    options, rows, given = await bodies.read_latents(request)
+    kind = rendering.kind(request, rendering.OF_PICTURES)
+    options, rows, given = await request_bodies.read_latents(request)
     model = repository(request).get(options.model, "decode")
     most = settings(request).max_image_pixels
     shape = latents.shape(model.manifest, given, most, ("body", "shape"))
     codes = latents.tensor(rows, shape)
     outputs = await model.run("decode", {"latents": codes}, deadline_s(request))
     members = {"images": Pictures(outputs["images"], model.manifest.image)}
-    return await answers.write(request, kind, model.manifest, members)
+    return await rendering.write(request, kind, model.manifest, members)
 
 
 @router.post(
     "/reconstruct",
     summary="Encode pictures and decode them again",
     openapi_extra=openapi.post(
-        schemas.ReconstructRequest,
+        requests.ReconstructRequest,
         responses.ReconstructResponse,
         {"images": [examples.boot_base64()]},
-        pictures=schemas.ReconstructOptions,
+        pictures=requests.ReconstructOptions,
     ),
 )
 async def reconstruct(request: Request) -> Response:
@@ -112,9 +114,9 @@ async def reconstruct(request: Request) -> Response:
 
     The distances are on the scale [0, 1], before the answer's pictures are rounded to 8 bits.
     """
-    kind = answers.kind(request, answers.OF_PICTURES)
-    options, pictures = await bodies.read_pictures(
-        request, schemas.ReconstructOptions, schemas.ReconstructRequest
+    kind = rendering.kind(request, rendering.OF_PICTURES)
+    options, pictures = await request_bodies.read_pictures(
+        request, requests.ReconstructOptions, requests.ReconstructRequest
     )
     model = repository(request).get(options.model, "reconstruct")
     spec = model.manifest.image
@@ -126,7 +128,7 @@ async def reconstruct(request: Request) -> Response:
         distances = await asyncio.to_thread(_compare, given, decoded["images"], spec)
         return {"images": Pictures(decoded["images"], spec), **distances}
 
-    return await streams.answer(request, kind, model.manifest, pictures, repeat)
+    return await streaming.answer(request, kind, model.manifest, pictures, repeat)
 
 
 def _compare(given: NDArray[np.float32], returned: NDArray[np.float32], spec: ImageSpec) -> dict[str, Any]:

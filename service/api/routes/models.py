@@ -6,13 +6,13 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from service import answers, openapi, responses
+from service.api import openapi, rendering, responses
+from service.api.dependencies import repository, settings
+from service.api.responses import ImageInfo, LatentInfo, ModelInfo
 from service.checkpoint.manifest import Manifest
 from service.errors import UnknownModel
 from service.http.plain import router as plain_router
 from service.repository.catalogue import ModelStatus
-from service.responses import ImageInfo, LatentInfo, ModelInfo
-from service.state import repository, settings
 
 router = plain_router("models")
 
@@ -36,7 +36,7 @@ async def list_models(request: Request) -> Response:
     found = [info(status).model_dump() for status in repository(request).now().listing()]
     chosen = settings(request)
     limits = {name: getattr(chosen, name) for name in responses.Limits.model_fields}
-    return answers.json(request, {"models": found, "limits": limits})
+    return rendering.json(request, {"models": found, "limits": limits})
 
 
 @router.get(
@@ -46,7 +46,7 @@ async def list_models(request: Request) -> Response:
 )
 async def show_model(request: Request) -> Response:
     """Return one checkpoint: what it offers, in which shapes, and how well it does."""
-    return answers.json(request, info(_status(request)).model_dump())
+    return rendering.json(request, info(_status(request)).model_dump())
 
 
 @router.get(

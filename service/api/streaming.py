@@ -21,15 +21,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from service import answers, lines, state
-from service.answers import Kind
+from service.api import dependencies, ndjson, rendering
+from service.api.rendering import Kind
+from service.api.requests import PictureLine
+from service.api.uploads import Upload
+from service.api.validation import parse_json
 from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import InvalidField, QueueFull, ServiceError
 from service.http.media_types import NDJSON
 from service.runtime.off_loop import run_by_size
-from service.schemas import PictureLine
-from service.uploads import Upload
-from service.validation import parse_json
 
 STEP_IMAGES = 32
 """Images of one step: enough for a good batch, few enough that others wait only a moment."""
@@ -54,7 +54,7 @@ class PictureLines:
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._max_images = state.settings(request).max_stream_images
+        self._max_images = dependencies.settings(request).max_stream_images
 
     async def uploads(self, most: int) -> AsyncGenerator[Upload, None]:
         """Yield the pictures that have come, at most `most` at once, in their order.
@@ -64,7 +64,7 @@ class PictureLines:
                 the place of an error begins with the number of the picture, from 0.
             ClientDisconnect: the client is gone.
         """
-        exchange = state.exchange(self._request)
+        exchange = dependencies.exchange(self._request)
         count = 0
         async for found, done_bytes in _lines(self._request):
             while found:
@@ -128,7 +128,7 @@ async def answer(
 ) -> Response:
     """Answer with what `work` makes of the pictures: of all at once, or of a stream's as they come."""
     if isinstance(pictures, Upload):
-        return await answers.write(request, kind, model, await work(pictures))
+        return await rendering.write(request, kind, model, await work(pictures))
     return Stream(request, model, pictures.uploads(step_images(model.image)), work)
 
 
@@ -139,11 +139,11 @@ class Stream(StreamingResponse, Generic[Source]):
         self, request: Request, model: Manifest, sources: AsyncGenerator[Source, None], work: Work[Source]
     ) -> None:
         """Answer with what `work` makes of each source, in their order."""
-        self._named = answers.named(request, model)
+        self._named = rendering.named(request, model)
         self._sources = sources
         self._work = work
-        state.exchange(request).stream()
-        super().__init__((), headers=answers.headers(self._named), media_type=NDJSON)
+        dependencies.exchange(request).stream()
+        super().__init__((), headers=rendering.headers(self._named), media_type=NDJSON)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Send the lines; the exchange makes the last one of an error behind the first."""
@@ -160,15 +160,15 @@ class Stream(StreamingResponse, Generic[Source]):
         count, rest = 0, self._named
         async for source in self._sources:
             members = await (self._insist(source) if count else self._work(source))
-            made = await answers.off_loop_if_large(
-                members, partial(lines.of_images, members, count, answers.dump)
+            made = await rendering.off_loop_if_large(
+                members, partial(ndjson.of_images, members, count, rendering.dump)
             )
             if not count:
                 rest = self._named | members
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": b"".join(made), "more_body": True})
             count += len(made)
-        await send({"type": "http.response.body", "body": lines.of_end(rest, count, answers.dump)})
+        await send({"type": "http.response.body", "body": ndjson.of_end(rest, count, rendering.dump)})
 
     async def _insist(self, source: Source) -> Members:
         """Do the work of a step; where the queue is full the stream waits, until its time is up."""

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
+from service.api.dependencies import deadline_s, settings, windows
+from service.api.uploads import Upload
 from service.checkpoint.manifest import Manifest
 from service.errors import InferenceFailed, InvalidField
 from service.inference.model import Model
 from service.latent_space import latents, sampling
-from service.state import deadline_s, settings, windows
-from service.uploads import Upload
 
 
 async def latents_of(request: Request, model: Model, upload: Upload) -> NDArray[np.float32]:

@@ -10,16 +10,16 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, encoding, examples, openapi, responses
+from service.api import encoding, examples, openapi, rendering, request_bodies, responses
+from service.api.dependencies import repository, settings
+from service.api.requests import NeighboursRequest
+from service.api.uploads import Upload
 from service.checkpoint.reference import Reference
 from service.http.media_types import JSON
 from service.http.plain import router as plain_router
 from service.inference.model import Model
 from service.latent_space import latents
 from service.media import images
-from service.schemas import NeighboursRequest
-from service.state import repository, settings
-from service.uploads import Upload
 
 router = plain_router("latent space")
 
@@ -39,20 +39,20 @@ async def neighbours(request: Request) -> Response:
 
     `points` says where each picture lies on the map of `GET /models/{name}/map`.
     """
-    kind = answers.kind(request, (JSON,))
-    body = await bodies.read_json(request, NeighboursRequest)
+    kind = rendering.kind(request, (JSON,))
+    body = await request_bodies.read_json(request, NeighboursRequest)
     model = repository(request).get(body.model, "neighbours")
     reference = model.need_reference(", so it does not offer neighbours")
     codes = await _codes(request, model, body)
     found = await asyncio.to_thread(_found, reference, codes, body.count)
     members = {"neighbours": found, "points": reference.positions(codes)}
-    return await answers.write(request, kind, model.manifest, members)
+    return await rendering.write(request, kind, model.manifest, members)
 
 
 async def _codes(request: Request, model: Model, body: NeighboursRequest) -> NDArray[np.float32]:
     """Return the latents to look around, (N, D)."""
     field = "latents" if body.images is None else "images"
-    bodies.check_count(len(body.images or body.latents or ()), settings(request).max_images, field)
+    request_bodies.check_count(len(body.images or body.latents or ()), settings(request).max_images, field)
     if body.images is None:
         return latents.flat(latents.tensor(body.latents or (), latents.fixed_shape(model.manifest)))
     return await encoding.latents_of(request, model, Upload(body.images))

@@ -6,15 +6,15 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import answers, bodies, encoding, examples, openapi, responses
+from service.api import encoding, examples, openapi, rendering, request_bodies, responses
+from service.api.dependencies import comparer, repository, settings
+from service.api.requests import CompareRequest
+from service.api.uploads import Upload
 from service.comparison.comparer import sample
 from service.errors import InvalidField
 from service.http.media_types import JSON
 from service.http.plain import router as plain_router
 from service.inference.model import Model
-from service.schemas import CompareRequest
-from service.state import comparer, repository, settings
-from service.uploads import Upload
 
 router = plain_router("latent space")
 
@@ -35,8 +35,8 @@ async def compare(request: Request) -> Response:
     Each comes with the probability of as much by chance, from 1,000 permutations. `mmd_power` is how often
     two sets as large would be told apart at p < 0.05, were the difference as large as it seems here.
     """
-    kind = answers.kind(request, (JSON,))
-    body = await bodies.read_json(request, CompareRequest)
+    kind = rendering.kind(request, (JSON,))
+    body = await request_bodies.read_json(request, CompareRequest)
     model = repository(request).get(body.model, "encode")
     first = await _codes(request, model, body.a, "a")
     if body.b is not None:
@@ -48,10 +48,10 @@ async def compare(request: Request) -> Response:
     found = await comparer(request).run(first, second)
     space = f"latent means of {model.manifest.name}"
     members = {"space": space, "n": [len(first), len(second)], **found}
-    return await answers.write(request, kind, model.manifest, members)
+    return await rendering.write(request, kind, model.manifest, members)
 
 
 async def _codes(request: Request, model: Model, pictures: list[str], field: str) -> NDArray[np.float32]:
-    bodies.check_count(len(pictures), settings(request).max_images, field)
+    request_bodies.check_count(len(pictures), settings(request).max_images, field)
     upload = Upload(pictures, [("body", field, i) for i in range(len(pictures))])
     return await encoding.latents_of(request, model, upload)
