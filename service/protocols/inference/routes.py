@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 
-from service import compression
 from service.api import request_bodies
 from service.api.dependencies import deadline_s, keys, repository, settings
 from service.api.routes.health import check_ready
@@ -18,7 +17,7 @@ from service.http.headers import header
 from service.http.plain import router as plain_router
 from service.observability import metrics
 from service.observability.metrics import Sums
-from service.protocols.inference import messages, operations, statistics, tensors
+from service.protocols.inference import compression, messages, operations, statistics, tensors
 from service.protocols.inference.messages import HEADER_LENGTH, Call
 from service.protocols.inference.operations import SEPARATOR, Served
 from service.runtime.off_loop import run_by_size
