@@ -41,7 +41,7 @@ def main(arguments: Sequence[str], program: str = "python -m service") -> int:
         listener = listen(settings.host, settings.port)
     except CannotListen as error:
         return _fail(str(error), 1)
-    from service.workers import supervise  # noqa: PLC0415
+    from service.workers.launch import supervise  # noqa: PLC0415
 
     return supervise(settings, listener)
 

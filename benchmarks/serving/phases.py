@@ -60,7 +60,7 @@ PHASES = {
         "service/http/connection_limits.py",
         "service/http/coalesced_writes.py",
         "service/http/acceptor.py",
-        "service/server.py",
+        "service/workers/worker.py",
     ),
     "routes": ("service/",),
 }

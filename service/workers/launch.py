@@ -30,6 +30,6 @@ def supervise(settings: Settings, listener: socket.socket) -> int:
         Path(folder, VOTES).touch()
         if settings.workers > 1:  # for a single one it would only cost time
             os.environ[METRICS_FOLDER] = str(Path(folder, METRICS))
-        from service.supervisor import Supervisor  # noqa: PLC0415 - reads what was just set
+        from service.workers.supervisor import Supervisor  # noqa: PLC0415 - reads what was just set
 
         return Supervisor(settings, listener, Path(folder)).run()

@@ -31,8 +31,8 @@ from service.coordination.orders import OrderBook
 from service.coordination.shared_folder import DRIFT, METRICS_FOLDER, ORDERS, VOTES
 from service.observability import metrics
 from service.runtime import memory
-from service.server import Ties, serve
 from service.settings import Settings
+from service.workers.worker import Ties, serve
 
 LOOK_EVERY_S = 0.5
 """Time from one look for signs of life to the next."""
