@@ -22,7 +22,7 @@ from training.cache import cached, versions
 from training.data import Dataset
 from training.domains import dataset_of
 from training.recipes import RECIPES
-from training.run import Run
+from training.runtime.run_folder import Run
 from training.saved import data_of, kept_figures, opened, restored
 from training.study import Cell, Findings, Table, markdown, save
 

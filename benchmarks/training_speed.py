@@ -29,11 +29,11 @@ from training.config import Config
 from training.data import Dataset, Images, fashion_mnist
 from training.domains import DomainPair, domain_pair
 from training.experiment import feed_of
-from training.precision import fastest
-from training.progress import Progress
 from training.recipes import RECIPES
 from training.recipes.recipe import ImageShape, Recipe
-from training.run import Run
+from training.runtime.precision import fastest
+from training.runtime.progress import Progress
+from training.runtime.run_folder import Run
 from training.study import Findings, Table, markdown, save
 from training.trainer import Trainer
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from subset import FASHION
 from trainers import BATCH, trainer_of
-from training import devices, processes
 from training.data import fashion_mnist
 from training.recipes import RECIPES
+from training.runtime import devices, distributed
 from training.trainer import Trainer
 
 UPDATES = 6
@@ -69,7 +69,7 @@ def main(folder: Path) -> None:
     """Train all runs, and go on with those that one process has left under FOLDER/halfway."""
     torch.set_num_threads(1)
     devices.join("cpu", BATCH)
-    rank = processes.rank()
+    rank = distributed.rank()
     results = {run: found(prepared(run, folder / run / str(rank))) for run in RUNS}
     for run in RESUMED:
         trainer = prepared(run, folder / "halfway" / run / str(rank))

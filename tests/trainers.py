@@ -14,9 +14,9 @@ from subset import FASHION
 from training.data import Dataset, fashion_mnist
 from training.domains import domain_pair
 from training.experiment import build, feed_of
-from training.progress import Progress
 from training.recipes import RECIPES
-from training.run import Run, RunRecord
+from training.runtime.progress import Progress
+from training.runtime.run_folder import Run, RunRecord
 from training.trainer import Trainer
 
 CPU = torch.device("cpu")

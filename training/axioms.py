@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from training.divergences import js_discrete, kl_discrete, rbf
-from training.randomness import generator
+from training.runtime.randomness import generator
 
 PLACES = torch.arange(5, dtype=torch.float64)
 TRIPLES = 500

@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from training.data import Dataset
-from training.run import RUNS, replace
+from training.runtime.run_folder import RUNS, replace
 
 VERSIONS = {
     "metrics": 1,  # whatever `evaluate` measures, of runs, of data and of other projects' models

@@ -7,11 +7,11 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 
 from training.data import Dataset, to_range, to_unit
-from training.inference import batched
 from training.metrics import PCA, mse
 from training.probes import knn_accuracy, linear_probe
-from training.randomness import generator
 from training.references import Row, Rows, reference
+from training.runtime.chunks import batched
+from training.runtime.randomness import generator
 
 ACTIVE_VARIANCE = 0.01
 """A number of the code is active if the posterior's mean varies by more over the data (Burda et al. 2016)."""

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from training import devices, processes
 from training.config import Config
 from training.data import DataError, Dataset
 from training.domains import DomainPair, dataset_of
@@ -28,10 +27,11 @@ from training.package import (
     package,
 )
 from training.parser import parser, read_config, record_of
-from training.progress import Progress
 from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
-from training.run import RUNS, Run, RunError, RunRecord, State, check_folder, check_writable
+from training.runtime import devices, distributed
+from training.runtime.progress import Progress
+from training.runtime.run_folder import RUNS, Run, RunError, RunRecord, State, check_folder, check_writable
 from training.saved import Saved, data_of, kept_figures, measure, opened, restored
 from training.sheets import sheet
 from training.studies import study
@@ -56,8 +56,8 @@ def main(arguments: Sequence[str], program: str = "python -m training") -> int:
         if command is not fit:
             devices.check_alone(options.command)
         return command(options, console)
-    except (RunError, processes.Abandoned) as error:
-        if not processes.is_first():
+    except (RunError, distributed.Abandoned) as error:
+        if not distributed.is_first():
             return 1  # the first process says it for all
         failure = str(error)
     except (DataError, ExportError, CheckpointError, ValueError) as error:
@@ -74,26 +74,26 @@ def fit(options: argparse.Namespace, console: Console) -> int:
     """Train a recipe from the start or from its last save, then judge and package it."""
     config, draft = _asked(options)
     place = devices.join(options.device, config.batch_size)
-    shown = console if processes.is_first() else Console(quiet=True)
+    shown = console if distributed.is_first() else Console(quiet=True)
     say = _say(shown)
     run = Run(RUNS / draft.name)
-    state = processes.from_first(lambda: _state(run, draft, options.resume))
-    with processes.in_turn(place.local_rank):
+    state = distributed.from_first(lambda: _state(run, draft, options.resume))
+    with distributed.in_turn(place.local_rank):
         data = load_data(draft, config, say)
     record = draft.model_copy(update={"data_sha256": dataset_of(data).sha256})
-    if processes.from_first(lambda: record) != record:
+    if distributed.from_first(lambda: record) != record:
         raise DataError("the data here, or its precision, is not that of the first process")
     recipe = build(record.recipe, config, data, place.device)
 
     def save_sheet(name: str) -> None:
-        if processes.is_first():
+        if distributed.is_first():
             sheet(recipe, data).save(run.sheets / f"{name}.png")
 
     with Progress(shown, config.batch_size) as progress:
         trainer = Trainer(recipe, config, feed_of(data, config, recipe), run, save_sheet, progress)
-        if processes.is_first() and options.resume:
+        if distributed.is_first() and options.resume:
             check_data(run.record(), record)
-        elif processes.is_first():
+        elif distributed.is_first():
             run.start(record)
         if state is not None:
             trainer.take_up(state)
@@ -106,8 +106,8 @@ def fit(options: argparse.Namespace, console: Console) -> int:
                 f"stopped after update {trainer.update} of {trainer.total}, saved in {run.folder}; "
                 "the same command with --resume goes on"
             )
-            return INTERRUPTED if processes.is_first() else 0
-    if not processes.leave():
+            return INTERRUPTED if distributed.is_first() else 0
+    if not distributed.leave():
         return 0
     recipe.finish(dataset_of(data))
     trainer.save()

@@ -20,12 +20,12 @@ from training.codes import judge_codes
 from training.data import Dataset, Images, to_range, to_unit
 from training.domains import DomainPair
 from training.generation import CONTROL_DIMENSIONS, images_from, judge_generation, seeded
-from training.inference import batched
 from training.judge import Judge, judge_of, trained_judge
 from training.metrics import PCA
 from training.patches import patch_distance
-from training.randomness import generator
 from training.recipes.recipe import Recipe
+from training.runtime.chunks import batched
+from training.runtime.randomness import generator
 
 Metrics = dict[str, JsonValue]
 Operations = dict[str, nn.Module]

@@ -15,7 +15,7 @@ from training.feed import DomainFeed, Feed, LabelledFeed
 from training.folders import classes_of, image_folder, name_of
 from training.recipes import RECIPES
 from training.recipes.recipe import ImageShape, Recipe
-from training.run import RunError, RunRecord
+from training.runtime.run_folder import RunError, RunRecord
 
 DEFAULT_SIZE = 28
 

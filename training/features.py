@@ -24,11 +24,11 @@ from torch.nn import functional as F
 
 from training.cache import Weights, cached_weights, data_key, data_path, versions
 from training.data import Dataset, fashion_mnist
-from training.inference import batched
 from training.networks.classifier import ResidualClassifier
 from training.networks.moving_average import follow
-from training.precision import fastest
-from training.randomness import Shuffle, generator
+from training.runtime.chunks import batched
+from training.runtime.precision import fastest
+from training.runtime.randomness import Shuffle, generator
 
 SHIPPED = Path(__file__).parent / "judges" / "fashion-mnist-features.safetensors"
 SEED = 1

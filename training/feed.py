@@ -12,8 +12,8 @@ from torch import Tensor
 
 from training.data import Dataset, to_range
 from training.domains import DomainPair
-from training.processes import share
-from training.randomness import Shuffle
+from training.runtime.distributed import share
+from training.runtime.randomness import Shuffle
 
 
 class Feed(Protocol):

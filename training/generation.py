@@ -26,13 +26,13 @@ from torch import Tensor
 from training.data import Dataset, to_unit
 from training.features import Features, features_of
 from training.fidelity import density_and_coverage, frechet_distance, kid, radii
-from training.inference import batched
 from training.interpolation import linear, spherical
 from training.metrics import PCA
 from training.probes import nearest
-from training.randomness import generator
 from training.recipes.recipe import Recipe
 from training.references import Row, Rows, reference
+from training.runtime.chunks import batched
+from training.runtime.randomness import generator
 
 SAMPLES = 10_000
 SEEDS = 5

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.randomness import generator
 from training.regression import closed_form, curvature
+from training.runtime.randomness import generator
 
 
 @dataclass(frozen=True)

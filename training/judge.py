@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from training.cache import Weights, cached_weights, data_key, data_path, versions
 from training.data import Dataset
 from training.networks.classifier import Classifier
-from training.randomness import Shuffle, generator
+from training.runtime.randomness import Shuffle, generator
 
 SEED = 2
 MAX_UPDATES = 2800

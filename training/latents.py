@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from training.data import Dataset, to_range
-from training.inference import batched
 from training.metrics import PCA
 from training.probes import nearest_class
+from training.runtime.chunks import batched
 
 EMBEDDED = 2000
 """Test images, the first ones, that t-SNE lays out: its time grows faster than their number."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.data import Dataset, to_range
-from training.randomness import generator
+from training.runtime.randomness import generator
 
 SAMPLES = 500
 """k of the bound."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.randomness import generator
+from training.runtime.randomness import generator
 
 RATE = 0.2
 MOMENTUM = 0.95

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.noise import NoiseKind, corrupt
-from training.randomness import generator
+from training.runtime.randomness import generator
 
 Loss = Literal["mse", "l1", "huber"]
 NODES = 1001

@@ -11,7 +11,7 @@ from training.data import Dataset
 from training.domains import DomainPair
 from training.evaluate import Metrics, validate
 from training.recipes.recipe import Objective, Recipe
-from training.run import RunError
+from training.runtime.run_folder import RunError
 
 
 def judged(

@@ -30,11 +30,11 @@ from training.data import Dataset, to_range, to_unit
 from training.domains import DomainPair, dataset_of
 from training.evaluate import Metrics
 from training.export import ExportedGraph, export, graph_spec
-from training.inference import batched
 from training.provenance import commit, library_versions
 from training.recipes.recipe import Recipe
 from training.reference import reference
-from training.run import RunProgress, RunRecord
+from training.runtime.chunks import batched
+from training.runtime.run_folder import RunProgress, RunRecord
 from training.sheets import COLUMNS, SHEET_IMAGES, grid, png_file, sheet
 
 CheckpointError = checkpoint.CheckpointError

@@ -20,9 +20,9 @@ from training.config import Config
 from training.data import DATASETS
 from training.importing.options import add_kinds
 from training.package import NAME, OPERATIONS
-from training.precision import fastest
 from training.recipes import RECIPES
-from training.run import RUNS, RunRecord
+from training.runtime.precision import fastest
+from training.runtime.run_folder import RUNS, RunRecord
 from training.studies import STUDIES
 
 CHECKPOINTS = Path("checkpoints")

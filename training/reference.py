@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.data import Dataset, Images, to_range, to_unit
-from training.inference import batched
 from training.latents import codes
 from training.metrics import PCA
-from training.randomness import generator
+from training.runtime.chunks import batched
+from training.runtime.randomness import generator
 
 Arrays = dict[str, NDArray[Any]]
 

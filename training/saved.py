@@ -27,7 +27,7 @@ from training.evaluate import Metrics, evaluate
 from training.experiment import build, config_of, load_data
 from training.hub import MANIFEST, WEIGHTS
 from training.recipes.recipe import Recipe
-from training.run import Run, RunError, RunProgress, RunRecord
+from training.runtime.run_folder import Run, RunError, RunProgress, RunRecord
 
 STATE = "state.pt"
 METRICS = "metrics.json"

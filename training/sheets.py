@@ -16,9 +16,9 @@ from torch import Tensor
 from training.data import Dataset, to_range, to_unit
 from training.domains import DomainPair
 from training.evaluate import Operations, reconstruct
-from training.inference import batched
-from training.randomness import generator
 from training.recipes.recipe import Recipe
+from training.runtime.chunks import batched
+from training.runtime.randomness import generator
 
 SHEET_IMAGES = 64
 COLUMNS = 8

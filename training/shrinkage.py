@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from training.randomness import generator
 from training.regularise import add_l2_gradient
+from training.runtime.randomness import generator
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 

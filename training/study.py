@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, PlainSerializer, PlainValidator
 
-from training.run import RUNS, replace
+from training.runtime.run_folder import RUNS, replace
 
 STUDY_RUNS = RUNS / "studies"
 NUMBER = re.compile(r"(-?\d[\d,.e+-]*( ± [\d.e+-]+)?)?")

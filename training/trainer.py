@@ -19,14 +19,14 @@ from types import FrameType
 
 import torch
 
-from training import processes
 from training.config import Config
 from training.feed import Feed
 from training.networks.moving_average import follow
-from training.progress import Progress
-from training.randomness import Randomness
 from training.recipes.recipe import Losses, Recipe
-from training.run import Run, RunError, RunProgress, State
+from training.runtime import distributed
+from training.runtime.progress import Progress
+from training.runtime.randomness import Randomness
+from training.runtime.run_folder import Run, RunError, RunProgress, State
 
 SAVE_EVERY_S = 60.0
 
@@ -70,7 +70,7 @@ class Trainer:
         Raises:
             RunError: it is damaged or belongs to other networks.
         """
-        state = processes.from_first(lambda: self.run.load(torch.device("cpu")))
+        state = distributed.from_first(lambda: self.run.load(torch.device("cpu")))
         if state is not None:
             self.take_up(state)
 
@@ -109,7 +109,7 @@ class Trainer:
                 now = time.monotonic()
                 self.seconds = before + now - started
                 at_epoch = self._end_epoch()
-                stopping = processes.any_of(bool(stop), self.recipe.device)
+                stopping = distributed.any_of(bool(stop), self.recipe.device)
                 if at_epoch or stopping or now - saved > SAVE_EVERY_S or self.update == self.total:
                     self.save()
                     saved = now
@@ -125,7 +125,7 @@ class Trainer:
         Raises:
             RunError: a weight is no number any more, or the disk is full or read-only; the old state stays.
         """
-        if not processes.is_first():
+        if not distributed.is_first():
             return
         for name, network in self.recipe.networks.items():
             if not all(value.isfinite().all() for value in network.state_dict().values()):
@@ -201,9 +201,9 @@ class Trainer:
 
 def _means(losses: Losses) -> Losses:
     """Return the losses of the whole batch from those of this process's rows."""
-    if processes.count() == 1:
+    if distributed.count() == 1:
         return losses
-    return dict(zip(losses, processes.mean(torch.stack([*losses.values()])), strict=True))
+    return dict(zip(losses, distributed.mean(torch.stack([*losses.values()])), strict=True))
 
 
 @contextmanager

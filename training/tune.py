@@ -36,9 +36,9 @@ from training.data import DataError, Dataset
 from training.domains import DomainPair, dataset_of
 from training.experiment import build, feed_of, load_data, sketch
 from training.objective import judged
-from training.progress import Progress
-from training.randomness import generator
-from training.run import RUNS, Run, RunError, RunRecord, check_writable, replace
+from training.runtime.progress import Progress
+from training.runtime.randomness import generator
+from training.runtime.run_folder import RUNS, Run, RunError, RunRecord, check_writable, replace
 from training.trainer import Trainer
 
 Settings = dict[str, float]

@@ -9,10 +9,10 @@ from service.checkpoint.priors import MixturePrior as ServedMixture
 from service.latent_space import sampling
 from training.data import Dataset, to_range
 from training.priors import MixturePrior
-from training.randomness import Randomness, generator
 from training.recipes.linear import Mean
 from training.recipes.recipe import Recipe
 from training.recipes.sparse import largest
+from training.runtime.randomness import Randomness, generator
 from untrained import CPU, batch, made
 
 

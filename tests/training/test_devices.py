@@ -20,7 +20,7 @@ from subset import FASHION
 from together import HALFWAY, RESUMED, RUNS, found, prepared
 from training import judge
 from training.commands import main
-from training.run import Run
+from training.runtime.run_folder import Run
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from torch.distributions import Normal
 from torchmetrics.image.kid import poly_mmd
 
 from training import divergences
-from training.randomness import generator
+from training.runtime.randomness import generator
 
 SCALES = (0.1, 1.0, 10.0)
 

@@ -16,9 +16,9 @@ from training.evaluate import TRUNCATIONS, evaluate, gan_train, label_fidelity
 from training.generation import CONTROL_DIMENSIONS, SEEDS, judge_generation
 from training.judge import judge_of
 from training.metrics import PCA
-from training.randomness import Randomness
 from training.recipes import RECIPES
 from training.recipes.recipe import ImageShape, Losses, Recipe
+from training.runtime.randomness import Randomness
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,7 @@ from subset import FASHION
 from trainers import train, trainer_of
 from training.commands import main
 from training.data import Dataset
-from training.run import Run, RunError
+from training.runtime.run_folder import Run, RunError
 
 pytestmark = pytest.mark.slow
 

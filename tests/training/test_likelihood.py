@@ -9,7 +9,7 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from training import likelihood
 from training.data import Dataset
-from training.randomness import generator
+from training.runtime.randomness import generator
 
 PIXELS = 6
 GRID = torch.linspace(-15, 15, 20_001, dtype=torch.float64)[:, None]

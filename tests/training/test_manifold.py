@@ -17,7 +17,7 @@ from training.manifold import (
     train,
     weighted_median,
 )
-from training.randomness import generator
+from training.runtime.randomness import generator
 
 KINDS = ["gaussian", "uniform", "laplace", "cauchy"]
 LEVEL = 0.2

@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 
 from training.noise import NOISES, NoiseKind, corrupt
-from training.randomness import generator
+from training.runtime.randomness import generator
 
 LEVELS = torch.tensor([0.05, 0.3])
 GREY = torch.full((2, 1, 300, 300), 0.4, dtype=torch.float64)

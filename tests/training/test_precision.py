@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from training.parser import parser, read_config
-from training.precision import fastest
 from training.recipes import RECIPES
+from training.runtime.precision import fastest
 
 
 def config_of(*options: str):

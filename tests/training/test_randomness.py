@@ -1,6 +1,6 @@
 import torch
 
-from training.randomness import Randomness, Shuffle
+from training.runtime.randomness import Randomness, Shuffle
 
 CPU = torch.device("cpu")
 

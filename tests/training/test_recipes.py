@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.randomness import Randomness
 from training.recipes import RECIPES
 from training.recipes.cyclegan import FakeBuffer
 from training.recipes.recipe import Recipe
+from training.runtime.randomness import Randomness
 from untrained import CPU, batch, made
 
 

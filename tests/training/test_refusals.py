@@ -12,7 +12,7 @@ from training.commands import main
 from training.experiment import sketch
 from training.parser import parser, read_config, record_of
 from training.recipes import RECIPES
-from training.run import Run, RunProgress
+from training.runtime.run_folder import Run, RunProgress
 
 FIT = ["fit", "vae", "--name", "tried", "--width", "8"]
 READS_DATA = "nowhere lacks Fashion-MNIST's four files"

@@ -3,9 +3,9 @@ import torch
 from torch import Tensor, nn
 
 from training.config import Config
-from training.randomness import Randomness
 from training.recipes import RECIPES
 from training.recipes.recipe import ImageShape, Recipe, detached
+from training.runtime.randomness import Randomness
 
 CPU = torch.device("cpu")
 SHAPE = ImageShape(1, 28, ("a", "b"))

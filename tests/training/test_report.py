@@ -21,13 +21,13 @@ from training.data import Dataset, fashion_mnist
 from training.package import Trained
 from training.parser import parser
 from training.plots import panels, png
-from training.precision import fastest
 from training.recipes import RECIPES
 from training.report import missing, report
 from training.report.family import FAMILY, Member, Target
 from training.report.pages import Section, markdown, page_html, place, write
 from training.report.runs import Group, grouped, read_runs, settings
 from training.report.systems import figures, measured, spread, targets, what_was_run
+from training.runtime.precision import fastest
 from training.saved import data_of, opened, restored
 from training.studies import STUDIES
 from training.study import Findings, Plot, Table, rows, save

@@ -7,8 +7,8 @@ from training.linear_autoencoder import Maps, covariance, descend, gradients, la
 from training.manifold import Fit, clean_points, noisy_points, train
 from training.metrics import PCA
 from training.noise import NOISES
-from training.randomness import generator
 from training.recipes.denoiser import PIXEL_LOSSES
+from training.runtime.randomness import generator
 from training.studies import denoising, linear_autoencoder, manifold, score
 
 

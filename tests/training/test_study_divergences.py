@@ -7,7 +7,7 @@ from service.comparison import divergences as numpy_divergences
 from service.comparison.permutation_samples import Samples
 from training import divergences, two_samples
 from training.axioms import axioms, distances
-from training.randomness import generator
+from training.runtime.randomness import generator
 from training.segments import segments
 from training.studies.divergences import MULTIPLES, alternatives
 

@@ -8,7 +8,7 @@ from training.config import Config
 from training.data import Dataset
 from training.networks.moving_average import follow
 from training.recipes import RECIPES
-from training.run import RunError
+from training.runtime.run_folder import RunError
 from training.trainer import Trainer
 
 

@@ -18,7 +18,7 @@ from training.domains import domain_pair
 from training.experiment import build
 from training.parser import parser, read_config
 from training.recipes import RECIPES
-from training.run import RunRecord
+from training.runtime.run_folder import RunRecord
 from training.trainer import Interrupted, Trainer
 from untrained import made
 

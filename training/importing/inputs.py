@@ -12,7 +12,7 @@ from torch import Tensor
 
 from training.folders import SUFFIXES
 from training.importing.source import LatentFormat, Range, SourceError
-from training.randomness import generator
+from training.runtime.randomness import generator
 
 SMALLEST_CROP = 128
 """Pixels of the side of a part of a photograph, at least."""

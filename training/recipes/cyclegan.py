@@ -19,9 +19,9 @@ from torch import Tensor
 
 from training.config import BatchSize, Config, LearningRate
 from training.networks.translation import PatchDiscriminator, ResidualGenerator
-from training.processes import gathered, share
-from training.randomness import Randomness
 from training.recipes.recipe import ImageShape, Losses, TranslationRecipe, detached
+from training.runtime.distributed import gathered, share
+from training.runtime.randomness import Randomness
 
 
 class CycleGANConfig(Config):

@@ -19,12 +19,12 @@ from torch.nn import functional as F
 
 from training import metrics
 from training.data import Dataset, to_range
-from training.inference import batched
 from training.noise import NoiseKind, corrupt
-from training.processes import spread
-from training.randomness import Randomness, generator
 from training.recipes.autoencoder import Autoencoder, AutoencoderConfig
 from training.recipes.recipe import ImageShape, Losses, Objective, detached
+from training.runtime.chunks import batched
+from training.runtime.distributed import spread
+from training.runtime.randomness import Randomness, generator
 
 LossName = Literal["mse", "l1", "huber"]
 HUBER_DELTA = 0.1

@@ -22,9 +22,9 @@ from training.config import Config
 from training.data import Dataset
 from training.likelihood import likelihood
 from training.networks.convolution import Encoder, UnitDecoder
-from training.randomness import Randomness
 from training.recipes.recipe import ImageShape, Losses, Objective, Recipe, detached
 from training.recipes.vae import Posterior
+from training.runtime.randomness import Randomness
 
 
 class LikelihoodVAEConfig(Config):

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from training import metrics
 from training.config import Config
 from training.data import Dataset, to_range
-from training.inference import batched
 from training.linear_autoencoder import largest_angle_deg
-from training.processes import gathered
-from training.randomness import Randomness
 from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+from training.runtime.chunks import batched
+from training.runtime.distributed import gathered
+from training.runtime.randomness import Randomness
 
 
 class LinearConfig(Config):

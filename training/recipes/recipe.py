@@ -22,9 +22,9 @@ from training.config import Config
 from training.data import Dataset
 from training.networks.batch_norm import share_statistics
 from training.priors import MixturePrior, PriorKind, independent
-from training.processes import average_gradients, count
-from training.randomness import Randomness
 from training.regularise import add_l2_gradient, shrink
+from training.runtime.distributed import average_gradients, count
+from training.runtime.randomness import Randomness
 
 Losses = dict[str, Tensor]
 

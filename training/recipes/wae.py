@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from training.config import BatchSize
 from training.divergences import inverse_multiquadric, mmd
-from training.processes import gathered
-from training.randomness import Randomness
 from training.recipes.autoencoder import Autoencoder, AutoencoderConfig
 from training.recipes.recipe import ImageShape, Losses, detached
+from training.runtime.distributed import gathered
+from training.runtime.randomness import Randomness
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 

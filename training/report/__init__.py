@@ -23,7 +23,7 @@ from training.report.pages import Section, of_findings, write
 from training.report.pictures import loss_curves, reconstructions, sample_sheet
 from training.report.runs import Group, grouped, images_of, is_complete, read_runs
 from training.report.systems import figures, targets, what_was_run
-from training.run import RUNS, Run
+from training.runtime.run_folder import RUNS, Run
 from training.studies import STUDIES
 from training.study import STUDY_RUNS, Table, load
 

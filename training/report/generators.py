@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from training.data import Dataset, to_unit
-from training.inference import batched
 from training.interpolation import linear, spherical
 from training.package import Trained, seeded_inputs
-from training.progress import duration
 from training.report.pages import Section
 from training.report.pictures import SHOWN, strips_of
 from training.report.runs import Group, folder_of
 from training.report.systems import SPREAD, of_runs, spread, words
+from training.runtime.chunks import batched
+from training.runtime.progress import duration
 from training.saved import kept
 from training.study import Plot, Table
 

@@ -13,7 +13,6 @@ from pydantic import JsonValue
 
 from training import latents
 from training.data import Dataset, to_unit
-from training.inference import batched
 from training.latents import Confusion, Counts, LatentsByClass
 from training.package import Trained
 from training.plots import CLASS_COLOURS, panels, png
@@ -21,6 +20,7 @@ from training.probes import NEIGHBOURS
 from training.report.pages import Section
 from training.report.pictures import draw
 from training.report.runs import Group, folder_of
+from training.runtime.chunks import batched
 from training.saved import kept
 from training.study import Plot, Table
 

@@ -23,7 +23,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from training.report.style import PAGE, STYLE
-from training.run import replace
+from training.runtime.run_folder import replace
 from training.study import Findings, Plot, Table, cell, rows
 
 PLOTS = "plots"

@@ -13,7 +13,7 @@ from training.experiment import config_of
 from training.package import Trained
 from training.recipes import RECIPES
 from training.report.family import FAMILY, Member
-from training.run import RUNS, Run, RunError, RunRecord
+from training.runtime.run_folder import RUNS, Run, RunError, RunRecord
 from training.saved import data_of, kept_figures, opened, restored
 
 

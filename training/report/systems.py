@@ -9,9 +9,9 @@ from pydantic import JsonValue
 
 from training.domains import dataset_of
 from training.objective import figure
-from training.progress import duration
 from training.report.family import FAMILY, Target
 from training.report.runs import Group, seed_of, settings
+from training.runtime.progress import duration
 from training.study import Cell, Table, cell
 
 Path = tuple[str, ...]

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from training import metrics
 from training.data import Dataset, fashion_mnist, to_range
-from training.inference import batched
 from training.noise import NOISES, NoiseKind, corrupt
 from training.plots import panels, png
-from training.randomness import Randomness, Shuffle, generator
 from training.recipes.denoiser import PIXEL_LOSSES, Denoiser, DenoiserConfig
 from training.recipes.recipe import ImageShape
-from training.run import replace
+from training.runtime.chunks import batched
+from training.runtime.randomness import Randomness, Shuffle, generator
+from training.runtime.run_folder import replace
 from training.study import STUDY_RUNS, Cell, Findings, Plot, Table
 
 TRAIN_IMAGES = 6000

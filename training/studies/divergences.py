@@ -12,7 +12,7 @@ from training.axioms import TRIPLES, axioms, distances
 from training.data import FASHION_CLASSES, Dataset, Images, fashion_mnist
 from training.divergences import biased_mmd, median_distance, mmd, rbf, sliced_wasserstein, wasserstein
 from training.metrics import PCA
-from training.randomness import generator
+from training.runtime.randomness import generator
 from training.segments import segments
 from training.study import Cell, Findings, Plot, Table
 from training.two_samples import (

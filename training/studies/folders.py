@@ -23,12 +23,12 @@ from training.domains import DomainPair, domain_pair
 from training.evaluate import evaluate_translation
 from training.experiment import build, feed_of
 from training.folders import image_folder
-from training.precision import fastest
-from training.progress import Progress
-from training.randomness import generator
 from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
-from training.run import Run
+from training.runtime.precision import fastest
+from training.runtime.progress import Progress
+from training.runtime.randomness import generator
+from training.runtime.run_folder import Run
 from training.sheets import png_file, sheet
 from training.study import Cell, Findings, Plot, Table
 from training.trainer import Trainer

@@ -12,7 +12,7 @@ from training.data import fashion_mnist
 from training.linear_autoencoder import Descent, Maps, covariance, descend, largest_angle_deg, start
 from training.metrics import PCA
 from training.plots import panels, png
-from training.randomness import generator
+from training.runtime.randomness import generator
 from training.study import Cell, Findings, Plot, Table
 
 DIMENSIONS = 16

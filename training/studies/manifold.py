@@ -21,7 +21,7 @@ from training.manifold import (
 )
 from training.noise import NoiseKind
 from training.plots import panels, png
-from training.randomness import generator
+from training.runtime.randomness import generator
 from training.study import Cell, Findings, Plot, Table
 
 KINDS: tuple[NoiseKind, ...] = ("gaussian", "uniform", "laplace", "cauchy")

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from training import plots
-from training.randomness import generator
 from training.regression import closed_form, cost, curvature, descend, difference_gradient, gradient
+from training.runtime.randomness import generator
 from training.study import Findings, Plot, Table
 
 STEPS = (1e-8, 1e-6, 1e-4, 1e-2, 1.0, 1e2)

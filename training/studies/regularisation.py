@@ -9,8 +9,8 @@ from sklearn.datasets import load_diabetes
 from torch import Tensor
 
 from training import plots
-from training.randomness import generator
 from training.regression import closed_form, curvature, descend
+from training.runtime.randomness import generator
 from training.shrinkage import Epoch, kept_under_noise, output_weights
 from training.studies.regression import diabetes
 from training.study import Cell, Findings, Plot, Table

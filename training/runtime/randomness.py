@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from training import processes
+from training.runtime import distributed
 
 Draw = Callable[[int, torch.Generator], Tensor]
 
@@ -40,8 +40,8 @@ class Randomness:
             count: this process's rows.
             draw: takes the rows of the whole batch and a CPU generator, and returns as many rows.
         """
-        whole = draw(count * processes.count(), generator(self.seed, purpose, self.update))
-        return processes.share(whole).to(self.device)
+        whole = draw(count * distributed.count(), generator(self.seed, purpose, self.update))
+        return distributed.share(whole).to(self.device)
 
     def uniform(self, purpose: str, rows: int, *shape: int) -> Tensor:
         """Return numbers uniform on [0, 1), (rows, *shape) float32."""
