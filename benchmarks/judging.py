@@ -19,8 +19,8 @@ from torch import Tensor
 from benchmarks.budget import PEERS
 from training import features, generation, metrics
 from training.cache import cached, versions
-from training.data import Dataset
-from training.domains import dataset_of
+from training.data.datasets import Dataset
+from training.data.domain_pairs import dataset_of
 from training.recipes import RECIPES
 from training.runtime.run_folder import Run
 from training.saved import data_of, kept_figures, opened, restored

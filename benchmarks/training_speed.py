@@ -26,8 +26,8 @@ from benchmarks.budget import PEERS, Spent
 from benchmarks.scripts import CYCLEGAN_SIDE, SCRIPTS, Stopwatch, networks_of, timed
 from service.runtime.cpu import cores
 from training.config import Config
-from training.data import Dataset, Images, fashion_mnist
-from training.domains import DomainPair, domain_pair
+from training.data.datasets import Dataset, Images, fashion_mnist
+from training.data.domain_pairs import DomainPair, domain_pair
 from training.experiment import feed_of
 from training.recipes import RECIPES
 from training.recipes.recipe import ImageShape, Recipe

@@ -31,7 +31,7 @@ from benchmarks.judging import (
 )
 from benchmarks.networks import Ours, Perceptrons
 from training import codes, likelihood, metrics
-from training.data import Dataset
+from training.data.datasets import Dataset
 from training.study import Table
 
 LIKELIHOOD_FIGURES = (

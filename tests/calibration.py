@@ -22,7 +22,7 @@ from service import checkpoint
 from service.checkpoint.reference import Reference
 from service.comparison import comparer, divergences
 from service.comparison.permutation_samples import Samples
-from training.data import fashion_mnist
+from training.data.datasets import fashion_mnist
 from training.reference import HELD_OUT
 
 Pixels = NDArray[np.uint8]

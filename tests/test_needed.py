@@ -10,7 +10,7 @@ import pytest
 import conftest
 import needed
 from process import ROOT
-from training.data import DataError, fashion_mnist
+from training.data.datasets import DataError, fashion_mnist
 
 CONTAINER = "tests/container"
 LACKS_ENGINE = "a container engine: apt-get install podman podman-compose"

@@ -14,7 +14,7 @@ from PIL import Image
 from process import ROOT, ServiceProcess, shipped
 from service import checkpoint
 from subset import FASHION
-from training.data import fashion_mnist
+from training.data.datasets import fashion_mnist
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"^```sh\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)

@@ -15,7 +15,7 @@ from PIL import Image
 from process import ROOT, ServiceProcess, shipped
 from service import checkpoint
 from subset import FASHION
-from training.data import Dataset, fashion_mnist
+from training.data.datasets import Dataset, fashion_mnist
 
 CHECKPOINTS = ROOT / "checkpoints"
 NAMES = (

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from subset import FASHION
 from trainers import BATCH, trainer_of
-from training.data import fashion_mnist
+from training.data.datasets import fashion_mnist
 from training.recipes import RECIPES
 from training.runtime import devices, distributed
 from training.trainer import Trainer

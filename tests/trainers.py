@@ -11,8 +11,8 @@ import torch
 from rich.console import Console
 
 from subset import FASHION
-from training.data import Dataset, fashion_mnist
-from training.domains import domain_pair
+from training.data.datasets import Dataset, fashion_mnist
+from training.data.domain_pairs import domain_pair
 from training.experiment import build, feed_of
 from training.recipes import RECIPES
 from training.runtime.progress import Progress

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from training.data import Dataset
+from training.data.datasets import Dataset
 from training.runtime.run_folder import RUNS, replace
 
 VERSIONS = {

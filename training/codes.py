@@ -6,7 +6,7 @@ import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
 
-from training.data import Dataset, to_range, to_unit
+from training.data.datasets import Dataset, to_range, to_unit
 from training.metrics import PCA, mse
 from training.probes import knn_accuracy, linear_probe
 from training.references import Row, Rows, reference

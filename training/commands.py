@@ -12,8 +12,8 @@ import torch
 from rich.console import Console
 
 from training.config import Config
-from training.data import DataError, Dataset
-from training.domains import DomainPair, dataset_of
+from training.data.datasets import DataError, Dataset
+from training.data.domain_pairs import DomainPair, dataset_of
 from training.experiment import build, check_data, check_same, feed_of, load_data, sketch
 from training.export import ExportError
 from training.importing.command import import_source

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from training import metrics
 from training.codes import judge_codes
-from training.data import Dataset, Images, to_range, to_unit
-from training.domains import DomainPair
+from training.data.datasets import Dataset, Images, to_range, to_unit
+from training.data.domain_pairs import DomainPair
 from training.generation import CONTROL_DIMENSIONS, images_from, judge_generation, seeded
 from training.judge import Judge, judge_of, trained_judge
 from training.metrics import PCA

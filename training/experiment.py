@@ -9,10 +9,10 @@ import torch
 from pydantic import ValidationError
 
 from training.config import Config
-from training.data import DATASETS, DataError, Dataset
-from training.domains import DomainPair, check_paired, dataset_of, domain_pair, domains_of
-from training.feed import DomainFeed, Feed, LabelledFeed
-from training.folders import classes_of, image_folder, name_of
+from training.data.batches import DomainFeed, Feed, LabelledFeed
+from training.data.datasets import DATASETS, DataError, Dataset
+from training.data.domain_pairs import DomainPair, check_paired, dataset_of, domain_pair, domains_of
+from training.data.image_folder import classes_of, image_folder, name_of
 from training.recipes import RECIPES
 from training.recipes.recipe import ImageShape, Recipe
 from training.runtime.run_folder import RunError, RunRecord

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.cache import Weights, cached_weights, data_key, data_path, versions
-from training.data import Dataset, fashion_mnist
+from training.data.datasets import Dataset, fashion_mnist
 from training.networks.classifier import ResidualClassifier
 from training.networks.moving_average import follow
 from training.runtime.chunks import batched

@@ -23,7 +23,7 @@ from pydantic import JsonValue
 from rich.console import Console
 from torch import Tensor
 
-from training.data import Dataset, to_unit
+from training.data.datasets import Dataset, to_unit
 from training.features import Features, features_of
 from training.fidelity import density_and_coverage, frechet_distance, kid, radii
 from training.interpolation import linear, spherical

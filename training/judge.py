@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.cache import Weights, cached_weights, data_key, data_path, versions
-from training.data import Dataset
+from training.data.datasets import Dataset
 from training.networks.classifier import Classifier
 from training.runtime.randomness import Shuffle, generator
 

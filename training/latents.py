@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from training.data import Dataset, to_range
+from training.data.datasets import Dataset, to_range
 from training.metrics import PCA
 from training.probes import nearest_class
 from training.runtime.chunks import batched

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.data import Dataset, to_range
+from training.data.datasets import Dataset, to_range
 from training.runtime.randomness import generator
 
 SAMPLES = 500

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.noise import NoiseKind, corrupt
+from training.data.corruption import NoiseKind, corrupt
 from training.runtime.randomness import generator
 
 Loss = Literal["mse", "l1", "huber"]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 from rich.console import Console
 
-from training.data import Dataset
-from training.domains import DomainPair
+from training.data.datasets import Dataset
+from training.data.domain_pairs import DomainPair
 from training.evaluate import Metrics, validate
 from training.recipes.recipe import Objective, Recipe
 from training.runtime.run_folder import RunError

@@ -26,8 +26,8 @@ from service.checkpoint.priors import IndependentPrior, MixturePrior
 from service.latent_space import sampling
 from training import hub
 from training.card import model_card
-from training.data import Dataset, to_range, to_unit
-from training.domains import DomainPair, dataset_of
+from training.data.datasets import Dataset, to_range, to_unit
+from training.data.domain_pairs import DomainPair, dataset_of
 from training.evaluate import Metrics
 from training.export import ExportedGraph, export, graph_spec
 from training.provenance import commit, library_versions

@@ -17,7 +17,7 @@ import torch
 from pydantic import ValidationError
 
 from training.config import Config
-from training.data import DATASETS
+from training.data.datasets import DATASETS
 from training.importing.options import add_kinds
 from training.package import NAME, OPERATIONS
 from training.recipes import RECIPES

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from training.data import Dataset, Images, to_range, to_unit
+from training.data.datasets import Dataset, Images, to_range, to_unit
 from training.latents import codes
 from training.metrics import PCA
 from training.runtime.chunks import batched

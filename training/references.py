@@ -11,7 +11,7 @@ from typing import cast
 from pydantic import JsonValue
 
 from training.cache import cached, data_key, data_path, versions
-from training.data import Dataset
+from training.data.datasets import Dataset
 
 Row = dict[str, JsonValue]
 Rows = dict[str, Row]

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from training.cache import Key, cached, keep, versions
 from training.config import Config
-from training.data import DataError, Dataset
-from training.domains import DomainPair, dataset_of
+from training.data.datasets import DataError, Dataset
+from training.data.domain_pairs import DomainPair, dataset_of
 from training.evaluate import Metrics, evaluate
 from training.experiment import build, config_of, load_data
 from training.hub import MANIFEST, WEIGHTS

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from training.data import Dataset, to_range, to_unit
-from training.domains import DomainPair
+from training.data.datasets import Dataset, to_range, to_unit
+from training.data.domain_pairs import DomainPair
 from training.evaluate import Operations, reconstruct
 from training.recipes.recipe import Recipe
 from training.runtime.chunks import batched

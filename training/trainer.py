@@ -20,7 +20,7 @@ from types import FrameType
 import torch
 
 from training.config import Config
-from training.feed import Feed
+from training.data.batches import Feed
 from training.networks.moving_average import follow
 from training.recipes.recipe import Losses, Recipe
 from training.runtime import distributed

@@ -32,8 +32,8 @@ from rich.console import Console
 
 from training import plots
 from training.config import Config, LogUniform, OneOf
-from training.data import DataError, Dataset
-from training.domains import DomainPair, dataset_of
+from training.data.datasets import DataError, Dataset
+from training.data.domain_pairs import DomainPair, dataset_of
 from training.experiment import build, feed_of, load_data, sketch
 from training.objective import judged
 from training.runtime.progress import Progress

@@ -18,7 +18,7 @@ from PIL import Image
 
 from benchmarks.serving.networks import CLASSES, LATENT_DIM, NOISE_DIM, networks, sized_encoder
 from service import checkpoint
-from training.data import read_idx
+from training.data.datasets import read_idx
 from training.export import ExportedGraph, export, graph_spec
 from training.package import golden
 from training.sheets import png_file

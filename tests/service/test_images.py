@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 from service.checkpoint.manifest import ImageSpec
 from service.media import images
 from tests.pictures import PNG, UPRIGHT_TO_STORED, chunk, file, photo, png, sixteen_bit, turned
-from training.folders import fit
+from training.data.image_folder import fit
 
 BYTES = (0.0, 255.0)
 GREY = ImageSpec(channels=1, height=28, width=28, range=BYTES)

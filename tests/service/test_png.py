@@ -15,7 +15,7 @@ from service.media import png
 from subset import FASHION
 from tests.pictures import chunk, file, photo, sixteen_bit
 from tests.pictures import png as crafted
-from training.data import read_idx
+from training.data.datasets import read_idx
 
 MAX_PIXELS = 100_000
 ROWS = zlib.compress((b"\0" + bytes(28)) * 28)

@@ -9,7 +9,7 @@ from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from subset import FASHION
 from training import evaluate, generation
-from training.data import Dataset, fashion_mnist
+from training.data.datasets import Dataset, fashion_mnist
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from torch import nn
 from service.checkpoint.manifest import LatentSpec
 from service.checkpoint.priors import MixturePrior as ServedMixture
 from service.latent_space import sampling
-from training.data import Dataset, to_range
+from training.data.datasets import Dataset, to_range
 from training.priors import MixturePrior
 from training.recipes.linear import Mean
 from training.recipes.recipe import Recipe

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from training import cache
 from training.cache import Key, cached, cached_weights, data_key, data_path, keep, versions
-from training.data import Dataset
+from training.data.datasets import Dataset
 
 
 def test_a_value_is_computed_once_for_a_key(tmp_path: Path):

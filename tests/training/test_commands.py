@@ -23,7 +23,7 @@ from service.latent_space import sampling
 from subset import FASHION
 from training import judge
 from training.commands import main
-from training.data import Dataset
+from training.data.datasets import Dataset
 from training.recipes import RECIPES
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from together import RUNS
 from trainers import trainer_of
 from training import judge
 from training.commands import main
-from training.data import Dataset
+from training.data.datasets import Dataset
 from training.recipes import RECIPES
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason=lack("a GPU", "see docs/devices.md"))

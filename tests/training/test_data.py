@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from subset import FASHION
-from training.data import DataError, Dataset, digits, fashion_mnist, mnist, to_range, to_unit
+from training.data.datasets import DataError, Dataset, digits, fashion_mnist, mnist, to_range, to_unit
 
 
 def test_fashion_mnist_is_read_as_it_is_published(fashion: Dataset):

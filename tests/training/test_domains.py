@@ -3,9 +3,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from training.data import DataError, Dataset
-from training.domains import domain_pair, sobel
-from training.feed import DomainFeed
+from training.data.batches import DomainFeed
+from training.data.datasets import DataError, Dataset
+from training.data.domain_pairs import domain_pair, sobel
 
 
 def test_sobel_equals_scipys(fashion: Dataset):

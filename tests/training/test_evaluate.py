@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from training import features
 from training.card import _tables
 from training.codes import posterior_figures
-from training.data import Dataset, make_dataset
+from training.data.datasets import Dataset, make_dataset
 from training.evaluate import TRUNCATIONS, evaluate, gan_train, label_fidelity
 from training.generation import CONTROL_DIMENSIONS, SEEDS, judge_generation
 from training.judge import judge_of

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.data import DataError, Dataset
-from training.folders import image_folder
+from training.data.datasets import DataError, Dataset
+from training.data.image_folder import image_folder
 
 
 def save(pixels: np.ndarray, path: Path) -> None:

@@ -20,7 +20,7 @@ from service import checkpoint
 from subset import FASHION
 from trainers import train, trainer_of
 from training.commands import main
-from training.data import Dataset
+from training.data.datasets import Dataset
 from training.runtime.run_folder import Run, RunError
 
 pytestmark = pytest.mark.slow

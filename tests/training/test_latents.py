@@ -9,7 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
 from training import latents
-from training.data import Dataset, digits
+from training.data.datasets import Dataset, digits
 from training.probes import nearest_class
 
 CLASSES = ("a", "b", "c")

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from training import likelihood
-from training.data import Dataset
+from training.data.datasets import Dataset
 from training.runtime.randomness import generator
 
 PIXELS = 6

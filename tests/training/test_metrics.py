@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
 from training import metrics
-from training.data import Dataset
+from training.data.datasets import Dataset
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from training.noise import NOISES, NoiseKind, corrupt
+from training.data.corruption import NOISES, NoiseKind, corrupt
 from training.runtime.randomness import generator
 
 LEVELS = torch.tensor([0.05, 0.3])

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from training import probes
-from training.data import Dataset
+from training.data.datasets import Dataset
 
 
 @pytest.mark.parametrize("k", [1, 10])

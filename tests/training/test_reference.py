@@ -10,7 +10,7 @@ from process import shipped
 from service import checkpoint
 from subset import FASHION
 from training.commands import main
-from training.data import Dataset
+from training.data.datasets import Dataset
 from training.reference import balanced, plane, thumbnails, whitened
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from subset import FASHION
 from training import latents
 from training.commands import main
-from training.data import Dataset, fashion_mnist
+from training.data.datasets import Dataset, fashion_mnist
 from training.package import Trained
 from training.parser import parser
 from training.plots import panels, png

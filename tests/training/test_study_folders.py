@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.folders import image_folder
+from training.data.image_folder import image_folder
 from training.studies import folders
 from training.study import Plot, Table
 

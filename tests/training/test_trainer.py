@@ -5,7 +5,7 @@ import torch
 
 from trainers import trainer_of
 from training.config import Config
-from training.data import Dataset
+from training.data.datasets import Dataset
 from training.networks.moving_average import follow
 from training.recipes import RECIPES
 from training.runtime.run_folder import RunError

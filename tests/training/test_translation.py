@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 from torch import Tensor, nn
 
-from training.data import Dataset
-from training.domains import domain_pair
+from training.data.datasets import Dataset
+from training.data.domain_pairs import domain_pair
 from training.evaluate import evaluate_translation
 
 

@@ -13,8 +13,8 @@ from subset import FASHION
 from training import objective
 from training.commands import main
 from training.config import LogUniform, OneOf
-from training.data import Dataset, fashion_mnist
-from training.domains import domain_pair
+from training.data.datasets import Dataset, fashion_mnist
+from training.data.domain_pairs import domain_pair
 from training.experiment import build
 from training.parser import parser, read_config
 from training.recipes import RECIPES

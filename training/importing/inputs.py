@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from training.folders import SUFFIXES
+from training.data.image_folder import SUFFIXES
 from training.importing.source import LatentFormat, Range, SourceError
 from training.runtime.randomness import generator
 

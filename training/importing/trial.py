@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.data import to_range, to_unit
+from training.data.datasets import to_range, to_unit
 from training.export import BATCHES, CHUNK, ExportedGraph, Free, difference, export, opened
 from training.importing.inputs import random_images, random_latents
 from training.importing.source import Source, SourceError

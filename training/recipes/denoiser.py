@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training import metrics
-from training.data import Dataset, to_range
-from training.noise import NoiseKind, corrupt
+from training.data.corruption import NoiseKind, corrupt
+from training.data.datasets import Dataset, to_range
 from training.recipes.autoencoder import Autoencoder, AutoencoderConfig
 from training.recipes.recipe import ImageShape, Losses, Objective, detached
 from training.runtime.chunks import batched

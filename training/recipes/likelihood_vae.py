@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.config import Config
-from training.data import Dataset
+from training.data.datasets import Dataset
 from training.likelihood import likelihood
 from training.networks.convolution import Encoder, UnitDecoder
 from training.recipes.recipe import ImageShape, Losses, Objective, Recipe, detached

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from training import metrics
 from training.config import Config
-from training.data import Dataset, to_range
+from training.data.datasets import Dataset, to_range
 from training.linear_autoencoder import largest_angle_deg
 from training.recipes.recipe import ImageShape, Losses, Recipe, detached
 from training.runtime.chunks import batched

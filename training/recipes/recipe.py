@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from training.config import Config
-from training.data import Dataset
+from training.data.datasets import Dataset
 from training.networks.batch_norm import share_statistics
 from training.priors import MixturePrior, PriorKind, independent
 from training.regularise import add_l2_gradient, shrink

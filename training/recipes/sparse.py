@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
 from training.config import Config
-from training.data import Dataset, to_range
+from training.data.datasets import Dataset, to_range
 from training.networks.convolution import Encoder, UnitDecoder
 from training.recipes.recipe import ImageShape, Losses, Recipe, detached
 from training.runtime.chunks import batched

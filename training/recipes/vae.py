@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from training.config import Config, WeightDecay
-from training.data import Dataset, to_range
+from training.data.datasets import Dataset, to_range
 from training.networks.convolution import Encoder, UnitDecoder
 from training.priors import MixturePrior
 from training.recipes.recipe import ImageShape, Losses, Recipe, detached

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from training.data import Dataset
+from training.data.datasets import Dataset
 from training.package import Trained
 from training.recipes import RECIPES
 from training.report.family import FAMILY

@@ -7,7 +7,7 @@ import time
 import torch
 from torch import Tensor
 
-from training.data import Dataset, to_unit
+from training.data.datasets import Dataset, to_unit
 from training.interpolation import linear, spherical
 from training.package import Trained, seeded_inputs
 from training.report.pages import Section

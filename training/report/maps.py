@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from training import latents
-from training.data import Dataset, to_unit
+from training.data.datasets import Dataset, to_unit
 from training.latents import Confusion, Counts, LatentsByClass
 from training.package import Trained
 from training.plots import CLASS_COLOURS, panels, png

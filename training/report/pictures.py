@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.data import Dataset, to_unit
-from training.domains import DomainPair
+from training.data.datasets import Dataset, to_unit
+from training.data.domain_pairs import DomainPair
 from training.evaluate import reconstruct
 from training.metrics import PCA
 from training.package import Trained, preview

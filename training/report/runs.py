@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from training.data import DataError, Dataset
-from training.domains import DomainPair
+from training.data.datasets import DataError, Dataset
+from training.data.domain_pairs import DomainPair
 from training.experiment import config_of
 from training.package import Trained
 from training.recipes import RECIPES

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import JsonValue
 
-from training.domains import dataset_of
+from training.data.domain_pairs import dataset_of
 from training.objective import figure
 from training.report.family import FAMILY, Target
 from training.report.runs import Group, seed_of, settings

@@ -18,8 +18,8 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from training import metrics
-from training.data import Dataset, fashion_mnist, to_range
-from training.noise import NOISES, NoiseKind, corrupt
+from training.data.corruption import NOISES, NoiseKind, corrupt
+from training.data.datasets import Dataset, fashion_mnist, to_range
 from training.plots import panels, png
 from training.recipes.denoiser import PIXEL_LOSSES, Denoiser, DenoiserConfig
 from training.recipes.recipe import ImageShape

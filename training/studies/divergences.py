@@ -9,7 +9,7 @@ from torch import Tensor
 
 from training import plots
 from training.axioms import TRIPLES, axioms, distances
-from training.data import FASHION_CLASSES, Dataset, Images, fashion_mnist
+from training.data.datasets import FASHION_CLASSES, Dataset, Images, fashion_mnist
 from training.divergences import biased_mmd, median_distance, mmd, rbf, sliced_wasserstein, wasserstein
 from training.metrics import PCA
 from training.runtime.randomness import generator

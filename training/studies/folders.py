@@ -19,10 +19,10 @@ from pydantic import JsonValue
 from rich.console import Console
 
 from training.config import Config
-from training.domains import DomainPair, domain_pair
+from training.data.domain_pairs import DomainPair, domain_pair
+from training.data.image_folder import image_folder
 from training.evaluate import evaluate_translation
 from training.experiment import build, feed_of
-from training.folders import image_folder
 from training.recipes import RECIPES
 from training.recipes.recipe import Recipe
 from training.runtime.precision import fastest

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data import fashion_mnist
+from training.data.datasets import fashion_mnist
 from training.linear_autoencoder import Descent, Maps, covariance, descend, largest_angle_deg, start
 from training.metrics import PCA
 from training.plots import panels, png

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from training.data.corruption import NoiseKind
 from training.manifold import (
     Fit,
     Loss,
@@ -19,7 +20,6 @@ from training.manifold import (
     posterior_median,
     train,
 )
-from training.noise import NoiseKind
 from training.plots import panels, png
 from training.runtime.randomness import generator
 from training.study import Cell, Findings, Plot, Table

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from training.data.corruption import NoiseKind
 from training.manifold import (
     Fit,
     clean_points,
@@ -21,7 +22,6 @@ from training.manifold import (
     score,
     train,
 )
-from training.noise import NoiseKind
 from training.plots import panels, png
 from training.runtime.randomness import generator
 from training.study import Cell, Findings, Plot, Table

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from training.data import DataError, Dataset, Images, make_dataset
+from training.data.datasets import DataError, Dataset, Images, make_dataset
 from training.runtime.randomness import generator
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")

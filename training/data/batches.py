@@ -10,8 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from training.data import Dataset, to_range
-from training.domains import DomainPair
+from training.data.datasets import Dataset, to_range
+from training.data.domain_pairs import DomainPair
 from training.runtime.distributed import share
 from training.runtime.randomness import Shuffle
 

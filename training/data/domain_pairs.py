@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.data import DataError, Dataset, Images
+from training.data.datasets import DataError, Dataset, Images
 
 WORDS = {
     "bags": "Bag",
