@@ -17,10 +17,11 @@ from rich.console import Console
 from torch import Tensor
 
 from benchmarks.budget import PEERS
-from training import features, generation, metrics
+from training import features, generation
 from training.cache import cached, versions
 from training.data.datasets import Dataset
 from training.data.domain_pairs import dataset_of
+from training.metrics import image_metrics
 from training.recipes import RECIPES
 from training.runtime.run_folder import Run
 from training.saved import data_of, kept_figures, opened, restored
@@ -78,7 +79,7 @@ def judged(folder: Path, judge: Callable[[], Figures]) -> Figures:
 
 def judge_samples(folder: Path, dataset: Dataset) -> Figures:
     """Return the figures of a peer's `samples <how>.npz`, the mean over its sample seeds, by how."""
-    pca = metrics.PCA.fit(dataset.train.unit(), generation.CONTROL_DIMENSIONS)
+    pca = image_metrics.PCA.fit(dataset.train.unit(), generation.CONTROL_DIMENSIONS)
     scales = generation.Scales(dataset, features.features_of(dataset, CONSOLE), pca)
     found: Figures = {}
     for path in sorted(folder.glob("samples *.npz")):

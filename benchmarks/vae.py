@@ -30,8 +30,9 @@ from benchmarks.judging import (
     seconds_of_run,
 )
 from benchmarks.networks import Ours, Perceptrons
-from training import codes, likelihood, metrics
+from training import codes, likelihood
 from training.data.datasets import Dataset
+from training.metrics import image_metrics
 from training.study import Table
 
 LIKELIHOOD_FIGURES = (
@@ -93,8 +94,8 @@ def _judge_images(folder: Path, dataset: Dataset) -> Figures:
     test = dataset.test.unit()
     rebuilt = images(np.load(folder / "reconstructions.npy"))
     return {
-        "mse": metrics.mse(rebuilt, test),
-        "ssim": metrics.ssim(rebuilt, test),
+        "mse": image_metrics.mse(rebuilt, test),
+        "ssim": image_metrics.ssim(rebuilt, test),
         "generation": judge_samples(folder, dataset),
     }
 

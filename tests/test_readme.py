@@ -84,7 +84,9 @@ def test_the_figures_are_printed_again_by_the_command(here: Path):
     probes = {name for name in stored if name.endswith("linear_probe")}
     assert probes
     for name, value in stored.items():
-        rounding = {"abs": 0.002} if name in probes else {"rel": 1e-3}  # probes: see training/probes.py
+        rounding = (
+            {"abs": 0.002} if name in probes else {"rel": 1e-3}
+        )  # probes: see training/metrics/probes.py
         assert printed[name] == pytest.approx(value, **rounding), name
 
 

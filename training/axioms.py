@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from training.divergences import js_discrete, kl_discrete, rbf
+from training.metrics.divergences import js_discrete, kl_discrete, rbf
 from training.runtime.randomness import generator
 
 PLACES = torch.arange(5, dtype=torch.float64)

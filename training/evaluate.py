@@ -15,14 +15,14 @@ from pydantic import JsonValue
 from rich.console import Console
 from torch import Tensor, nn
 
-from training import metrics
 from training.codes import judge_codes
 from training.data.datasets import Dataset, Images, to_range, to_unit
 from training.data.domain_pairs import DomainPair
 from training.generation import CONTROL_DIMENSIONS, images_from, judge_generation, seeded
 from training.judge import Judge, judge_of, trained_judge
-from training.metrics import PCA
-from training.patches import patch_distance
+from training.metrics import image_metrics
+from training.metrics.image_metrics import PCA
+from training.metrics.patches import patch_distance
 from training.recipes.recipe import Recipe
 from training.runtime.chunks import batched
 from training.runtime.randomness import generator
@@ -74,15 +74,15 @@ def _reconstruction(
 ) -> Metrics:
     test = dataset.test.unit()
     rebuilt = to_unit(reconstruct(operations, to_range(dataset.test.pixels, value_range)), value_range)
-    error = metrics.mse(rebuilt, test)
+    error = image_metrics.mse(rebuilt, test)
     found: Metrics = {
         "images": len(test),
         "mse": error,
-        "psnr_db": metrics.psnr(rebuilt, test),
-        "ssim": metrics.ssim(rebuilt, test),
+        "psnr_db": image_metrics.psnr(rebuilt, test),
+        "ssim": image_metrics.ssim(rebuilt, test),
     }
     if latent_dim < test[0].numel():  # a longer code could be the image itself
-        pca = metrics.pca_mse(dataset.train.unit(), test, latent_dim)
+        pca = image_metrics.pca_mse(dataset.train.unit(), test, latent_dim)
         found |= {"pca_mse": pca, "mse_over_pca": error / pca}
     return found
 
@@ -154,19 +154,22 @@ def evaluate_translation(
         returned = _carried(back, outputs, value_range)
         row: dict[str, JsonValue] = {
             "images": len(inputs),
-            "change_l1": metrics.l1(inputs, outputs),
-            "change_ssim": 1 - metrics.ssim(inputs, outputs),
-            "round_trip_l1": metrics.l1(inputs, returned),
-            "round_trip_retrieval": metrics.retrieval(returned, inputs),
+            "change_l1": image_metrics.l1(inputs, outputs),
+            "change_ssim": 1 - image_metrics.ssim(inputs, outputs),
+            "round_trip_l1": image_metrics.l1(inputs, returned),
+            "round_trip_retrieval": image_metrics.retrieval(returned, inputs),
         }
-        jostled = metrics.rounded(outputs, HIDDEN_NOISE, generator(0, f"hidden {target}"))
-        row["round_trip_l1_after_noise"] = metrics.l1(inputs, _carried(back, jostled, value_range))
+        jostled = image_metrics.rounded(outputs, HIDDEN_NOISE, generator(0, f"hidden {target}"))
+        row["round_trip_l1_after_noise"] = image_metrics.l1(inputs, _carried(back, jostled, value_range))
         if pair.paired:
             truth = to_range(pair.test[1 - side], (0.0, 1.0))
-            row |= {"truth_ssim": metrics.ssim(outputs, truth), "truth_l1": metrics.l1(outputs, truth)}
             row |= {
-                "untranslated_ssim": metrics.ssim(inputs, truth),
-                "untranslated_l1": metrics.l1(inputs, truth),
+                "truth_ssim": image_metrics.ssim(outputs, truth),
+                "truth_l1": image_metrics.l1(outputs, truth),
+            }
+            row |= {
+                "untranslated_ssim": image_metrics.ssim(inputs, truth),
+                "untranslated_l1": image_metrics.l1(inputs, truth),
             }
         if judge and pair.labels:
             label = pair.labels[1 - side]

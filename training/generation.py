@@ -25,10 +25,10 @@ from torch import Tensor
 
 from training.data.datasets import Dataset, to_unit
 from training.features import Features, features_of
-from training.fidelity import density_and_coverage, frechet_distance, kid, radii
-from training.interpolation import linear, spherical
-from training.metrics import PCA
-from training.probes import nearest
+from training.metrics.distributions import density_and_coverage, frechet_distance, kid, radii
+from training.metrics.image_metrics import PCA
+from training.metrics.interpolation import linear, spherical
+from training.metrics.probes import nearest
 from training.recipes.recipe import Recipe
 from training.references import Row, Rows, reference
 from training.runtime.chunks import batched

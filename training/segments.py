@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from training.divergences import (
+from training.metrics.divergences import (
     biased_mmd,
     js_densities,
     kl_densities,

@@ -6,7 +6,7 @@ Every test is by permutation: rows change sides at random, the statistic is comp
 
 The permutations are columns of one matrix (permutations.py), and every statistic is arithmetic on whole
 matrices. For N rows in all, D numbers each and P permutations: O(N² (D + P)) time and O(N (N + P)) memory.
-training/divergences.py computes the same in torch; a test compares the two.
+training/metrics/divergences.py computes the same in torch; a test compares the two.
 """
 
 from __future__ import annotations

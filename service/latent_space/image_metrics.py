@@ -1,6 +1,6 @@
 """How alike two batches of images are, per image: what /reconstruct and /translate report.
 
-Images are (N, C, H, W) on the scale [0, 1]. training/metrics.py computes the same in torch.
+Images are (N, C, H, W) on the scale [0, 1]. training/metrics/image_metrics.py computes the same in torch.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from scipy.special import digamma
 
 from service.comparison import divergences
 from service.comparison.permutation_samples import Samples
-from training import divergences as differentiable
+from training.metrics import divergences as differentiable
 
 
 def of_two_samples(estimate: Callable) -> Callable:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from service.latent_space.interpolation import nearest, walk
-from training import interpolation
+from training.metrics import interpolation
 
 RNG = np.random.default_rng(0)
 STOPS = RNG.normal(size=(3, 8)).astype(np.float32)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Normal
 from torchmetrics.image.kid import poly_mmd
 
-from training import divergences
+from training.metrics import divergences
 from training.runtime.randomness import generator
 
 SCALES = (0.1, 1.0, 10.0)

@@ -15,7 +15,7 @@ from training.data.datasets import Dataset, make_dataset
 from training.evaluate import TRUNCATIONS, evaluate, gan_train, label_fidelity
 from training.generation import CONTROL_DIMENSIONS, SEEDS, judge_generation
 from training.judge import judge_of
-from training.metrics import PCA
+from training.metrics.image_metrics import PCA
 from training.recipes import RECIPES
 from training.recipes.recipe import ImageShape, Losses, Recipe
 from training.runtime.randomness import Randomness

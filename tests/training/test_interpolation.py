@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from training.interpolation import linear, spherical
+from training.metrics.interpolation import linear, spherical
 
 A = torch.tensor([[3.0, 0.0], [1.0, 2.0]])
 B = torch.tensor([[0.0, 5.0], [1.0, 2.0]])

@@ -10,7 +10,7 @@ from torch import nn
 
 from training import latents
 from training.data.datasets import Dataset, digits
-from training.probes import nearest_class
+from training.metrics.probes import nearest_class
 
 CLASSES = ("a", "b", "c")
 

@@ -6,8 +6,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from training import probes
 from training.data.datasets import Dataset
+from training.metrics import probes
 
 
 @pytest.mark.parametrize("k", [1, 10])

@@ -5,8 +5,9 @@ import torch
 
 from service.comparison import divergences as numpy_divergences
 from service.comparison.permutation_samples import Samples
-from training import divergences, two_samples
+from training import two_samples
 from training.axioms import axioms, distances
+from training.metrics import divergences
 from training.runtime.randomness import generator
 from training.segments import segments
 from training.studies.divergences import MULTIPLES, alternatives

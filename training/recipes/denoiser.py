@@ -17,9 +17,9 @@ from pydantic import Field, JsonValue
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training import metrics
 from training.data.corruption import NoiseKind, corrupt
 from training.data.datasets import Dataset, to_range
+from training.metrics import image_metrics
 from training.recipes.autoencoder import Autoencoder, AutoencoderConfig
 from training.recipes.recipe import ImageShape, Losses, Objective, detached
 from training.runtime.chunks import batched
@@ -102,10 +102,10 @@ class Denoiser(Autoencoder):
             noisy = self._spoiled(clean, level)
             restored = self._restored(noisy)
             rows[f"{self.config.noise} {level}"] = {
-                "noisy_psnr_db": metrics.psnr(noisy, clean),
-                "psnr_db": metrics.psnr(restored, clean),
-                "noisy_ssim": metrics.ssim(noisy, clean),
-                "ssim": metrics.ssim(restored, clean),
+                "noisy_psnr_db": image_metrics.psnr(noisy, clean),
+                "psnr_db": image_metrics.psnr(restored, clean),
+                "noisy_ssim": image_metrics.ssim(noisy, clean),
+                "ssim": image_metrics.ssim(restored, clean),
             }
         return {"by_noise": rows}
 

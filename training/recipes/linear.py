@@ -15,10 +15,10 @@ import torch
 from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
-from training import metrics
 from training.config import Config
 from training.data.datasets import Dataset, to_range
 from training.linear_autoencoder import largest_angle_deg
+from training.metrics import image_metrics
 from training.recipes.recipe import ImageShape, Losses, Recipe, detached
 from training.runtime.chunks import batched
 from training.runtime.distributed import gathered
@@ -66,10 +66,10 @@ class LinearAutoencoder(Recipe):
         train, test = (to_range(part.pixels, self.value_range) for part in (dataset.train, dataset.test))
         operations = self.operations()
         rebuilt = batched(lambda rows: operations["decode"](operations["encode"](rows)), test)
-        pca = metrics.PCA.fit(train, self.latent_dim)
+        pca = image_metrics.PCA.fit(train, self.latent_dim)
         columns = self.averaged["decoder"].get_parameter("weight")
         return {
-            "unclipped_mse_over_pca": metrics.mse(rebuilt, test) / pca.mse(test, self.latent_dim),
+            "unclipped_mse_over_pca": image_metrics.mse(rebuilt, test) / pca.mse(test, self.latent_dim),
             "largest_principal_angle_deg": largest_angle_deg(columns, pca.components.T),
         }
 

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from training.config import BatchSize
-from training.divergences import inverse_multiquadric, mmd
+from training.metrics.divergences import inverse_multiquadric, mmd
 from training.recipes.autoencoder import Autoencoder, AutoencoderConfig
 from training.recipes.recipe import ImageShape, Losses, detached
 from training.runtime.distributed import gathered

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from training.data.datasets import Dataset, to_unit
-from training.interpolation import linear, spherical
+from training.metrics.interpolation import linear, spherical
 from training.package import Trained, seeded_inputs
 from training.report.pages import Section
 from training.report.pictures import SHOWN, strips_of

@@ -14,9 +14,9 @@ from pydantic import JsonValue
 from training import latents
 from training.data.datasets import Dataset, to_unit
 from training.latents import Confusion, Counts, LatentsByClass
+from training.metrics.probes import NEIGHBOURS
 from training.package import Trained
 from training.plots import CLASS_COLOURS, panels, png
-from training.probes import NEIGHBOURS
 from training.report.pages import Section
 from training.report.pictures import draw
 from training.report.runs import Group, folder_of

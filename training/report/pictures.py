@@ -11,7 +11,7 @@ from torch import Tensor
 from training.data.datasets import Dataset, to_unit
 from training.data.domain_pairs import DomainPair
 from training.evaluate import reconstruct
-from training.metrics import PCA
+from training.metrics.image_metrics import PCA
 from training.package import Trained, preview
 from training.plots import panels, png
 from training.report.runs import Group

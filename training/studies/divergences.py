@@ -10,8 +10,15 @@ from torch import Tensor
 from training import plots
 from training.axioms import TRIPLES, axioms, distances
 from training.data.datasets import FASHION_CLASSES, Dataset, Images, fashion_mnist
-from training.divergences import biased_mmd, median_distance, mmd, rbf, sliced_wasserstein, wasserstein
-from training.metrics import PCA
+from training.metrics.divergences import (
+    biased_mmd,
+    median_distance,
+    mmd,
+    rbf,
+    sliced_wasserstein,
+    wasserstein,
+)
+from training.metrics.image_metrics import PCA
 from training.runtime.randomness import generator
 from training.segments import segments
 from training.study import Cell, Findings, Plot, Table

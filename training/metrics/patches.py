@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.divergences import sliced_wasserstein
+from training.metrics.divergences import sliced_wasserstein
 
 SIDE = 7
 """Of a patch, in pixels."""

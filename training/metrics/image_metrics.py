@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.probes import nearest
+from training.metrics.probes import nearest
 
 SSIM_SIGMA = 1.5
 SSIM_WINDOW = 11

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.probes import nearest
+from training.metrics.probes import nearest
 
 NEIGHBOURS = 5
 """k of density and coverage, as its authors use it."""
