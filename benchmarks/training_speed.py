@@ -30,7 +30,7 @@ from training.data.datasets import Dataset, Images, fashion_mnist
 from training.data.domain_pairs import DomainPair, domain_pair
 from training.experiment import feed_of
 from training.recipes import RECIPES
-from training.recipes.recipe import ImageShape, Recipe
+from training.recipes.base import ImageShape, Recipe
 from training.runtime.precision import fastest
 from training.runtime.progress import Progress
 from training.runtime.run_folder import Run

@@ -30,9 +30,10 @@ from benchmarks.judging import (
     seconds_of_run,
 )
 from benchmarks.networks import Ours, Perceptrons
-from training import codes, likelihood
+from training import codes
 from training.data.datasets import Dataset
 from training.metrics import image_metrics
+from training.recipes import likelihood
 from training.study import Table
 
 LIKELIHOOD_FIGURES = (

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from training.recipes import RECIPES
-from training.recipes.recipe import ImageShape, Recipe
+from training.recipes.base import ImageShape, Recipe
 
 CPU = torch.device("cpu")
 CLASSES = ("a", "b", "c")

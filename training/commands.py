@@ -28,7 +28,7 @@ from training.package import (
 )
 from training.parser import parser, read_config, record_of
 from training.recipes import RECIPES
-from training.recipes.recipe import Recipe
+from training.recipes.base import Recipe
 from training.runtime import devices, distributed
 from training.runtime.progress import Progress
 from training.runtime.run_folder import RUNS, Run, RunError, RunRecord, State, check_folder, check_writable

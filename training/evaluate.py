@@ -23,7 +23,7 @@ from training.judge import Judge, judge_of, trained_judge
 from training.metrics import image_metrics
 from training.metrics.image_metrics import PCA
 from training.metrics.patches import patch_distance
-from training.recipes.recipe import Recipe
+from training.recipes.base import Recipe
 from training.runtime.chunks import batched
 from training.runtime.randomness import generator
 

@@ -14,7 +14,7 @@ from training.data.datasets import DATASETS, DataError, Dataset
 from training.data.domain_pairs import DomainPair, check_paired, dataset_of, domain_pair, domains_of
 from training.data.image_folder import classes_of, image_folder, name_of
 from training.recipes import RECIPES
-from training.recipes.recipe import ImageShape, Recipe
+from training.recipes.base import ImageShape, Recipe
 from training.runtime.run_folder import RunError, RunRecord
 
 DEFAULT_SIZE = 28

@@ -29,7 +29,7 @@ from training.metrics.distributions import density_and_coverage, frechet_distanc
 from training.metrics.image_metrics import PCA
 from training.metrics.interpolation import linear, spherical
 from training.metrics.probes import nearest
-from training.recipes.recipe import Recipe
+from training.recipes.base import Recipe
 from training.references import Row, Rows, reference
 from training.runtime.chunks import batched
 from training.runtime.randomness import generator

@@ -31,7 +31,7 @@ from training.data.domain_pairs import DomainPair, dataset_of
 from training.evaluate import Metrics
 from training.export import ExportedGraph, export, graph_spec
 from training.provenance import commit, library_versions
-from training.recipes.recipe import Recipe
+from training.recipes.base import Recipe
 from training.reference import reference
 from training.runtime.chunks import batched
 from training.runtime.run_folder import RunProgress, RunRecord

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.regularise import soft_threshold
+from training.recipes.penalties import soft_threshold
 
 
 def cost(x: Tensor, y: Tensor, w: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from training.data.domain_pairs import DomainPair, dataset_of
 from training.evaluate import Metrics, evaluate
 from training.experiment import build, config_of, load_data
 from training.hub import MANIFEST, WEIGHTS
-from training.recipes.recipe import Recipe
+from training.recipes.base import Recipe
 from training.runtime.run_folder import Run, RunError, RunProgress, RunRecord
 
 STATE = "state.pt"

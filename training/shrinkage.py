@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from training.regularise import add_l2_gradient
+from training.recipes.penalties import add_l2_gradient
 from training.runtime.randomness import generator
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]

@@ -22,7 +22,7 @@ import torch
 from training.config import Config
 from training.data.batches import Feed
 from training.networks.moving_average import follow
-from training.recipes.recipe import Losses, Recipe
+from training.recipes.base import Losses, Recipe
 from training.runtime import distributed
 from training.runtime.progress import Progress
 from training.runtime.randomness import Randomness

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from service.latent_space.sampling import QUANTILES
-from training import priors
 from training.metrics.patches import patch_distance
-from training.recipes.recipe import Recipe
+from training.recipes import priors
+from training.recipes.base import Recipe
 from training.runtime.randomness import Randomness, generator
 from untrained import CPU, batch, made
 

@@ -8,9 +8,9 @@ from service.checkpoint.manifest import LatentSpec
 from service.checkpoint.priors import MixturePrior as ServedMixture
 from service.latent_space import sampling
 from training.data.datasets import Dataset, to_range
-from training.priors import MixturePrior
+from training.recipes.base import Recipe
 from training.recipes.linear import Mean
-from training.recipes.recipe import Recipe
+from training.recipes.priors import MixturePrior
 from training.recipes.sparse import largest
 from training.runtime.randomness import Randomness, generator
 from untrained import CPU, batch, made

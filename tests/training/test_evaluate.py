@@ -17,7 +17,7 @@ from training.generation import CONTROL_DIMENSIONS, SEEDS, judge_generation
 from training.judge import judge_of
 from training.metrics.image_metrics import PCA
 from training.recipes import RECIPES
-from training.recipes.recipe import ImageShape, Losses, Recipe
+from training.recipes.base import ImageShape, Losses, Recipe
 from training.runtime.randomness import Randomness
 
 pytestmark = pytest.mark.slow

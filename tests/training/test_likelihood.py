@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from training import likelihood
 from training.data.datasets import Dataset
+from training.recipes import likelihood
 from training.runtime.randomness import generator
 
 PIXELS = 6

@@ -3,8 +3,8 @@ import torch
 from torch import Tensor
 
 from training.recipes import RECIPES
+from training.recipes.base import Recipe
 from training.recipes.cyclegan import FakeBuffer
-from training.recipes.recipe import Recipe
 from training.runtime.randomness import Randomness
 from untrained import CPU, batch, made
 

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from training.config import Config
 from training.recipes import RECIPES
-from training.recipes.recipe import ImageShape, Recipe, detached
+from training.recipes.base import ImageShape, Recipe, detached
 from training.runtime.randomness import Randomness
 
 CPU = torch.device("cpu")

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from training.config import BatchSize, Config, LearningRate
 from training.networks.translation import PatchDiscriminator, ResidualGenerator
-from training.recipes.recipe import ImageShape, Losses, TranslationRecipe, detached
+from training.recipes.base import ImageShape, Losses, TranslationRecipe, detached
 from training.runtime.distributed import gathered, share
 from training.runtime.randomness import Randomness
 

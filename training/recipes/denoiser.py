@@ -21,7 +21,7 @@ from training.data.corruption import NoiseKind, corrupt
 from training.data.datasets import Dataset, to_range
 from training.metrics import image_metrics
 from training.recipes.autoencoder import Autoencoder, AutoencoderConfig
-from training.recipes.recipe import ImageShape, Losses, Objective, detached
+from training.recipes.base import ImageShape, Losses, Objective, detached
 from training.runtime.chunks import batched
 from training.runtime.distributed import spread
 from training.runtime.randomness import Randomness, generator

@@ -20,9 +20,9 @@ from torch.nn import functional as F
 
 from training.config import Config
 from training.data.datasets import Dataset
-from training.likelihood import likelihood
 from training.networks.convolution import Encoder, UnitDecoder
-from training.recipes.recipe import ImageShape, Losses, Objective, Recipe, detached
+from training.recipes.base import ImageShape, Losses, Objective, Recipe, detached
+from training.recipes.likelihood import likelihood
 from training.recipes.vae import Posterior
 from training.runtime.randomness import Randomness
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from training.config import Config
 from training.data.datasets import Dataset, to_range
-from training.linear_autoencoder import largest_angle_deg
 from training.metrics import image_metrics
-from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+from training.recipes.base import ImageShape, Losses, Recipe, detached
+from training.recipes.linear_maps import largest_angle_deg
 from training.runtime.chunks import batched
 from training.runtime.distributed import gathered
 from training.runtime.randomness import Randomness

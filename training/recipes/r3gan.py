@@ -21,8 +21,8 @@ from torch.nn.functional import softplus
 
 from training.config import BatchSize, Config, LearningRate
 from training.networks.adversarial import PlainDiscriminator, PlainGenerator
-from training.priors import PriorKind
-from training.recipes.recipe import SAMPLES_ALIKE, ImageShape, Losses, Recipe, detached
+from training.recipes.base import SAMPLES_ALIKE, ImageShape, Losses, Recipe, detached
+from training.recipes.priors import PriorKind
 from training.runtime.randomness import Randomness
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from training.config import Config
 from training.data.datasets import Dataset, to_range
 from training.networks.convolution import Encoder, UnitDecoder
-from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+from training.recipes.base import ImageShape, Losses, Recipe, detached
 from training.runtime.chunks import batched
 from training.runtime.randomness import Randomness
 

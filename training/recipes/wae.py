@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from training.config import BatchSize
 from training.metrics.divergences import inverse_multiquadric, mmd
 from training.recipes.autoencoder import Autoencoder, AutoencoderConfig
-from training.recipes.recipe import ImageShape, Losses, detached
+from training.recipes.base import ImageShape, Losses, detached
 from training.runtime.distributed import gathered
 from training.runtime.randomness import Randomness
 

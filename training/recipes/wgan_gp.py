@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from training.config import BatchSize, Config, LearningRate
 from training.networks.adversarial import Discriminator, Generator
-from training.priors import PriorKind
-from training.recipes.recipe import SAMPLES_ALIKE, ImageShape, Losses, Recipe, detached
+from training.recipes.base import SAMPLES_ALIKE, ImageShape, Losses, Recipe, detached
+from training.recipes.priors import PriorKind
 from training.runtime.randomness import Randomness
 
 

@@ -21,8 +21,8 @@ from training.data.corruption import NOISES, NoiseKind, corrupt
 from training.data.datasets import Dataset, fashion_mnist, to_range
 from training.metrics import image_metrics
 from training.plots import panels, png
+from training.recipes.base import ImageShape
 from training.recipes.denoiser import PIXEL_LOSSES, Denoiser, DenoiserConfig
-from training.recipes.recipe import ImageShape
 from training.runtime.chunks import batched
 from training.runtime.randomness import Randomness, Shuffle, generator
 from training.runtime.run_folder import replace

@@ -24,7 +24,7 @@ from training.data.image_folder import image_folder
 from training.evaluate import evaluate_translation
 from training.experiment import build, feed_of
 from training.recipes import RECIPES
-from training.recipes.recipe import Recipe
+from training.recipes.base import Recipe
 from training.runtime.precision import fastest
 from training.runtime.progress import Progress
 from training.runtime.randomness import generator

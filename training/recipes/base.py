@@ -21,8 +21,8 @@ from torch.optim import AdamW, Optimizer
 from training.config import Config
 from training.data.datasets import Dataset
 from training.networks.batch_norm import share_statistics
-from training.priors import MixturePrior, PriorKind, independent
-from training.regularise import add_l2_gradient, shrink
+from training.recipes.penalties import add_l2_gradient, shrink
+from training.recipes.priors import MixturePrior, PriorKind, independent
 from training.runtime.distributed import average_gradients, count
 from training.runtime.randomness import Randomness
 
