@@ -17,10 +17,10 @@ from rich.console import Console
 from torch import Tensor
 
 from benchmarks.budget import PEERS
-from training import features, generation
-from training.cache import cached, versions
 from training.data.datasets import Dataset
 from training.data.domain_pairs import dataset_of
+from training.evaluation import features, generated_images
+from training.evaluation.cache import cached, versions
 from training.metrics import image_metrics
 from training.recipes import RECIPES
 from training.runtime.run_folder import Run
@@ -79,13 +79,13 @@ def judged(folder: Path, judge: Callable[[], Figures]) -> Figures:
 
 def judge_samples(folder: Path, dataset: Dataset) -> Figures:
     """Return the figures of a peer's `samples <how>.npz`, the mean over its sample seeds, by how."""
-    pca = image_metrics.PCA.fit(dataset.train.unit(), generation.CONTROL_DIMENSIONS)
-    scales = generation.Scales(dataset, features.features_of(dataset, CONSOLE), pca)
+    pca = image_metrics.PCA.fit(dataset.train.unit(), generated_images.CONTROL_DIMENSIONS)
+    scales = generated_images.Scales(dataset, features.features_of(dataset, CONSOLE), pca)
     found: Figures = {}
     for path in sorted(folder.glob("samples *.npz")):
         with np.load(path) as samples:
             each = [scales.row(images(samples[name])) for name in samples]
-        found[path.stem.removeprefix("samples ")] = generation.over_seeds(each)
+        found[path.stem.removeprefix("samples ")] = generated_images.over_seeds(each)
     return found
 
 

@@ -30,8 +30,8 @@ from benchmarks.judging import (
     seconds_of_run,
 )
 from benchmarks.networks import Ours, Perceptrons
-from training import codes
 from training.data.datasets import Dataset
+from training.evaluation import representations
 from training.metrics import image_metrics
 from training.recipes import likelihood
 from training.study import Table
@@ -110,7 +110,7 @@ def _judge_likelihood(folder: Path, dataset: Dataset) -> Figures:
     found = likelihood.likelihood(network.encode, network.decode, dataset)
     chunks = dataset.test.unit().split(500)
     mu, logvar = (torch.cat(parts) for parts in zip(*map(network.encode, chunks), strict=True))
-    return found | codes.posterior_figures(mu, logvar)
+    return found | representations.posterior_figures(mu, logvar)
 
 
 def _note(kind: str, dataset: Dataset) -> str:

@@ -14,6 +14,7 @@ from rich.console import Console
 from training.config import Config
 from training.data.datasets import DataError, Dataset
 from training.data.domain_pairs import DomainPair, dataset_of
+from training.evaluation.sample_sheets import sheet
 from training.experiment import build, check_data, check_same, feed_of, load_data, sketch
 from training.export import ExportError
 from training.importing.command import import_source
@@ -33,7 +34,6 @@ from training.runtime import devices, distributed
 from training.runtime.progress import Progress
 from training.runtime.run_folder import RUNS, Run, RunError, RunRecord, State, check_folder, check_writable
 from training.saved import Saved, data_of, kept_figures, measure, opened, restored
-from training.sheets import sheet
 from training.studies import study
 from training.study import STUDY_RUNS, markdown, save
 from training.trainer import Interrupted, Trainer

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from training.data.datasets import Dataset
 from training.data.domain_pairs import DomainPair
-from training.evaluate import Metrics, validate
+from training.evaluation.evaluate import Metrics, validate
 from training.recipes.base import Objective, Recipe
 from training.runtime.run_folder import RunError
 

@@ -28,14 +28,14 @@ from training import hub
 from training.card import model_card
 from training.data.datasets import Dataset, to_range, to_unit
 from training.data.domain_pairs import DomainPair, dataset_of
-from training.evaluate import Metrics
+from training.evaluation.evaluate import Metrics
+from training.evaluation.sample_sheets import COLUMNS, SHEET_IMAGES, grid, png_file, sheet
 from training.export import ExportedGraph, export, graph_spec
 from training.provenance import commit, library_versions
 from training.recipes.base import Recipe
 from training.reference import reference
 from training.runtime.chunks import batched
 from training.runtime.run_folder import RunProgress, RunRecord
-from training.sheets import COLUMNS, SHEET_IMAGES, grid, png_file, sheet
 
 CheckpointError = checkpoint.CheckpointError
 OPERATIONS = get_args(Operation)

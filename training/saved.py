@@ -19,11 +19,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from training.cache import Key, cached, keep, versions
 from training.config import Config
 from training.data.datasets import DataError, Dataset
 from training.data.domain_pairs import DomainPair, dataset_of
-from training.evaluate import Metrics, evaluate
+from training.evaluation.cache import Key, cached, keep, versions
+from training.evaluation.evaluate import Metrics, evaluate
 from training.experiment import build, config_of, load_data
 from training.hub import MANIFEST, WEIGHTS
 from training.recipes.base import Recipe

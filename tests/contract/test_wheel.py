@@ -123,7 +123,10 @@ def test_a_page_is_served_with_all_that_it_needs(service: ServiceProcess, page: 
 def test_training_finds_the_weights_that_judge(installed: Path, tmp_path: Path):
     """Every run on Fashion-MNIST is judged with them."""
     found = run(
-        installed / "python", "-c", "from training import features; print(features.SHIPPED)", folder=tmp_path
+        installed / "python",
+        "-c",
+        "from training.evaluation import features; print(features.SHIPPED)",
+        folder=tmp_path,
     )
     assert Path(found.strip()).is_relative_to(installed.parent)
     assert Path(found.strip()).is_file()

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from training import cache
-from training.cache import Key, cached, cached_weights, data_key, data_path, keep, versions
 from training.data.datasets import Dataset
+from training.evaluation import cache
+from training.evaluation.cache import Key, cached, cached_weights, data_key, data_path, keep, versions
 
 
 def test_a_value_is_computed_once_for_a_key(tmp_path: Path):

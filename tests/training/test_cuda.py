@@ -11,9 +11,9 @@ from service import checkpoint
 from subset import FASHION
 from together import RUNS
 from trainers import trainer_of
-from training import judge
 from training.commands import main
 from training.data.datasets import Dataset
+from training.evaluation import judge
 from training.recipes import RECIPES
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason=lack("a GPU", "see docs/devices.md"))

@@ -18,8 +18,8 @@ from process import ROOT, free_port, is_alive, wait_until
 from service import checkpoint
 from subset import FASHION
 from together import HALFWAY, RESUMED, RUNS, found, prepared
-from training import judge
 from training.commands import main
+from training.evaluation import judge
 from training.runtime.run_folder import Run
 
 pytestmark = pytest.mark.slow

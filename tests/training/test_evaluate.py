@@ -8,13 +8,13 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from training import features
 from training.card import _tables
-from training.codes import posterior_figures
 from training.data.datasets import Dataset, make_dataset
-from training.evaluate import TRUNCATIONS, evaluate, gan_train, label_fidelity
-from training.generation import CONTROL_DIMENSIONS, SEEDS, judge_generation
-from training.judge import judge_of
+from training.evaluation import features
+from training.evaluation.evaluate import TRUNCATIONS, evaluate, gan_train, label_fidelity
+from training.evaluation.generated_images import CONTROL_DIMENSIONS, SEEDS, judge_generation
+from training.evaluation.judge import judge_of
+from training.evaluation.representations import posterior_figures
 from training.metrics.image_metrics import PCA
 from training.recipes import RECIPES
 from training.recipes.base import ImageShape, Losses, Recipe
@@ -87,8 +87,8 @@ class Identity(nn.Module):
 def many_samples() -> Iterator[None]:
     """Judge by more draws than other tests do, and by all test images: figures are the point here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.generation.SAMPLES", 256)
-        patch.setattr("training.evaluate.SAMPLES", 1000)
+        patch.setattr("training.evaluation.generated_images.SAMPLES", 256)
+        patch.setattr("training.evaluation.evaluate.SAMPLES", 1000)
         yield
 
 
@@ -165,7 +165,7 @@ def test_prototypes_agree_with_their_labels_and_teach_little(
     workplace: Path, fashion: Dataset, monkeypatch: pytest.MonkeyPatch
 ):
     (workplace / "runs" / "judges").unlink()  # nobody else may have the judge of a few passes
-    monkeypatch.setattr("training.judge.MAX_PASSES", 24)
+    monkeypatch.setattr("training.evaluation.judge.MAX_PASSES", 24)
     torch.set_num_threads(1)  # so few passes end elsewhere where sums are rounded otherwise
     judge = judge_of(fashion, QUIET)
     recipes = [Conditional(fashion, 2, generate=ClassCopier(fashion, variety)) for variety in (1000, 1)]

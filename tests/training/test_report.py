@@ -15,9 +15,9 @@ from pydantic import JsonValue
 from rich.console import Console
 
 from subset import FASHION
-from training import latents
 from training.commands import main
 from training.data.datasets import Dataset, fashion_mnist
+from training.evaluation import latent_map
 from training.package import Trained
 from training.parser import parser
 from training.plots import panels, png
@@ -59,7 +59,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(latents, "EMBEDDED", 60)
+        patch.setattr(latent_map, "EMBEDDED", 60)
         for name, options in RUNS.items():
             assert main(["fit", *options, *SMALL, "--name", name]) == 0
         save(STUDIED, "regression")
@@ -317,7 +317,7 @@ def test_train_runs_what_is_missing_and_then_builds(
     for module in ("training.report", "training.report.runs", "training.report.systems"):
         monkeypatch.setattr(f"{module}.FAMILY", (member,))
     monkeypatch.setattr("training.report.STUDIES", ())
-    monkeypatch.setattr(latents, "EMBEDDED", 60)
+    monkeypatch.setattr(latent_map, "EMBEDDED", 60)
     assert main(["report", "--train"]) == 0
     assert capsys.readouterr().out.strip() == "runs/report/report.html"
     text = (workplace / "runs/report/report.md").read_text()
@@ -365,8 +365,8 @@ def test_confusions_in_the_report_agree_with_those_of_the_run(place_of_runs: Pat
     data = data_of(saved, print)
     assert isinstance(data, Dataset)
     recipe = restored(saved, data)
-    found = latents.latents_by_class(recipe.operations()["encode"], recipe.value_range, data)
-    worst = latents.confusions(np.array(found.counts), data.classes)[0]
+    found = latent_map.latents_by_class(recipe.operations()["encode"], recipe.value_range, data)
+    worst = latent_map.confusions(np.array(found.counts), data.classes)[0]
     assert f"<td>{worst.true}</td>\n<td>{worst.taken_for}</td>" in page
     assert sum(map(sum, found.counts)) == len(fashion_mnist(FASHION).test)
     measured = next(run.metrics for run in read_runs(QUIET)[0] if run.record.name == "plane")

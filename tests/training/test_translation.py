@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from training.data.datasets import Dataset
 from training.data.domain_pairs import domain_pair
-from training.evaluate import evaluate_translation
+from training.evaluation.evaluate import evaluate_translation
 
 
 class Of(nn.Module):

@@ -11,9 +11,9 @@ from matplotlib.collections import PathCollection
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from training import latents
 from training.data.datasets import Dataset, to_unit
-from training.latents import Confusion, Counts, LatentsByClass
+from training.evaluation import latent_map
+from training.evaluation.latent_map import Confusion, Counts, LatentsByClass
 from training.metrics.probes import NEIGHBOURS
 from training.package import Trained
 from training.plots import CLASS_COLOURS, panels, png
@@ -47,7 +47,9 @@ def _computed(run: Trained) -> LatentsByClass:
 
     def compute() -> JsonValue:
         encode = run.recipe.operations()["encode"]
-        return latents.latents_by_class(encode, run.recipe.value_range, _dataset(run)).model_dump(mode="json")
+        return latent_map.latents_by_class(encode, run.recipe.value_range, _dataset(run)).model_dump(
+            mode="json"
+        )
 
     return LatentsByClass.model_validate(kept(folder_of(run), "latents", compute))
 
@@ -58,7 +60,7 @@ def _group_section(group: Group, found: LatentsByClass) -> Section:
     parts: list[Table | Plot] = [_scatter(dataset, found)]
     if found.size == 2 and "decode" in group.first.recipe.operations():
         parts.append(_map(group.first, np.asarray(found.plane)))
-    parts += [_matrix(dataset, counts), _worst(latents.confusions(counts, dataset.classes))]
+    parts += [_matrix(dataset, counts), _worst(latent_map.confusions(counts, dataset.classes))]
     return Section(f"Codes of {group.name}", (), tuple(parts))
 
 
@@ -106,7 +108,7 @@ def _scatter_classes(axis: Axes, points: NDArray[np.float64], dataset: Dataset) 
 def _map(run: Trained, test: NDArray[np.float64]) -> Plot:
     """Return what the decoder makes of a grid of codes."""
     recipe = run.recipe
-    grid, extent = latents.code_grid(test, STEPS)
+    grid, extent = latent_map.code_grid(test, STEPS)
     images = to_unit(batched(recipe.operations()["decode"], grid), recipe.value_range)
     rows = images.unflatten(0, (STEPS, STEPS))
     figure, (axis,) = panels(1, width=6.4, height=6.4)
@@ -159,7 +161,7 @@ def _comparison(dataset: Dataset, found: dict[str, LatentsByClass]) -> Table:
     """Return the confusions of classes that look alike, and of all, side by side for all groups."""
     counted = {name: np.asarray(one.counts) for name, one in found.items()}
     index = {name: position for position, name in enumerate(dataset.classes)}
-    pairs = latents.lookalike_pairs(dataset)
+    pairs = latent_map.lookalike_pairs(dataset)
     rows: list[tuple[str | int | float, ...]] = []
     for true, other in pairs:
         cells = (int(counts[index[true], index[other]]) for counts in counted.values())
@@ -176,7 +178,7 @@ def _comparison(dataset: Dataset, found: dict[str, LatentsByClass]) -> Table:
             *(float(c.trace() / c.sum()) for c in counted.values()),
         )
     )
-    groups = " and ".join("/".join(group) for group in latents.LOOKALIKES.get(dataset.name, ()))
+    groups = " and ".join("/".join(group) for group in latent_map.LOOKALIKES.get(dataset.name, ()))
     return Table(
         title=f"Classes that look alike: {groups}" if groups else "Confusions",
         columns=("confusion", "of", *counted),

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from training.data.datasets import Dataset, to_unit
 from training.data.domain_pairs import DomainPair
-from training.evaluate import reconstruct
+from training.evaluation.evaluate import reconstruct
+from training.evaluation.sample_sheets import png_file
 from training.metrics.image_metrics import PCA
 from training.package import Trained, preview
 from training.plots import panels, png
 from training.report.runs import Group
-from training.sheets import png_file
 from training.study import Plot
 
 SHOWN = 16

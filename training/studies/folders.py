@@ -21,7 +21,8 @@ from rich.console import Console
 from training.config import Config
 from training.data.domain_pairs import DomainPair, domain_pair
 from training.data.image_folder import image_folder
-from training.evaluate import evaluate_translation
+from training.evaluation.evaluate import evaluate_translation
+from training.evaluation.sample_sheets import png_file, sheet
 from training.experiment import build, feed_of
 from training.recipes import RECIPES
 from training.recipes.base import Recipe
@@ -29,7 +30,6 @@ from training.runtime.precision import fastest
 from training.runtime.progress import Progress
 from training.runtime.randomness import generator
 from training.runtime.run_folder import Run
-from training.sheets import png_file, sheet
 from training.study import Cell, Findings, Plot, Table
 from training.trainer import Trainer
 

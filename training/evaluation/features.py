@@ -1,9 +1,10 @@
 """The feature space F1, where generated images are compared with real ones: a frozen classifier's last layer.
 
 For Fashion-MNIST its weights are part of the package, so that every figure comes from the same features;
-`python -m training.features` makes them again. For other data it is trained the first time it is asked
-for and kept under `runs/judges/` (see cache.py). Like the judge it is used in no loss, no early stop and no
-choice of a checkpoint, and it shares neither architecture nor seed with the judge, which speaks about labels.
+`python -m training.evaluation.features` makes them again. For other data it is trained the first time it is
+asked for and kept under `runs/judges/` (see cache.py). Like the judge it is used in no loss, no early stop
+and no choice of a checkpoint, and it shares neither architecture nor seed with the judge, which speaks about
+labels.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.cache import Weights, cached_weights, data_key, data_path, versions
 from training.data.datasets import Dataset, fashion_mnist
+from training.evaluation.cache import Weights, cached_weights, data_key, data_path, versions
 from training.networks.classifier import ResidualClassifier
 from training.networks.moving_average import follow
 from training.runtime.chunks import batched
 from training.runtime.precision import fastest
 from training.runtime.randomness import Shuffle, generator
 
-SHIPPED = Path(__file__).parent / "judges" / "fashion-mnist-features.safetensors"
+SHIPPED = Path(__file__).parent / "weights" / "fashion-mnist-features.safetensors"
 SEED = 1
 SIZE = 28
 """Larger images are reduced to this side in pixels."""

@@ -15,11 +15,11 @@ from pydantic import JsonValue
 from rich.console import Console
 from torch import Tensor, nn
 
-from training.codes import judge_codes
 from training.data.datasets import Dataset, Images, to_range, to_unit
 from training.data.domain_pairs import DomainPair
-from training.generation import CONTROL_DIMENSIONS, images_from, judge_generation, seeded
-from training.judge import Judge, judge_of, trained_judge
+from training.evaluation.generated_images import CONTROL_DIMENSIONS, images_from, judge_generation, seeded
+from training.evaluation.judge import Judge, judge_of, trained_judge
+from training.evaluation.representations import judge_codes
 from training.metrics import image_metrics
 from training.metrics.image_metrics import PCA
 from training.metrics.patches import patch_distance

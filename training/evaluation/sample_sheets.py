@@ -15,7 +15,7 @@ from torch import Tensor
 
 from training.data.datasets import Dataset, to_range, to_unit
 from training.data.domain_pairs import DomainPair
-from training.evaluate import Operations, reconstruct
+from training.evaluation.evaluate import Operations, reconstruct
 from training.recipes.base import Recipe
 from training.runtime.chunks import batched
 from training.runtime.randomness import generator

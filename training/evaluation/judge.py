@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.cache import Weights, cached_weights, data_key, data_path, versions
 from training.data.datasets import Dataset
+from training.evaluation.cache import Weights, cached_weights, data_key, data_path, versions
 from training.networks.classifier import Classifier
 from training.runtime.randomness import Shuffle, generator
 

@@ -24,13 +24,13 @@ from rich.console import Console
 from torch import Tensor
 
 from training.data.datasets import Dataset, to_unit
-from training.features import Features, features_of
+from training.evaluation.baselines import Row, Rows, reference
+from training.evaluation.features import Features, features_of
 from training.metrics.distributions import density_and_coverage, frechet_distance, kid, radii
 from training.metrics.image_metrics import PCA
 from training.metrics.interpolation import linear, spherical
 from training.metrics.probes import nearest
 from training.recipes.base import Recipe
-from training.references import Row, Rows, reference
 from training.runtime.chunks import batched
 from training.runtime.randomness import generator
 

@@ -10,8 +10,8 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from training.cache import cached, data_key, data_path, versions
 from training.data.datasets import Dataset
+from training.evaluation.cache import cached, data_key, data_path, versions
 
 Row = dict[str, JsonValue]
 Rows = dict[str, Row]
