@@ -23,8 +23,8 @@ from training.evaluation import features, generated_images
 from training.evaluation.cache import cached, versions
 from training.metrics import image_metrics
 from training.recipes import RECIPES
+from training.runs.restore import data_of, kept_figures, opened, restored
 from training.runtime.run_folder import Run
-from training.saved import data_of, kept_figures, opened, restored
 from training.study import Cell, Findings, Table, markdown, save
 
 Figures = dict[str, Any]

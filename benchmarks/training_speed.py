@@ -28,14 +28,14 @@ from service.runtime.cpu import cores
 from training.config import Config
 from training.data.datasets import Dataset, Images, fashion_mnist
 from training.data.domain_pairs import DomainPair, domain_pair
-from training.experiment import feed_of
 from training.recipes import RECIPES
 from training.recipes.base import ImageShape, Recipe
+from training.runs.setup import feed_of
+from training.runs.trainer import Trainer
 from training.runtime.precision import fastest
 from training.runtime.progress import Progress
 from training.runtime.run_folder import Run
 from training.study import Findings, Table, markdown, save
-from training.trainer import Trainer
 
 REPEATS = 3
 PYTHAE = PEERS / "venv" / "bin" / "python"

@@ -15,8 +15,8 @@ from subset import FASHION
 from trainers import BATCH, trainer_of
 from training.data.datasets import fashion_mnist
 from training.recipes import RECIPES
+from training.runs.trainer import Trainer
 from training.runtime import devices, distributed
-from training.trainer import Trainer
 
 UPDATES = 6
 HALFWAY = 3

@@ -13,11 +13,11 @@ from rich.console import Console
 from subset import FASHION
 from training.data.datasets import Dataset, fashion_mnist
 from training.data.domain_pairs import domain_pair
-from training.experiment import build, feed_of
 from training.recipes import RECIPES
+from training.runs.setup import build, feed_of
+from training.runs.trainer import Trainer
 from training.runtime.progress import Progress
 from training.runtime.run_folder import Run, RunRecord
-from training.trainer import Trainer
 
 CPU = torch.device("cpu")
 BATCH = 48

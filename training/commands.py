@@ -15,7 +15,6 @@ from training.config import Config
 from training.data.datasets import DataError, Dataset
 from training.data.domain_pairs import DomainPair, dataset_of
 from training.evaluation.sample_sheets import sheet
-from training.experiment import build, check_data, check_same, feed_of, load_data, sketch
 from training.export import ExportError
 from training.importing.command import import_source
 from training.package import (
@@ -30,13 +29,14 @@ from training.package import (
 from training.parser import parser, read_config, record_of
 from training.recipes import RECIPES
 from training.recipes.base import Recipe
+from training.runs.restore import Saved, data_of, kept_figures, measure, opened, restored
+from training.runs.setup import build, check_data, check_same, feed_of, load_data, sketch
+from training.runs.trainer import Interrupted, Trainer
 from training.runtime import devices, distributed
 from training.runtime.progress import Progress
 from training.runtime.run_folder import RUNS, Run, RunError, RunRecord, State, check_folder, check_writable
-from training.saved import Saved, data_of, kept_figures, measure, opened, restored
 from training.studies import study
 from training.study import STUDY_RUNS, markdown, save
-from training.trainer import Interrupted, Trainer
 from training.tune import Search
 
 INTERRUPTED = 130

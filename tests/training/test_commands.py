@@ -124,7 +124,7 @@ def test_packaging_again_makes_the_next_version_with_the_figures_already_measure
     fitted: Fitted, monkeypatch: pytest.MonkeyPatch
 ):
     workplace = fitted("vae")
-    monkeypatch.delattr("training.saved.evaluate")
+    monkeypatch.delattr("training.runs.restore.evaluate")
     assert main(["package", "tried", "--default-for", "encode"]) == 0
     assert checkpoint.versions(workplace / "checkpoints", "tried") == [2, 1]
     first, second = (
@@ -137,7 +137,7 @@ def test_what_a_checkpoint_could_not_claim_is_refused_before_anything_takes_long
     fitted: Fitted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     workplace = fitted("vae")
-    monkeypatch.delattr("training.saved.evaluate")
+    monkeypatch.delattr("training.runs.restore.evaluate")
     capsys.readouterr()
     assert main(["package", "tried", "--default-for", "translate"]) == 1
     assert fit("vae", "--name", "another", "--default-for", "translate") == 1

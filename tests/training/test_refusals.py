@@ -9,9 +9,9 @@ import torch
 
 from process import shipped
 from training.commands import main
-from training.experiment import sketch
 from training.parser import parser, read_config, record_of
 from training.recipes import RECIPES
+from training.runs.setup import sketch
 from training.runtime.run_folder import Run, RunProgress
 
 FIT = ["fit", "vae", "--name", "tried", "--width", "8"]

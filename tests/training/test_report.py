@@ -27,8 +27,8 @@ from training.report.family import FAMILY, Member, Target
 from training.report.pages import Section, markdown, page_html, place, write
 from training.report.runs import Group, grouped, read_runs, settings
 from training.report.systems import figures, measured, spread, targets, what_was_run
+from training.runs.restore import data_of, opened, restored
 from training.runtime.precision import fastest
-from training.saved import data_of, opened, restored
 from training.studies import STUDIES
 from training.study import Findings, Plot, Table, rows, save
 
@@ -265,7 +265,7 @@ def test_figures_are_measured_once_and_again_after_the_run_went_on(
 ):
     measured: list[str] = []
     monkeypatch.setattr(
-        "training.saved.evaluate", lambda recipe, *_: measured.append(recipe.family) or {"mse": 1.0}
+        "training.runs.restore.evaluate", lambda recipe, *_: measured.append(recipe.family) or {"mse": 1.0}
     )
     read_runs(QUIET)
     assert measured == []

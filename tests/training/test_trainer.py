@@ -8,8 +8,8 @@ from training.config import Config
 from training.data.datasets import Dataset
 from training.networks.moving_average import follow
 from training.recipes import RECIPES
+from training.runs.trainer import Trainer
 from training.runtime.run_folder import RunError
-from training.trainer import Trainer
 
 
 def weights(trainer: Trainer) -> list[torch.Tensor]:

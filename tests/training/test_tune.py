@@ -15,11 +15,11 @@ from training.commands import main
 from training.config import LogUniform, OneOf
 from training.data.datasets import Dataset, fashion_mnist
 from training.data.domain_pairs import domain_pair
-from training.experiment import build
 from training.parser import parser, read_config
 from training.recipes import RECIPES
+from training.runs.setup import build
+from training.runs.trainer import Interrupted, Trainer
 from training.runtime.run_folder import RunRecord
-from training.trainer import Interrupted, Trainer
 from untrained import made
 
 SMALL = ["--updates", "1", "--holdout", "256", "--width", "4", "--latent-dim", "2", "--threads", "1"]

@@ -14,9 +14,9 @@ from training.report.pages import Section
 from training.report.pictures import SHOWN, strips_of
 from training.report.runs import Group, folder_of
 from training.report.systems import SPREAD, of_runs, spread, words
+from training.runs.restore import kept
 from training.runtime.chunks import batched
 from training.runtime.progress import duration
-from training.saved import kept
 from training.study import Plot, Table
 
 QUALITY = ("cfid", "kid", "density", "coverage", "class_distance", "sharpness", "cfid_control")

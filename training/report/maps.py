@@ -20,8 +20,8 @@ from training.plots import CLASS_COLOURS, panels, png
 from training.report.pages import Section
 from training.report.pictures import draw
 from training.report.runs import Group, folder_of
+from training.runs.restore import kept
 from training.runtime.chunks import batched
-from training.saved import kept
 from training.study import Plot, Table
 
 STEPS = 20

@@ -9,12 +9,12 @@ from rich.console import Console
 
 from training.data.datasets import DataError, Dataset
 from training.data.domain_pairs import DomainPair
-from training.experiment import config_of
 from training.package import Trained
 from training.recipes import RECIPES
 from training.report.family import FAMILY, Member
+from training.runs.restore import data_of, kept_figures, opened, restored
+from training.runs.setup import config_of
 from training.runtime.run_folder import RUNS, Run, RunError, RunRecord
-from training.saved import data_of, kept_figures, opened, restored
 
 
 @dataclass(frozen=True)

@@ -23,15 +23,15 @@ from training.data.domain_pairs import DomainPair, domain_pair
 from training.data.image_folder import image_folder
 from training.evaluation.evaluate import evaluate_translation
 from training.evaluation.sample_sheets import png_file, sheet
-from training.experiment import build, feed_of
 from training.recipes import RECIPES
 from training.recipes.base import Recipe
+from training.runs.setup import build, feed_of
+from training.runs.trainer import Trainer
 from training.runtime.precision import fastest
 from training.runtime.progress import Progress
 from training.runtime.randomness import generator
 from training.runtime.run_folder import Run
 from training.study import Cell, Findings, Plot, Table
-from training.trainer import Trainer
 
 PIECES, SIDE = 400, 96
 """Pieces of each photograph, and their side in pixels."""
