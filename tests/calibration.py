@@ -23,7 +23,7 @@ from service.checkpoint.reference import Reference
 from service.comparison import comparer, divergences
 from service.comparison.permutation_samples import Samples
 from training.data.datasets import fashion_mnist
-from training.reference import HELD_OUT
+from training.packaging.reference_arrays import HELD_OUT
 
 Pixels = NDArray[np.uint8]
 MODEL = Path(__file__).parent.parent / "checkpoints" / "fashion-vae"

@@ -73,7 +73,7 @@ def imported(file: Path) -> Iterator[str]:
             yield (node.module or "").partition(".")[0]
 
 
-@pytest.mark.parametrize("package", ["service.inference.engine", "training.export"])
+@pytest.mark.parametrize("package", ["service.inference.engine", "training.packaging.onnx_export"])
 def test_onnx_runtime_keeps_no_telemetry(package: str, tmp_path: Path):
     """It would open a database in the home folder and send it away."""
     subprocess.run(
@@ -105,7 +105,7 @@ def test_service_file_imports_nothing_of_training(file: Path):
 
 @pytest.mark.parametrize("file", TRAINING, ids=lambda file: str(file.relative_to(ROOT)))
 def test_only_package_imports_service(file: Path):
-    if file == ROOT / "training" / "package.py":
+    if file == ROOT / "training" / "packaging" / "package.py":
         assert "service" in set(imported(file))
     else:
         assert "service" not in set(imported(file))

@@ -15,9 +15,9 @@ from training.config import Config
 from training.data.datasets import DataError, Dataset
 from training.data.domain_pairs import DomainPair, dataset_of
 from training.evaluation.sample_sheets import sheet
-from training.export import ExportError
 from training.importing.command import import_source
-from training.package import (
+from training.packaging.onnx_export import ExportError
+from training.packaging.package import (
     CheckpointError,
     Trained,
     add_reference,

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from training.config import Config
 from training.data.datasets import DATASETS
 from training.importing.options import add_kinds
-from training.package import NAME, OPERATIONS
+from training.packaging.package import NAME, OPERATIONS
 from training.recipes import RECIPES
 from training.runtime.precision import fastest
 from training.runtime.run_folder import RUNS, RunRecord

@@ -20,8 +20,8 @@ from benchmarks.serving.networks import CLASSES, LATENT_DIM, NOISE_DIM, networks
 from service import checkpoint
 from training.data.datasets import read_idx
 from training.evaluation.sample_sheets import png_file
-from training.export import ExportedGraph, export, graph_spec
-from training.package import golden
+from training.packaging.onnx_export import ExportedGraph, export, graph_spec
+from training.packaging.package import golden
 
 FOLDER = Path("runs/serving")
 CHECKPOINTS = FOLDER / "checkpoints"

@@ -1,6 +1,7 @@
 """The manifest of a checkpoint, checkpoint.json: what it is, what it offers and how it came to be.
 
-training/package.py writes it, service/checkpoint/ reads it, everything that serves a model obeys it.
+training/packaging/package.py writes it, service/checkpoint/ reads it, everything that serves a model obeys
+it.
 """
 
 from __future__ import annotations

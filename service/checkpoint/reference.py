@@ -1,6 +1,6 @@
 """What a checkpoint was trained on, as its latent space sees it: reference.npz.
 
-    training/reference.py -> reference.npz -> checkpoint.read -> Reference -> neighbours, map, compare, encode
+    reference_arrays.py -> reference.npz -> checkpoint.read -> Reference -> neighbours, map, compare, encode
 
 The rows are training images, every class in equal parts; the two sorted lists are of images that were held
 out of training, against which others are found usual or not.

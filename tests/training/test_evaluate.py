@@ -8,7 +8,6 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from training.card import _tables
 from training.data.datasets import Dataset, make_dataset
 from training.evaluation import features
 from training.evaluation.evaluate import TRUNCATIONS, evaluate, gan_train, label_fidelity
@@ -16,6 +15,7 @@ from training.evaluation.generated_images import CONTROL_DIMENSIONS, SEEDS, judg
 from training.evaluation.judge import judge_of
 from training.evaluation.representations import posterior_figures
 from training.metrics.image_metrics import PCA
+from training.packaging.model_card import _tables
 from training.recipes import RECIPES
 from training.recipes.base import ImageShape, Losses, Recipe
 from training.runtime.randomness import Randomness

@@ -11,7 +11,7 @@ from service import checkpoint
 from subset import FASHION
 from training.commands import main
 from training.data.datasets import Dataset
-from training.reference import balanced, plane, thumbnails, whitened
+from training.packaging.reference_arrays import balanced, plane, thumbnails, whitened
 
 
 def test_every_class_has_as_many_rows(fashion: Dataset):

@@ -18,7 +18,7 @@ from subset import FASHION
 from training.commands import main
 from training.data.datasets import Dataset, fashion_mnist
 from training.evaluation import latent_map
-from training.package import Trained
+from training.packaging.package import Trained
 from training.parser import parser
 from training.plots import panels, png
 from training.recipes import RECIPES

@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.card import IMPORT
 from training.evaluation.sample_sheets import COLUMNS, grid, png_file
-from training.export import graph_spec
 from training.importing import cyclegan, diffusers_folder, pythae, python_object
 from training.importing.inputs import check_images, real_images
 from training.importing.source import ImageFormat, Source, SourceError
 from training.importing.trial import Trial, preview, try_out
-from training.package import golden, graph_files, write
-from training.provenance import commit, library_versions
+from training.packaging.model_card import IMPORT
+from training.packaging.onnx_export import graph_spec
+from training.packaging.package import golden, graph_files, write
+from training.packaging.provenance import commit, library_versions
 
 READERS: dict[str, Callable[[argparse.Namespace], Source]] = {
     "diffusers": lambda options: diffusers_folder.read(options.path),

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from training.data.datasets import to_range, to_unit
-from training.export import BATCHES, CHUNK, ExportedGraph, Free, difference, export, opened
 from training.importing.inputs import random_images, random_latents
 from training.importing.source import Source, SourceError
-from training.package import OUTPUTS
+from training.packaging.onnx_export import BATCHES, CHUNK, ExportedGraph, Free, difference, export, opened
+from training.packaging.package import OUTPUTS
 
 BATCHED_PIXELS = 64 * 64
 """Images of more pixels run one at a time: on one thread a batch of them saves nothing."""

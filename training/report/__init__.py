@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from training.data.datasets import Dataset
-from training.package import Trained
+from training.packaging.package import Trained
 from training.recipes import RECIPES
 from training.report.family import FAMILY
 from training.report.generators import generators_section

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from training.data.datasets import Dataset, to_unit
 from training.metrics.interpolation import linear, spherical
-from training.package import Trained, seeded_inputs
+from training.packaging.package import Trained, seeded_inputs
 from training.report.pages import Section
 from training.report.pictures import SHOWN, strips_of
 from training.report.runs import Group, folder_of

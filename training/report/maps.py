@@ -15,7 +15,7 @@ from training.data.datasets import Dataset, to_unit
 from training.evaluation import latent_map
 from training.evaluation.latent_map import Confusion, Counts, LatentsByClass
 from training.metrics.probes import NEIGHBOURS
-from training.package import Trained
+from training.packaging.package import Trained
 from training.plots import CLASS_COLOURS, panels, png
 from training.report.pages import Section
 from training.report.pictures import draw

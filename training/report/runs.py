@@ -9,7 +9,7 @@ from rich.console import Console
 
 from training.data.datasets import DataError, Dataset
 from training.data.domain_pairs import DomainPair
-from training.package import Trained
+from training.packaging.package import Trained
 from training.recipes import RECIPES
 from training.report.family import FAMILY, Member
 from training.runs.restore import data_of, kept_figures, opened, restored

@@ -24,7 +24,7 @@ from training.data.datasets import DataError, Dataset
 from training.data.domain_pairs import DomainPair, dataset_of
 from training.evaluation.cache import Key, cached, keep, versions
 from training.evaluation.evaluate import Metrics, evaluate
-from training.hub import MANIFEST, WEIGHTS
+from training.packaging.hub_layout import MANIFEST, WEIGHTS
 from training.recipes.base import Recipe
 from training.runs.setup import build, config_of, load_data
 from training.runtime.run_folder import Run, RunError, RunProgress, RunRecord

@@ -19,7 +19,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from training.front_matter import front_matter
+from training.packaging.hub_front_matter import front_matter
 
 MANIFEST = "checkpoint.json"
 WEIGHTS = "weights.safetensors"

@@ -24,16 +24,16 @@ from service import checkpoint
 from service.checkpoint.manifest import NAME_PATTERN, LatentSpec, Manifest, Operation
 from service.checkpoint.priors import IndependentPrior, MixturePrior
 from service.latent_space import sampling
-from training import hub
-from training.card import model_card
 from training.data.datasets import Dataset, to_range, to_unit
 from training.data.domain_pairs import DomainPair, dataset_of
 from training.evaluation.evaluate import Metrics
 from training.evaluation.sample_sheets import COLUMNS, SHEET_IMAGES, grid, png_file, sheet
-from training.export import ExportedGraph, export, graph_spec
-from training.provenance import commit, library_versions
+from training.packaging import hub_layout
+from training.packaging.model_card import model_card
+from training.packaging.onnx_export import ExportedGraph, export, graph_spec
+from training.packaging.provenance import commit, library_versions
+from training.packaging.reference_arrays import reference
 from training.recipes.base import Recipe
-from training.reference import reference
 from training.runtime.chunks import batched
 from training.runtime.run_folder import RunProgress, RunRecord
 
@@ -71,7 +71,7 @@ def package(trained: Trained, root: Path, default_for: Sequence[str]) -> Path:
     graphs = {key: _exported(key, module, trained) for key, module in recipe.operations().items()}
     files, names = graph_files(recipe.operations(), graphs)
     files["golden.npz"] = golden(graphs)
-    files[hub.WEIGHTS] = save(
+    files[hub_layout.WEIGHTS] = save(
         {
             f"{name}.{key}": value.contiguous()
             for name, network in recipe.averaged.items()
@@ -137,9 +137,9 @@ def export_to_hub(folder: Path, target: Path) -> None:
         CheckpointError: it is not whole.
         ValueError, OSError: `target` exists or cannot be written; nothing is left behind.
     """
-    hub.check_free(target)
+    hub_layout.check_free(target)
     names = (checkpoint.MANIFEST, checkpoint.MANIFEST_HASH, *checkpoint.read(folder).manifest.files)
-    hub.write(target, {name: (folder / name).read_bytes() for name in names})
+    hub_layout.write(target, {name: (folder / name).read_bytes() for name in names})
 
 
 def import_from_hub(source: Path, root: Path) -> Path:
@@ -149,7 +149,7 @@ def import_from_hub(source: Path, root: Path) -> Path:
         CheckpointError: a file is not what it was, or that version exists already.
         OSError: a file is missing, or the disk is full or read-only; nothing is left behind.
     """
-    return checkpoint.restore(root, lambda name: hub.read(source, name))
+    return checkpoint.restore(root, lambda name: hub_layout.read(source, name))
 
 
 def _reference_file(recipe: Recipe, data: Dataset) -> bytes:
