@@ -37,7 +37,7 @@ from training.runtime.progress import Progress
 from training.runtime.run_folder import RUNS, Run, RunError, RunRecord, State, check_folder, check_writable
 from training.studies import study
 from training.study import STUDY_RUNS, markdown, save
-from training.tune import Search
+from training.tuning.search import Search
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""

@@ -10,7 +10,6 @@ import torch
 from rich.console import Console
 
 from subset import FASHION
-from training import objective
 from training.commands import main
 from training.config import LogUniform, OneOf
 from training.data.datasets import Dataset, fashion_mnist
@@ -20,6 +19,7 @@ from training.recipes import RECIPES
 from training.runs.setup import build
 from training.runs.trainer import Interrupted, Trainer
 from training.runtime.run_folder import RunRecord
+from training.tuning import objective
 from untrained import made
 
 SMALL = ["--updates", "1", "--holdout", "256", "--width", "4", "--latent-dim", "2", "--threads", "1"]

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import JsonValue
 
 from training.data.domain_pairs import dataset_of
-from training.objective import figure
 from training.report.family import FAMILY, Target
 from training.report.runs import Group, seed_of, settings
 from training.runtime.progress import duration
 from training.study import Cell, Table, cell
+from training.tuning.objective import figure
 
 Path = tuple[str, ...]
 """Where a figure is among the metrics: its key, after those of the groups that it is in."""

@@ -34,12 +34,12 @@ from training import plots
 from training.config import Config, LogUniform, OneOf
 from training.data.datasets import DataError, Dataset
 from training.data.domain_pairs import DomainPair, dataset_of
-from training.objective import judged
 from training.runs.setup import build, feed_of, load_data, sketch
 from training.runs.trainer import Trainer
 from training.runtime.progress import Progress
 from training.runtime.randomness import generator
 from training.runtime.run_folder import RUNS, Run, RunError, RunRecord, check_writable, replace
+from training.tuning.objective import judged
 
 Settings = dict[str, float]
 JOURNAL = "journal.log"
