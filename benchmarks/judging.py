@@ -25,7 +25,7 @@ from training.metrics import image_metrics
 from training.recipes import RECIPES
 from training.runs.restore import data_of, kept_figures, opened, restored
 from training.runtime.run_folder import Run
-from training.study import Cell, Findings, Table, markdown, save
+from training.studies.findings import Cell, Findings, Table, markdown, save
 
 Figures = dict[str, Any]
 CONSOLE = Console(stderr=True, soft_wrap=True)

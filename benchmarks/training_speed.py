@@ -35,7 +35,7 @@ from training.runs.trainer import Trainer
 from training.runtime.precision import fastest
 from training.runtime.progress import Progress
 from training.runtime.run_folder import Run
-from training.study import Findings, Table, markdown, save
+from training.studies.findings import Findings, Table, markdown, save
 
 REPEATS = 3
 PYTHAE = PEERS / "venv" / "bin" / "python"

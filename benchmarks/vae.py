@@ -34,7 +34,7 @@ from training.data.datasets import Dataset
 from training.evaluation import representations
 from training.metrics import image_metrics
 from training.recipes import likelihood
-from training.study import Table
+from training.studies.findings import Table
 
 LIKELIHOOD_FIGURES = (
     f"iwae_{likelihood.SAMPLES}_nats",

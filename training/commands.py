@@ -36,7 +36,7 @@ from training.runtime import devices, distributed
 from training.runtime.progress import Progress
 from training.runtime.run_folder import RUNS, Run, RunError, RunRecord, State, check_folder, check_writable
 from training.studies import study
-from training.study import STUDY_RUNS, markdown, save
+from training.studies.findings import STUDY_RUNS, markdown, save
 from training.tuning.search import Search
 
 INTERRUPTED = 130

@@ -13,7 +13,7 @@ from benchmarks.serving.server import Server
 from benchmarks.serving.table import OURS
 from service.media import npy
 from training import plots
-from training.study import Findings, Plot, Table
+from training.studies.findings import Findings, Plot, Table
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SIZES = (28, 32, 48, 64, 96, 128, 192, 256)

@@ -11,7 +11,7 @@ from benchmarks.serving import bodies, load
 from benchmarks.serving.peers.configurations import ours
 from benchmarks.serving.server import Server
 from benchmarks.serving.work import FOLDER
-from training.study import Findings, Table
+from training.studies.findings import Findings, Table
 
 CONNECTIONS = 64
 PER_SECOND = 500

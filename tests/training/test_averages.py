@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from training.averages import (
+from training.studies.maths.averages import (
     DRAWS,
     SUMS,
     distance_to_gaussian,

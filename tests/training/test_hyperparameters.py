@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from training.hyperparameters import (
+from training.studies.maths.hyperparameters import (
     Split,
     after,
     descend_penalty,

@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
-from training import manifold
-from training.manifold import (
+from training.runtime.randomness import generator
+from training.studies.maths import manifold
+from training.studies.maths.manifold import (
     Fit,
     clean_points,
     curve,
@@ -17,7 +18,6 @@ from training.manifold import (
     train,
     weighted_median,
 )
-from training.runtime.randomness import generator
 
 KINDS = ["gaussian", "uniform", "laplace", "cauchy"]
 LEVEL = 0.2

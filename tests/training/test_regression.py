@@ -4,7 +4,14 @@ import torch
 from sklearn.linear_model import Lasso, Ridge
 from torch import Tensor
 
-from training.regression import closed_form, cost, curvature, descend, difference_gradient, gradient
+from training.studies.maths.regression import (
+    closed_form,
+    cost,
+    curvature,
+    descend,
+    difference_gradient,
+    gradient,
+)
 
 
 @pytest.fixture

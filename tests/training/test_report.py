@@ -30,7 +30,7 @@ from training.report.systems import figures, measured, spread, targets, what_was
 from training.runs.restore import data_of, opened, restored
 from training.runtime.precision import fastest
 from training.studies import STUDIES
-from training.study import Findings, Plot, Table, rows, save
+from training.studies.findings import Findings, Plot, Table, rows, save
 
 pytestmark = pytest.mark.slow
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from training.shrinkage import Epoch, kept_under_noise
+from training.studies.maths.shrinkage import Epoch, kept_under_noise
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from training.data.corruption import NOISES
-from training.manifold import Fit, clean_points, noisy_points, train
 from training.metrics.image_metrics import PCA
 from training.recipes.denoiser import PIXEL_LOSSES
 from training.recipes.linear_maps import Maps, covariance, descend, gradients, largest_angle_deg, start
 from training.runtime.randomness import generator
 from training.studies import denoising, linear_autoencoder, manifold, score
+from training.studies.maths.manifold import Fit, clean_points, noisy_points, train
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ import torch
 
 from service.comparison import divergences as numpy_divergences
 from service.comparison.permutation_samples import Samples
-from training import two_samples
-from training.axioms import axioms, distances
 from training.metrics import divergences
 from training.runtime.randomness import generator
-from training.segments import segments
 from training.studies.divergences import MULTIPLES, alternatives
+from training.studies.maths import two_samples
+from training.studies.maths.axioms import axioms, distances
+from training.studies.maths.segments import segments
 
 
 @pytest.fixture

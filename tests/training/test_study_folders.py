@@ -7,7 +7,7 @@ import pytest
 
 from training.data.image_folder import image_folder
 from training.studies import folders
-from training.study import Plot, Table
+from training.studies.findings import Plot, Table
 
 SETTINGS = {name: {"updates": 2, "batch_size": 4, "width": 8} for name in ("cyclegan", "discogan")}
 

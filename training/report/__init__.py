@@ -25,7 +25,7 @@ from training.report.runs import Group, grouped, images_of, is_complete, read_ru
 from training.report.systems import figures, targets, what_was_run
 from training.runtime.run_folder import RUNS, Run
 from training.studies import STUDIES
-from training.study import STUDY_RUNS, Table, load
+from training.studies.findings import STUDY_RUNS, Table, load
 
 TITLE = "Experiment report"
 

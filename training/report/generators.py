@@ -17,7 +17,7 @@ from training.report.systems import SPREAD, of_runs, spread, words
 from training.runs.restore import kept
 from training.runtime.chunks import batched
 from training.runtime.progress import duration
-from training.study import Plot, Table
+from training.studies.findings import Plot, Table
 
 QUALITY = ("cfid", "kid", "density", "coverage", "class_distance", "sharpness", "cfid_control")
 BATCH, REPEATS = 64, 20

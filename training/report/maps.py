@@ -22,7 +22,7 @@ from training.report.pictures import draw
 from training.report.runs import Group, folder_of
 from training.runs.restore import kept
 from training.runtime.chunks import batched
-from training.study import Plot, Table
+from training.studies.findings import Plot, Table
 
 STEPS = 20
 """Decoded images along one side of a map."""

@@ -24,7 +24,7 @@ from markdown_it.utils import EnvType, OptionsDict
 
 from training.report.style import PAGE, STYLE
 from training.runtime.run_folder import replace
-from training.study import Findings, Plot, Table, cell, rows
+from training.studies.findings import Findings, Plot, Table, cell, rows
 
 PLOTS = "plots"
 SHRUNK_WIDTH = 760

@@ -16,7 +16,7 @@ from training.metrics.image_metrics import PCA
 from training.packaging.package import Trained, preview
 from training.plots import panels, png
 from training.report.runs import Group
-from training.study import Plot
+from training.studies.findings import Plot
 
 SHOWN = 16
 NOT_LOSSES = ("epoch", "update", "seconds")

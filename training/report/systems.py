@@ -11,7 +11,7 @@ from training.data.domain_pairs import dataset_of
 from training.report.family import FAMILY, Target
 from training.report.runs import Group, seed_of, settings
 from training.runtime.progress import duration
-from training.study import Cell, Table, cell
+from training.studies.findings import Cell, Table, cell
 from training.tuning.objective import figure
 
 Path = tuple[str, ...]

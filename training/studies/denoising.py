@@ -26,7 +26,7 @@ from training.recipes.denoiser import PIXEL_LOSSES, Denoiser, DenoiserConfig
 from training.runtime.chunks import batched
 from training.runtime.randomness import Randomness, Shuffle, generator
 from training.runtime.run_folder import replace
-from training.study import STUDY_RUNS, Cell, Findings, Plot, Table
+from training.studies.findings import STUDY_RUNS, Cell, Findings, Plot, Table
 
 TRAIN_IMAGES = 6000
 TEST_IMAGES = 2000

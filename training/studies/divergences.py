@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from training import plots
-from training.axioms import TRIPLES, axioms, distances
 from training.data.datasets import FASHION_CLASSES, Dataset, Images, fashion_mnist
 from training.metrics.divergences import (
     biased_mmd,
@@ -20,9 +19,10 @@ from training.metrics.divergences import (
 )
 from training.metrics.image_metrics import PCA
 from training.runtime.randomness import generator
-from training.segments import segments
-from training.study import Cell, Findings, Plot, Table
-from training.two_samples import (
+from training.studies.findings import Cell, Findings, Plot, Table
+from training.studies.maths.axioms import TRIPLES, axioms, distances
+from training.studies.maths.segments import segments
+from training.studies.maths.two_samples import (
     Statistic,
     js_neighbours,
     kl_histogram,

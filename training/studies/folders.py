@@ -31,7 +31,7 @@ from training.runtime.precision import fastest
 from training.runtime.progress import Progress
 from training.runtime.randomness import generator
 from training.runtime.run_folder import Run
-from training.study import Cell, Findings, Plot, Table
+from training.studies.findings import Cell, Findings, Plot, Table
 
 PIECES, SIDE = 400, 96
 """Pieces of each photograph, and their side in pixels."""

@@ -13,7 +13,7 @@ from training.metrics.image_metrics import PCA
 from training.plots import panels, png
 from training.recipes.linear_maps import Descent, Maps, covariance, descend, largest_angle_deg, start
 from training.runtime.randomness import generator
-from training.study import Cell, Findings, Plot, Table
+from training.studies.findings import Cell, Findings, Plot, Table
 
 DIMENSIONS = 16
 STEPS = 2000

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from training.data.corruption import NoiseKind
-from training.manifold import (
+from training.plots import panels, png
+from training.runtime.randomness import generator
+from training.studies.findings import Cell, Findings, Plot, Table
+from training.studies.maths.manifold import (
     Fit,
     Loss,
     clean_points,
@@ -20,9 +23,6 @@ from training.manifold import (
     posterior_median,
     train,
 )
-from training.plots import panels, png
-from training.runtime.randomness import generator
-from training.study import Cell, Findings, Plot, Table
 
 KINDS: tuple[NoiseKind, ...] = ("gaussian", "uniform", "laplace", "cauchy")
 LOSSES: tuple[Loss, ...] = ("mse", "l1", "huber")

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.regression import closed_form, curvature
 from training.runtime.randomness import generator
+from training.studies.maths.regression import closed_form, curvature
 
 
 @dataclass(frozen=True)
