@@ -23,10 +23,10 @@ from training.parser import parser
 from training.plots import panels, png
 from training.recipes import RECIPES
 from training.report import missing, report
-from training.report.family import FAMILY, Member, Target
-from training.report.pages import Section, markdown, page_html, place, write
+from training.report.planned_runs import FAMILY, Member, Target
+from training.report.rendering import Section, markdown, page_html, place, write
 from training.report.runs import Group, grouped, read_runs, settings
-from training.report.systems import figures, measured, spread, targets, what_was_run
+from training.report.tables import figures, measured, spread, targets, what_was_run
 from training.runs.restore import data_of, opened, restored
 from training.runtime.precision import fastest
 from training.studies import STUDIES
@@ -314,7 +314,7 @@ def test_train_runs_what_is_missing_and_then_builds(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     member = Member("tiny", "linear", ("--latent-dim", "4", *SMALL[:-1]), seeds=(0, 1))
-    for module in ("training.report", "training.report.runs", "training.report.systems"):
+    for module in ("training.report", "training.report.runs", "training.report.tables"):
         monkeypatch.setattr(f"{module}.FAMILY", (member,))
     monkeypatch.setattr("training.report.STUDIES", ())
     monkeypatch.setattr(latent_map, "EMBEDDED", 60)

@@ -16,13 +16,13 @@ from rich.console import Console
 from training.data.datasets import Dataset
 from training.packaging.package import Trained
 from training.recipes import RECIPES
-from training.report.family import FAMILY
 from training.report.generators import generators_section
-from training.report.maps import latents_section
-from training.report.pages import Section, of_findings, write
+from training.report.latent_maps import latents_section
 from training.report.pictures import loss_curves, reconstructions, sample_sheet
+from training.report.planned_runs import FAMILY
+from training.report.rendering import Section, of_findings, write
 from training.report.runs import Group, grouped, images_of, is_complete, read_runs
-from training.report.systems import figures, targets, what_was_run
+from training.report.tables import figures, targets, what_was_run
 from training.runtime.run_folder import RUNS, Run
 from training.studies import STUDIES
 from training.studies.findings import STUDY_RUNS, Table, load

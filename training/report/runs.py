@@ -11,7 +11,7 @@ from training.data.datasets import DataError, Dataset
 from training.data.domain_pairs import DomainPair
 from training.packaging.package import Trained
 from training.recipes import RECIPES
-from training.report.family import FAMILY, Member
+from training.report.planned_runs import FAMILY, Member
 from training.runs.restore import data_of, kept_figures, opened, restored
 from training.runs.setup import config_of
 from training.runtime.run_folder import RUNS, Run, RunError, RunRecord

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import JsonValue
 
 from training.data.domain_pairs import dataset_of
-from training.report.family import FAMILY, Target
+from training.report.planned_runs import FAMILY, Target
 from training.report.runs import Group, seed_of, settings
 from training.runtime.progress import duration
 from training.studies.findings import Cell, Table, cell
