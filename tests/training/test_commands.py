@@ -21,7 +21,7 @@ from service import checkpoint
 from service.checkpoint.manifest import LatentSpec
 from service.latent_space import sampling
 from subset import FASHION
-from training.commands import main
+from training.cli.commands import main
 from training.data.datasets import Dataset
 from training.evaluation import judge
 from training.recipes import RECIPES

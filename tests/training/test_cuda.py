@@ -11,7 +11,7 @@ from service import checkpoint
 from subset import FASHION
 from together import RUNS
 from trainers import trainer_of
-from training.commands import main
+from training.cli.commands import main
 from training.data.datasets import Dataset
 from training.evaluation import judge
 from training.recipes import RECIPES

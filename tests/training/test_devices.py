@@ -18,7 +18,7 @@ from process import ROOT, free_port, is_alive, wait_until
 from service import checkpoint
 from subset import FASHION
 from together import HALFWAY, RESUMED, RUNS, found, prepared
-from training.commands import main
+from training.cli.commands import main
 from training.evaluation import judge
 from training.runtime.run_folder import Run
 
@@ -283,7 +283,7 @@ def test_a_command_of_one_process_refuses_torchrun(
 
 def test_one_process_imports_nothing_of_torchrun(workplace: Path):
     script = (
-        "import sys; from training.commands import main\n"
+        "import sys; from training.cli.commands import main\n"
         f"code = main(['fit', 'linear', *{SMALL}, '--updates', '1', '--no-package'])\n"
         "sys.exit(code or any(name.startswith('torch.distributed.elastic') for name in sys.modules))"
     )

@@ -14,7 +14,7 @@ import examples
 from process import ROOT, shipped
 from service import checkpoint
 from tiny import describe_tiny, write_tiny
-from training.commands import main
+from training.cli.commands import main
 from training.packaging.hub_front_matter import front_matter
 
 SHIPPED = sorted(path for path in (ROOT / "checkpoints").glob("*/*") if path.is_dir())

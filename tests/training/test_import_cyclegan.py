@@ -17,7 +17,7 @@ from process import ServiceProcess
 from saved_generators import Network, Tensors
 from service import checkpoint
 from service.media import png
-from training.commands import main
+from training.cli.commands import main
 
 DOMAINS = ["--domains", "horse", "zebra", "--inputs", "3"]
 

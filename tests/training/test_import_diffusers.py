@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from training.commands import main
+from training.cli.commands import main
 
 
 def run_import(folder: Path) -> int:

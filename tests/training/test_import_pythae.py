@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from process import ServiceProcess
 from service import checkpoint
-from training.commands import main
+from training.cli.commands import main
 
 SHAPE = [1, 6, 5]
 LATENT = 3

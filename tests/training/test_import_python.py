@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from service import checkpoint
-from training.commands import main
+from training.cli.commands import main
 
 MODULE = """
 import torch

@@ -19,7 +19,7 @@ from process import ROOT
 from service import checkpoint
 from subset import FASHION
 from trainers import train, trainer_of
-from training.commands import main
+from training.cli.commands import main
 from training.data.datasets import Dataset
 from training.runtime.run_folder import Run, RunError
 

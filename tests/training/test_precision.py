@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from training.parser import parser, read_config
+from training.cli.parser import parser, read_config
 from training.recipes import RECIPES
 from training.runtime.precision import fastest
 

@@ -9,7 +9,7 @@ import torch
 from process import shipped
 from service import checkpoint
 from subset import FASHION
-from training.commands import main
+from training.cli.commands import main
 from training.data.datasets import Dataset
 from training.packaging.reference_arrays import balanced, plane, thumbnails, whitened
 

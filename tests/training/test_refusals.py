@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from process import shipped
-from training.commands import main
-from training.parser import parser, read_config, record_of
+from training.cli.commands import main
+from training.cli.parser import parser, read_config, record_of
 from training.recipes import RECIPES
 from training.runs.setup import sketch
 from training.runtime.run_folder import Run, RunProgress

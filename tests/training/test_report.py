@@ -15,11 +15,11 @@ from pydantic import JsonValue
 from rich.console import Console
 
 from subset import FASHION
-from training.commands import main
+from training.cli.commands import main
+from training.cli.parser import parser
 from training.data.datasets import Dataset, fashion_mnist
 from training.evaluation import latent_map
 from training.packaging.package import Trained
-from training.parser import parser
 from training.plots import panels, png
 from training.recipes import RECIPES
 from training.report import missing, report

@@ -10,11 +10,11 @@ import torch
 from rich.console import Console
 
 from subset import FASHION
-from training.commands import main
+from training.cli.commands import main
+from training.cli.parser import parser, read_config
 from training.config import LogUniform, OneOf
 from training.data.datasets import Dataset, fashion_mnist
 from training.data.domain_pairs import domain_pair
-from training.parser import parser, read_config
 from training.recipes import RECIPES
 from training.runs.setup import build
 from training.runs.trainer import Interrupted, Trainer

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from training.cli.parser import parser, read_config, record_of
 from training.config import Config
 from training.data.datasets import DataError, Dataset
 from training.data.domain_pairs import DomainPair, dataset_of
@@ -26,7 +27,6 @@ from training.packaging.package import (
     import_from_hub,
     package,
 )
-from training.parser import parser, read_config, record_of
 from training.recipes import RECIPES
 from training.recipes.base import Recipe
 from training.runs.restore import Saved, data_of, kept_figures, measure, opened, restored
