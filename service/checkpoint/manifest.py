@@ -19,9 +19,9 @@ from service.checkpoint.records import (
     FileRecord,
     GoldenRecord,
     ReferenceRecord,
+    Section,
     TrainingRecord,
 )
-from service.checkpoint.section import Section
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,63}$"
 

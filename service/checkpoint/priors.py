@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, model_validator
 
-from service.checkpoint.section import Section
+from service.checkpoint.records import Section
 
 PriorKind = Literal["normal", "uniform", "laplace", "truncated-normal", "cauchy"]
 

@@ -1,17 +1,21 @@
-"""What a manifest keeps on record: the data, the training, and the checkpoint's other files."""
+"""What a manifest keeps on record, and the base of its sections: data, training, other files."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, JsonValue
-
-from service.checkpoint.section import Section
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 MAX_FILE_BYTES = 2**31 - 1
 """ONNX has no larger graphs, and files are read whole."""
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+
+
+class Section(BaseModel):
+    """A part of a manifest: unknown fields and coercions are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class DataRecord(Section):
