@@ -1,12 +1,15 @@
 """How alike two batches of images are, per image: what /reconstruct and /translate report.
 
-Images are (N, C, H, W) on the scale [0, 1]. training/metrics/image_metrics.py computes the same in torch.
+Images are (N, C, H, W) on the scale [0, 1], see `scale`.
+training/metrics/image_metrics.py computes the same in torch.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from service.checkpoint.manifest import ImageSpec
 
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
@@ -50,3 +53,10 @@ def _blur(x: NDArray[np.float64]) -> NDArray[np.float64]:
         windows = np.lib.stride_tricks.sliding_window_view(x, length, axis=axis)
         x = windows @ (weights / weights.sum())
     return x
+
+
+def scale(images: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.float32]:
+    """Return images on the scale [0, 1]; what lies outside the model's range is clipped, as in a picture."""
+    low, high = spec.range
+    scaled: NDArray[np.float32] = ((images - np.float32(low)) / np.float32(high - low)).clip(0, 1)
+    return scaled

@@ -16,7 +16,7 @@ from service.api.uploads import Upload
 from service.checkpoint.manifest import ImageSpec
 from service.http.plain import router as plain_router
 from service.inference.model import Model
-from service.latent_space import image_metrics, latents, seeds, unit
+from service.latent_space import image_metrics, latents, seeds
 
 router = plain_router("latent space")
 
@@ -69,7 +69,9 @@ async def _errors(
         return None
     decoded = await model.run("decode", {"latents": codes}, deadline_s(request))
     spec = model.manifest.image
-    errors = image_metrics.mse(unit.scale(pictures, spec), unit.scale(decoded["images"], spec))
+    errors = image_metrics.mse(
+        image_metrics.scale(pictures, spec), image_metrics.scale(decoded["images"], spec)
+    )
     return errors.astype(np.float32)
 
 
@@ -132,7 +134,7 @@ async def reconstruct(request: Request) -> Response:
 
 
 def _compare(given: NDArray[np.float32], returned: NDArray[np.float32], spec: ImageSpec) -> dict[str, Any]:
-    given, returned = unit.scale(given, spec), unit.scale(returned, spec)
+    given, returned = image_metrics.scale(given, spec), image_metrics.scale(returned, spec)
     return {
         "mse": image_metrics.mse(given, returned),
         "psnr": image_metrics.psnr(given, returned),

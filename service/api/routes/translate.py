@@ -16,7 +16,7 @@ from service.api.requests import TranslateOptions, TranslateRequest
 from service.api.uploads import Upload
 from service.checkpoint.manifest import ImageSpec
 from service.http.plain import router as plain_router
-from service.latent_space import unit
+from service.latent_space import image_metrics
 
 router = plain_router("translation")
 
@@ -59,7 +59,7 @@ async def translate(request: Request) -> Response:
 
 def _l1(given: NDArray[np.float32], back: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.float32]:
     """Return the mean absolute difference of each pair, on the scale [0, 1]."""
-    distance: NDArray[np.float32] = np.abs(unit.scale(given, spec) - unit.scale(back, spec)).mean(
-        axis=(1, 2, 3)
-    )
+    distance: NDArray[np.float32] = np.abs(
+        image_metrics.scale(given, spec) - image_metrics.scale(back, spec)
+    ).mean(axis=(1, 2, 3))
     return distance
