@@ -36,10 +36,9 @@ from service.coordination.orders import Orders
 from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError
 from service.http import error_responses
 from service.http.api_keys import Keys
-from service.http.drain import Drain
 from service.http.exchange import HeldBytes
 from service.http.fast_path import Shortcut
-from service.http.open_requests import Watch
+from service.http.open_requests import Drain, Watch
 from service.http.request_limits import Limit, Observe
 from service.http.tracing import Tracing
 from service.observability import trace_exporter

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from service.comparison.comparer import Comparer
 from service.comparison.drift import Drift, Windows
 from service.http.api_keys import Keys
-from service.http.drain import Drain
 from service.http.exchange import Exchange
+from service.http.open_requests import Drain
 from service.repository.repository import Repository
 from service.settings import Settings
 

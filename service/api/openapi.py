@@ -19,8 +19,8 @@ from service import errors
 from service.api import examples, rendering, request_bodies, requests, responses
 from service.errors import ServiceError
 from service.http import api_keys
+from service.http.content_negotiation import JSON, NDJSON, NPY, ZIP
 from service.http.error_responses import PROBLEM_JSON
-from service.http.media_types import JSON, NDJSON, NPY, ZIP
 
 REF = "#/components/schemas/{model}"
 

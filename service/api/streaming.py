@@ -28,7 +28,7 @@ from service.api.uploads import Upload
 from service.api.validation import parse_json
 from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import InvalidField, QueueFull, ServiceError
-from service.http.media_types import NDJSON
+from service.http.content_negotiation import NDJSON
 from service.runtime.off_loop import run_by_size
 
 STEP_IMAGES = 32

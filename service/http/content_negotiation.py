@@ -1,4 +1,4 @@
-"""Which of the offered media types an Accept header asks for (RFC 9110, section 12.5.1), and in what quality.
+"""Media types: those that are known, and which of them an Accept header asks for (RFC 9110, 12.5.1).
 
 Accept -> choose -> a media type -> answers;  image/webp;quality=80 -> quality -> 80
 """
@@ -13,6 +13,12 @@ from service.errors import InvalidField, NotAcceptable
 
 MAX_ACCEPT = 1024
 """Characters of Accept that are looked at; browsers send about 150."""
+
+JSON = "application/json"
+NPY = "application/x-npy"
+ZIP = "application/zip"
+NDJSON = "application/x-ndjson"
+"""One JSON object a line; such bodies and answers are streams, which are never held as a whole."""
 
 
 class _Range(NamedTuple):
@@ -89,3 +95,8 @@ def _weight(text: str) -> float:
     except ValueError:
         return 0.0
     return weight if 0 <= weight <= 1 else 0.0
+
+
+def of(content_type: str) -> str:
+    """Return the media type that a Content-Type header names, without its parameters."""
+    return content_type.partition(";")[0].strip().lower()

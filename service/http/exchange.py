@@ -14,7 +14,7 @@ import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from service.errors import BodyTooLarge, DeadlineExceeded, QueueFull, RequestTimeout, ServiceError
-from service.http import error_responses, media_types
+from service.http import content_negotiation, error_responses
 from service.http.headers import header, read_number
 from service.observability import traces
 
@@ -152,7 +152,7 @@ class Exchange:
         announced_bytes = read_number(header(scope, b"content-length") or b"")
         if announced_bytes is not None and announced_bytes > self._max_bytes:
             content_type = header(scope, b"content-type") or b""
-            if media_types.of(content_type.decode("latin-1")) != media_types.NDJSON:
+            if content_negotiation.of(content_type.decode("latin-1")) != content_negotiation.NDJSON:
                 raise self._too_large()
 
     async def receive(self) -> Message:

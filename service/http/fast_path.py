@@ -1,23 +1,25 @@
-"""The short way from a request to a route of ours, past FastAPI's router.
+"""Routes that take the request and return the response themselves, and the short way to them.
 
     Observe -> Limit -> Shortcut -> endpoint(request) -> Response
-                            |-> FastAPI, for everything else
+                            |-> FastAPI's router -> PlainRoute -> endpoint(request) -> Response
 
-FastAPI's way to a route takes longer than a small model's run. A path that is spelled out whole needs no
-router: a look-up finds its route. Parameters in a path, unknown paths and other methods go the long way.
+FastAPI's own reading of parameters and bodies costs more than a small model's run, and knows one content
+type per route; here `request_bodies` does it. FastAPI still documents these routes. Its router costs as much
+again: a path that is spelled out whole needs none, since a look-up finds its route. Parameters in a path,
+unknown paths and other methods go the long way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, cast
 
-from fastapi import APIRouter
-from starlette.requests import Request
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import ServiceError
 from service.http import error_responses
-from service.http.plain import PlainRoute
 
 
 class Shortcut:
@@ -45,3 +47,16 @@ class Shortcut:
         except ServiceError as error:
             response = error_responses.response(error, scope)
         await response(scope, receive, send)
+
+
+class PlainRoute(APIRoute):
+    """A route whose endpoint is called with the request and nothing else."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the endpoint as it is."""
+        return cast(Callable[[Request], Coroutine[Any, Any, Response]], self.endpoint)
+
+
+def router(tag: str) -> APIRouter:
+    """Return a router of plain routes; they are listed under `tag`."""
+    return APIRouter(route_class=PlainRoute, tags=[tag], default_response_class=Response)

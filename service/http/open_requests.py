@@ -1,8 +1,10 @@
-"""The watch over all open requests: their deadlines, and whether their clients are there.
+"""All open requests: their deadlines, whether their clients are there, and whether more are wanted.
 
-Limit -> Watch -> Exchange
+    Limit -> Watch -> Exchange;  worker -> Drain -> /health/ready, Observe
 
 A timer for each request would cost as much as decoding its picture, so one looks after all that are open.
+`create_app` makes one `Drain`; the server begins it when it is told to stop, `/health/ready` then answers 503
+and the middleware closes connections behind their answers.
 """
 
 from __future__ import annotations
@@ -51,3 +53,19 @@ class Watch:
         self._looking = bool(self._open)
         if self._looking:
             loop.call_later(LOOK_EVERY_S, self._look, loop)
+
+
+class Drain:
+    """A switch that goes from serving to draining, once."""
+
+    def __init__(self) -> None:
+        self._active = False
+
+    @property
+    def active(self) -> bool:
+        """Say whether the process has been told to stop."""
+        return self._active
+
+    def begin(self) -> None:
+        """Start draining: new work is still done, but callers are asked to go elsewhere."""
+        self._active = True

@@ -23,10 +23,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import InvalidField, ServiceError
 from service.http import error_responses
 from service.http.api_keys import Keys
-from service.http.drain import Drain
 from service.http.exchange import Exchange, HeldBytes
 from service.http.headers import header
-from service.http.open_requests import Watch
+from service.http.open_requests import Drain, Watch
 from service.observability import metrics
 from service.settings import Settings
 

@@ -33,8 +33,8 @@ from service.coordination.orders import Orders
 from service.http.acceptor import Acceptor
 from service.http.connection import Connection
 from service.http.connection_limits import Connections
-from service.http.drain import Drain
 from service.http.exchange import HeldBytes
+from service.http.open_requests import Drain
 from service.observability import metrics
 from service.repository.repository import Repository
 from service.runtime import memory

@@ -12,7 +12,7 @@ from PIL import Image
 
 from process import ServiceProcess
 from service.api import request_bodies, responses
-from service.http.media_types import JSON, NDJSON, NPY, ZIP
+from service.http.content_negotiation import JSON, NDJSON, NPY, ZIP
 
 METHODS = {"get", "post"}
 PROBLEM = "application/problem+json"

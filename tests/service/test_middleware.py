@@ -16,9 +16,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from service.http.api_keys import Keys
-from service.http.drain import Drain
 from service.http.exchange import HeldBytes
-from service.http.open_requests import Watch
+from service.http.open_requests import Drain, Watch
 from service.http.request_limits import Limit, Observe
 from service.settings import Settings
 

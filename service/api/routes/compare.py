@@ -12,8 +12,8 @@ from service.api.requests import CompareRequest
 from service.api.uploads import Upload
 from service.comparison.comparer import sample
 from service.errors import InvalidField
-from service.http.media_types import JSON
-from service.http.plain import router as plain_router
+from service.http.content_negotiation import JSON
+from service.http.fast_path import router as plain_router
 from service.inference.model import Model
 
 router = plain_router("latent space")

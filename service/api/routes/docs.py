@@ -11,7 +11,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 
 from service.api import examples, openapi
 from service.errors import NoSuchRoute
-from service.http.plain import router as plain_router
+from service.http.fast_path import router as plain_router
 from service.routes.assets import Assets
 
 ASSETS = "/docs/assets"

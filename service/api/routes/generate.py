@@ -11,8 +11,8 @@ from service.api.dependencies import deadline_s, repository, settings
 from service.api.generation import Plan
 from service.api.rendering import Pictures
 from service.api.requests import GenerateRequest
-from service.http.media_types import NDJSON
-from service.http.plain import router as plain_router
+from service.http.content_negotiation import NDJSON
+from service.http.fast_path import router as plain_router
 from service.inference.model import Model
 from service.latent_space import latents, sampling
 

@@ -11,7 +11,7 @@ from service.api.dependencies import repository, settings
 from service.api.responses import ImageInfo, LatentInfo, ModelInfo
 from service.checkpoint.manifest import Manifest
 from service.errors import UnknownModel
-from service.http.plain import router as plain_router
+from service.http.fast_path import router as plain_router
 from service.repository.catalogue import ModelStatus
 
 router = plain_router("models")

@@ -15,8 +15,8 @@ from service.api.dependencies import repository, settings
 from service.api.requests import NeighboursRequest
 from service.api.uploads import Upload
 from service.checkpoint.reference import Reference
-from service.http.media_types import JSON
-from service.http.plain import router as plain_router
+from service.http.content_negotiation import JSON
+from service.http.fast_path import router as plain_router
 from service.inference.model import Model
 from service.latent_space import latents
 from service.media import images

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from starlette.responses import FileResponse, RedirectResponse
 
-from service.http.plain import router as plain_router
+from service.http.fast_path import router as plain_router
 from service.routes.assets import Assets
 
 PAGE = "/playground"

@@ -13,8 +13,8 @@ from service.api.dependencies import deadline_s, keys, repository, settings
 from service.api.routes.health import check_ready
 from service.checkpoint.manifest import TensorSpec
 from service.errors import InvalidField, UnknownModel
+from service.http.fast_path import router as plain_router
 from service.http.headers import header
-from service.http.plain import router as plain_router
 from service.observability import metrics
 from service.observability.metrics import Sums
 from service.protocols.inference import compression, messages, operations, statistics, tensors

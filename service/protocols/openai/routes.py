@@ -20,7 +20,7 @@ from service.api.uploads import Upload
 from service.api.validation import parse_known
 from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import InvalidField, UnknownModel
-from service.http.plain import router as plain_router
+from service.http.fast_path import router as plain_router
 from service.latent_space import labels
 from service.media import images
 from service.media.images import Format

@@ -16,7 +16,7 @@ from service.api.request_bodies import check_count
 from service.api.uploads import Upload
 from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import BodyTooLarge, InvalidField
-from service.http.plain import router as plain_router
+from service.http.fast_path import router as plain_router
 from service.latent_space import latents
 from service.media import images
 from service.protocols.remote_vae import messages, packing, tensors
