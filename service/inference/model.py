@@ -23,9 +23,8 @@ from service.errors import OperationNotOffered
 from service.inference.batch import Inputs
 from service.inference.batcher import PIECE_S, Batcher
 from service.inference.device import Device
-from service.inference.engine import Arrays, Engine, Runner
+from service.inference.engine import SIZES, Arrays, Engine, Padded, Runner
 from service.inference.latency_model import RunTime
-from service.inference.padded import SIZES, Padded
 from service.inference.run_watchdog import FAR_TOO_LONG, Overseer
 from service.inference.thread_pools import Threads
 from service.observability import traces

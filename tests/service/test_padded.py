@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.checkpoint.manifest import Graph
-from service.inference.engine import Arrays, Engine
-from service.inference.padded import Padded
+from service.inference.engine import Arrays, Engine, Padded
 from tiny import describe_tiny
 
 TINY, FILES = describe_tiny(logvar=True)
