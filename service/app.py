@@ -35,11 +35,12 @@ from service.coordination.agreement import Vote
 from service.coordination.orders import Orders
 from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError
 from service.http import error_responses
+from service.http.access_log import Observe
 from service.http.api_keys import Keys
 from service.http.exchange import HeldBytes
 from service.http.fast_path import Shortcut
 from service.http.open_requests import Drain, Watch
-from service.http.request_limits import Limit, Observe
+from service.http.request_limits import Limit
 from service.http.tracing import Tracing
 from service.observability import trace_exporter
 from service.protocols.inference import routes as inference

@@ -14,7 +14,7 @@ import orjson
 
 from service import __main__
 from service.api import request_bodies
-from service.http import request_limits
+from service.http import access_log, request_limits
 from service.observability import metrics
 from service.runtime import memory
 
@@ -26,7 +26,7 @@ def _without_metrics() -> None:
 
 
 def _without_request_ids() -> None:
-    request_limits.Observe._new_id = lambda _: b"0"  # type: ignore[method-assign]
+    access_log.Observe._new_id = lambda _: b"0"  # type: ignore[method-assign]
 
 
 def _without_validation() -> None:

@@ -46,6 +46,7 @@ PHASES = {
     ),
     "writing JSON": ("service/api/rendering.py",),
     "limits, request ids, metrics": (
+        "service/http/access_log.py",
         "service/http/request_limits.py",
         "service/http/exchange.py",
         "service/http/open_requests.py",

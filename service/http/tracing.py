@@ -17,11 +17,11 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import ServiceError
-from service.http import request_limits
+from service.http import access_log
 from service.observability import traces
 from service.observability.traces import Trace, Value
 
-METHODS = request_limits.METHODS | {"CONNECT", "TRACE"}
+METHODS = access_log.METHODS | {"CONNECT", "TRACE"}
 
 MAX_PATH = 256
 """Characters of a path that are kept: spans wait for the collector, and are to take little memory."""

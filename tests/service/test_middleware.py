@@ -15,10 +15,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from service.http.access_log import Observe
 from service.http.api_keys import Keys
 from service.http.exchange import HeldBytes
 from service.http.open_requests import Drain, Watch
-from service.http.request_limits import Limit, Observe
+from service.http.request_limits import Limit
 from service.settings import Settings
 
 LIMIT = 1000
@@ -136,7 +137,7 @@ async def test_unforeseen_failure_is_a_problem_that_says_nothing(caplog: pytest.
 
 async def test_refusal_is_logged_with_its_id_and_success_is_not(caplog: pytest.LogCaptureFixture):
     site = Site()
-    with caplog.at_level(logging.INFO, "service.http.request_limits"):
+    with caplog.at_level(logging.INFO, "service.http.access_log"):
         await site.client.get("/state", headers={"X-Request-ID": "fine"})
         await site.client.get("/nowhere", headers={"X-Request-ID": "lost"})
     assert "fine" not in caplog.text
