@@ -18,7 +18,7 @@ from ray import serve
 
 from service.app import create_app
 from service.inference import device
-from service.observability import metrics
+from service.observability import logs, metrics
 from service.repository.repository import Repository
 from service.runtime import memory
 from service.settings import SECRETS, BadSetting, Settings
@@ -104,7 +104,7 @@ def app(arguments: Mapping[str, Any]) -> serve.Application:
     def build() -> FastAPI:
         """Make a replica's application, in the replica: keys are read there."""
         found = read_settings(arguments)
-        metrics.configure_logs(found.log_level, found.log_format)
+        logs.configure_logs(found.log_level, found.log_format)
         return create_app(found, cores=replica_cores())
 
     deployment = serve.deployment(

@@ -29,7 +29,7 @@ from service.coordination.connection_counts import Balance
 from service.coordination.heartbeats import Pulses
 from service.coordination.orders import OrderBook
 from service.coordination.shared_folder import DRIFT, METRICS_FOLDER, ORDERS, VOTES
-from service.observability import metrics
+from service.observability import logs
 from service.runtime import memory
 from service.settings import Settings
 from service.workers.worker import Ties, serve
@@ -68,7 +68,7 @@ class Supervisor:
         self._woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
         self._alive, self._lifeline = os.pipe()
-        metrics.configure_logs(settings.log_level, settings.log_format)
+        logs.configure_logs(settings.log_level, settings.log_format)
 
     def run(self) -> int:
         """Supervise until the last worker is gone."""

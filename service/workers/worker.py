@@ -35,7 +35,7 @@ from service.http.connection import Connection
 from service.http.connection_limits import Connections
 from service.http.exchange import HeldBytes
 from service.http.open_requests import Drain
-from service.observability import metrics
+from service.observability import logs, metrics
 from service.repository.repository import Repository
 from service.runtime import memory
 from service.settings import Settings
@@ -78,7 +78,7 @@ class Ties(NamedTuple):
 def serve(settings: Settings, listener: socket.socket, ties: Ties, *, announce: bool) -> None:
     """Serve on `listener` until told to stop; `announce` prints where, and what, once it does."""
     memory.limit_pools()
-    metrics.configure_logs(settings.log_level, settings.log_format)
+    logs.configure_logs(settings.log_level, settings.log_format)
     app = create_app(settings, ties.orders, ties.vote, ties.windows)
     config = uvicorn.Config(
         app,

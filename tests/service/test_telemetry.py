@@ -10,7 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.coordination.shared_folder import METRICS_FOLDER
-from service.observability.metrics import GraphMetrics, configure_logs, count_request, metrics_response
+from service.observability.logs import configure_logs
+from service.observability.metrics import GraphMetrics, count_request, metrics_response
 
 
 def value(text: str, name: str, **labels: str) -> float:
