@@ -19,7 +19,8 @@ from service.checkpoint import versions
 from service.checkpoint.manifest import Graph
 from service.inference.batch import Inputs
 from service.inference.device import Device, check
-from service.inference.model import Model, load
+from service.inference.loading import load
+from service.inference.model import Model
 from service.inference.run_watchdog import Overseer
 from service.inference.thread_pools import Threads
 from service.runtime.cpu import cores

@@ -19,7 +19,8 @@ from pathlib import Path
 from service.coordination.agreement import Agreement, Vote
 from service.coordination.orders import OrderBook, Orders
 from service.errors import UnknownModel
-from service.inference.model import Model, load
+from service.inference.loading import load
+from service.inference.model import Model
 from service.inference.run_watchdog import Overseer
 from service.inference.thread_pools import Threads
 from service.observability import metrics

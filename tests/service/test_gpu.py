@@ -15,7 +15,8 @@ from process import ROOT
 from service.inference.batch import Inputs
 from service.inference.device import NoSuchDevice, check
 from service.inference.engine import Arrays
-from service.inference.model import Model, load
+from service.inference.loading import load
+from service.inference.model import Model
 from service.inference.run_watchdog import Overseer
 from service.inference.thread_pools import Threads
 
