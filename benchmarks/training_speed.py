@@ -32,7 +32,7 @@ from training.recipes import RECIPES
 from training.recipes.base import ImageShape, Recipe
 from training.runs.setup import feed_of
 from training.runs.trainer import Trainer
-from training.runtime.precision import fastest
+from training.runtime.devices import fastest
 from training.runtime.progress import Progress
 from training.runtime.run_folder import Run
 from training.studies.findings import Findings, Table, markdown, save

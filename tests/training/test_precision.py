@@ -3,7 +3,7 @@ import torch
 
 from training.cli.parser import parser, read_config
 from training.recipes import RECIPES
-from training.runtime.precision import fastest
+from training.runtime.devices import fastest
 
 
 def config_of(*options: str):

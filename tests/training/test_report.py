@@ -28,7 +28,7 @@ from training.report.rendering import Section, markdown, page_html, place, write
 from training.report.runs import Group, grouped, read_runs, settings
 from training.report.tables import figures, measured, spread, targets, what_was_run
 from training.runs.restore import data_of, opened, restored
-from training.runtime.precision import fastest
+from training.runtime.devices import fastest
 from training.studies import STUDIES
 from training.studies.findings import Findings, Plot, Table, rows, save
 

@@ -21,7 +21,7 @@ from training.data.datasets import DATASETS
 from training.importing.options import add_kinds
 from training.packaging.package import NAME, OPERATIONS
 from training.recipes import RECIPES
-from training.runtime.precision import fastest
+from training.runtime.devices import fastest
 from training.runtime.run_folder import RUNS, RunRecord
 from training.studies import STUDIES
 

@@ -28,7 +28,7 @@ from training.evaluation.cache import Weights, cached_weights, data_key, data_pa
 from training.networks.classifier import ResidualClassifier
 from training.networks.moving_average import follow
 from training.runtime.chunks import batched
-from training.runtime.precision import fastest
+from training.runtime.devices import fastest
 from training.runtime.randomness import Shuffle, generator
 
 SHIPPED = Path(__file__).parent / "weights" / "fashion-mnist-features.safetensors"

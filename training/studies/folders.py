@@ -27,7 +27,7 @@ from training.recipes import RECIPES
 from training.recipes.base import Recipe
 from training.runs.setup import build, feed_of
 from training.runs.trainer import Trainer
-from training.runtime.precision import fastest
+from training.runtime.devices import fastest
 from training.runtime.progress import Progress
 from training.runtime.randomness import generator
 from training.runtime.run_folder import Run
