@@ -21,7 +21,7 @@ from training.data.datasets import Dataset
 from training.data.domain_pairs import dataset_of
 from training.evaluation import features, generated_images
 from training.evaluation.cache import cached, versions
-from training.metrics import image_metrics
+from training.metrics.pca import PCA
 from training.recipes import RECIPES
 from training.runs.restore import data_of, kept_figures, opened, restored
 from training.runtime.run_folder import Run
@@ -79,7 +79,7 @@ def judged(folder: Path, judge: Callable[[], Figures]) -> Figures:
 
 def judge_samples(folder: Path, dataset: Dataset) -> Figures:
     """Return the figures of a peer's `samples <how>.npz`, the mean over its sample seeds, by how."""
-    pca = image_metrics.PCA.fit(dataset.train.unit(), generated_images.CONTROL_DIMENSIONS)
+    pca = PCA.fit(dataset.train.unit(), generated_images.CONTROL_DIMENSIONS)
     scales = generated_images.Scales(dataset, features.features_of(dataset, CONSOLE), pca)
     found: Figures = {}
     for path in sorted(folder.glob("samples *.npz")):

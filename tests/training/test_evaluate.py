@@ -14,7 +14,7 @@ from training.evaluation.evaluate import TRUNCATIONS, evaluate, gan_train, label
 from training.evaluation.generated_images import CONTROL_DIMENSIONS, SEEDS, judge_generation
 from training.evaluation.judge import judge_of
 from training.evaluation.representations import posterior_figures
-from training.metrics.image_metrics import PCA
+from training.metrics.pca import PCA
 from training.packaging.model_card import _tables
 from training.recipes import RECIPES
 from training.recipes.base import ImageShape, Losses, Recipe

@@ -7,6 +7,7 @@ from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMe
 
 from training.data.datasets import Dataset
 from training.metrics import image_metrics
+from training.metrics import pca as our_pca
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def test_pca_error_equals_scikit_learns(images: torch.Tensor):
     flat = test.flatten(1).double().numpy()
     pca = PCA(16, svd_solver="full").fit(train.flatten(1).double().numpy())
     expected = ((flat - pca.inverse_transform(pca.transform(flat))) ** 2).mean()
-    assert image_metrics.pca_mse(train, test, 16) == pytest.approx(expected, rel=1e-6)
+    assert our_pca.pca_mse(train, test, 16) == pytest.approx(expected, rel=1e-6)
 
 
 def test_ssim_equals_its_definition_on_filtered_images(images: torch.Tensor):
@@ -64,7 +65,7 @@ def test_pca_codes_and_what_they_give_back_equal_scikit_learns(shape: tuple[int,
     images = torch.rand(shape, generator=torch.Generator().manual_seed(0)) ** 3
     flat = images.flatten(1).double().numpy()
     theirs = PCA(12, svd_solver="full").fit(flat)
-    ours = image_metrics.PCA.fit(images, 20)
+    ours = our_pca.PCA.fit(images, 20)
     codes = ours.codes(images, 12).numpy()
     assert np.abs(codes) == pytest.approx(np.abs(theirs.transform(flat)), abs=1e-8)
     rebuilt = ours.rebuilt(images, 12).flatten(1).numpy()
@@ -73,7 +74,7 @@ def test_pca_codes_and_what_they_give_back_equal_scikit_learns(shape: tuple[int,
 
 def test_pca_of_few_images_has_no_more_directions_than_they_span():
     images = torch.rand((5, 1, 8, 8), generator=torch.Generator().manual_seed(0))
-    ours = image_metrics.PCA.fit(images, 16)
+    ours = our_pca.PCA.fit(images, 16)
     assert ours.components.shape == (4, 64)
     assert ours.mse(images, 16) == pytest.approx(0, abs=1e-12)
 
@@ -82,7 +83,7 @@ def test_pca_of_large_images_finds_the_same_span(images: torch.Tensor):
     many = images.repeat(20, 1, 1, 1) + 0.05 * torch.randn(
         (1280, 1, 28, 28), generator=torch.Generator().manual_seed(0)
     )
-    ours = image_metrics.PCA.fit(many, 8)  # too many pixels for so few images: it is randomised
+    ours = our_pca.PCA.fit(many, 8)  # too many pixels for so few images: it is randomised
     assert ours.mse(many, 8) == pytest.approx(error_of_scikit_learn(many, 8), rel=1e-6)
     assert ours.mse(many, 3) == pytest.approx(error_of_scikit_learn(many, 3), rel=1e-5)
 
@@ -98,7 +99,7 @@ def test_principal_components_come_by_falling_variance_and_leave_the_rows_as_the
     drawn = torch.randn((300, 12), generator=random, dtype=torch.float64)
     rows = drawn @ torch.randn((12, 12), generator=random, dtype=torch.float64) + 5
     before = rows.clone()
-    pca = image_metrics.PCA.fit(rows, 4)
+    pca = our_pca.PCA.fit(rows, 4)
     assert torch.equal(rows, before)
     singular = torch.linalg.svdvals(rows - rows.mean(0)).square()
     torch.testing.assert_close(pca.shares, singular[:4] / singular.sum())
@@ -107,6 +108,6 @@ def test_principal_components_come_by_falling_variance_and_leave_the_rows_as_the
 
 
 def test_rows_that_are_all_equal_have_no_variance_to_show():
-    pca = image_metrics.PCA.fit(torch.full((20, 5), 3.0), 2)
+    pca = our_pca.PCA.fit(torch.full((20, 5), 3.0), 2)
     assert pca.shares.tolist() == [0, 0]
     assert pca.codes(torch.full((1, 5), 3.0), 2).tolist() == [[0, 0]]

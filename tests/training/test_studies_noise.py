@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from training.data.corruption import NOISES
-from training.metrics.image_metrics import PCA
+from training.metrics.pca import PCA
 from training.recipes.denoiser import PIXEL_LOSSES
 from training.recipes.linear_maps import Maps, covariance, descend, gradients, largest_angle_deg, start
 from training.runtime.randomness import generator

@@ -21,8 +21,8 @@ from training.evaluation.generated_images import CONTROL_DIMENSIONS, images_from
 from training.evaluation.judge import Judge, judge_of, trained_judge
 from training.evaluation.representations import judge_codes
 from training.metrics import image_metrics
-from training.metrics.image_metrics import PCA
 from training.metrics.patches import patch_distance
+from training.metrics.pca import PCA, pca_mse
 from training.recipes.base import Recipe
 from training.runtime.chunks import batched
 from training.runtime.randomness import generator
@@ -82,7 +82,7 @@ def _reconstruction(
         "ssim": image_metrics.ssim(rebuilt, test),
     }
     if latent_dim < test[0].numel():  # a longer code could be the image itself
-        pca = image_metrics.pca_mse(dataset.train.unit(), test, latent_dim)
+        pca = pca_mse(dataset.train.unit(), test, latent_dim)
         found |= {"pca_mse": pca, "mse_over_pca": error / pca}
     return found
 

@@ -27,8 +27,8 @@ from training.data.datasets import Dataset, to_unit
 from training.evaluation.baselines import Row, Rows, reference
 from training.evaluation.features import Features, features_of
 from training.metrics.distributions import density_and_coverage, frechet_distance, kid, radii
-from training.metrics.image_metrics import PCA
 from training.metrics.interpolation import linear, spherical
+from training.metrics.pca import PCA
 from training.metrics.probes import nearest
 from training.recipes.base import Recipe
 from training.runtime.chunks import batched

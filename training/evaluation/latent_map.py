@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from training.data.datasets import Dataset, to_range
-from training.metrics.image_metrics import PCA
+from training.metrics.pca import PCA
 from training.metrics.probes import nearest_class
 from training.runtime.chunks import batched
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from training.data.datasets import Dataset, to_range, to_unit
 from training.evaluation.baselines import Row, Rows, reference
-from training.metrics.image_metrics import PCA, mse
+from training.metrics.image_metrics import mse
+from training.metrics.pca import PCA
 from training.metrics.probes import knn_accuracy, linear_probe
 from training.runtime.chunks import batched
 from training.runtime.randomness import generator

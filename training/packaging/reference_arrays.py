@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from training.data.datasets import Dataset, Images, to_range, to_unit
 from training.evaluation.latent_map import codes
-from training.metrics.image_metrics import PCA
+from training.metrics.pca import PCA
 from training.runtime.chunks import batched
 from training.runtime.randomness import generator
 

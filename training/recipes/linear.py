@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from training.config import Config
 from training.data.datasets import Dataset, to_range
 from training.metrics import image_metrics
+from training.metrics.pca import PCA
 from training.recipes.base import ImageShape, Losses, Recipe, detached
 from training.recipes.linear_maps import largest_angle_deg
 from training.runtime.chunks import batched
@@ -66,7 +67,7 @@ class LinearAutoencoder(Recipe):
         train, test = (to_range(part.pixels, self.value_range) for part in (dataset.train, dataset.test))
         operations = self.operations()
         rebuilt = batched(lambda rows: operations["decode"](operations["encode"](rows)), test)
-        pca = image_metrics.PCA.fit(train, self.latent_dim)
+        pca = PCA.fit(train, self.latent_dim)
         columns = self.averaged["decoder"].get_parameter("weight")
         return {
             "unclipped_mse_over_pca": image_metrics.mse(rebuilt, test) / pca.mse(test, self.latent_dim),

@@ -12,7 +12,7 @@ from training.data.datasets import Dataset, to_unit
 from training.data.domain_pairs import DomainPair
 from training.evaluation.evaluate import reconstruct
 from training.evaluation.sample_sheets import png_file
-from training.metrics.image_metrics import PCA
+from training.metrics.pca import PCA
 from training.packaging.package import Trained, preview
 from training.plots import panels, png
 from training.report.runs import Group

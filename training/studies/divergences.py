@@ -17,7 +17,7 @@ from training.metrics.divergences import (
     sliced_wasserstein,
     wasserstein,
 )
-from training.metrics.image_metrics import PCA
+from training.metrics.pca import PCA
 from training.runtime.randomness import generator
 from training.studies.findings import Cell, Findings, Plot, Table
 from training.studies.maths.axioms import TRIPLES, axioms, distances

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.data.datasets import fashion_mnist
-from training.metrics.image_metrics import PCA
+from training.metrics.pca import PCA
 from training.plots import panels, png
 from training.recipes.linear_maps import Descent, Maps, covariance, descend, largest_angle_deg, start
 from training.runtime.randomness import generator
