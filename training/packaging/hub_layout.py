@@ -20,9 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from training.packaging.hub_front_matter import front_matter
+from training.runtime.run_folder import MANIFEST, WEIGHTS
 
-MANIFEST = "checkpoint.json"
-WEIGHTS = "weights.safetensors"
 CARD = "README.md"
 RENAMED = {MANIFEST: "config.json", WEIGHTS: "model.safetensors"}
 

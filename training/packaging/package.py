@@ -34,6 +34,7 @@ from training.packaging.onnx_export import ExportedGraph, export, graph_spec
 from training.packaging.provenance import commit, library_versions
 from training.packaging.reference_arrays import reference
 from training.recipes.base import Recipe
+from training.runtime import run_folder
 from training.runtime.chunks import batched
 from training.runtime.run_folder import RunProgress, RunRecord
 
@@ -71,7 +72,7 @@ def package(trained: Trained, root: Path, default_for: Sequence[str]) -> Path:
     graphs = {key: _exported(key, module, trained) for key, module in recipe.operations().items()}
     files, names = graph_files(recipe.operations(), graphs)
     files["golden.npz"] = golden(graphs)
-    files[hub_layout.WEIGHTS] = save(
+    files[run_folder.WEIGHTS] = save(
         {
             f"{name}.{key}": value.contiguous()
             for name, network in recipe.averaged.items()

@@ -24,10 +24,9 @@ from training.data.datasets import DataError, Dataset
 from training.data.domain_pairs import DomainPair, dataset_of
 from training.evaluation.cache import Key, cached, keep, versions
 from training.evaluation.evaluate import Metrics, evaluate
-from training.packaging.hub_layout import MANIFEST, WEIGHTS
 from training.recipes.base import Recipe
 from training.runs.setup import build, config_of, load_data
-from training.runtime.run_folder import Run, RunError, RunProgress, RunRecord
+from training.runtime.run_folder import MANIFEST, WEIGHTS, Run, RunError, RunProgress, RunRecord
 
 STATE = "state.pt"
 METRICS = "metrics.json"

@@ -25,6 +25,10 @@ Document = TypeVar("Document", bound=BaseModel)
 State = dict[str, Any]
 """What training goes on from: networks, averages, optimisers and counters."""
 
+MANIFEST = "checkpoint.json"
+WEIGHTS = "weights.safetensors"
+"""What tells the folder of a checkpoint from that of a run, and its weights for training."""
+
 
 class RunError(Exception):
     """A run that cannot be started or continued; the message says why."""
