@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, Page, ViewportSize
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from needed import NEEDS
-from process import ROOT, ServiceProcess
-from visits import launched
+from support.browser import launched
+from support.requirements import NEEDS
+from support.service_process import ROOT, ServiceProcess
 
 WIDE, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
 COLOURS = 128

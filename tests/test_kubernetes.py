@@ -10,12 +10,12 @@ import kubernetes_validate
 import pytest
 import yaml
 
-import surface
 from conftest import StartService
-from process import ROOT
 from service.app import create_app
 from service.settings import Settings
-from tiny import write_tiny
+from support import public_surface
+from support.service_process import ROOT
+from support.tiny_checkpoints import write_tiny
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 VERSIONS = ("1.29", "1.33", "1.37")
@@ -59,7 +59,9 @@ def test_an_unknown_field_would_be_found():
 
 @pytest.mark.parametrize("container", pods(), ids=lambda container: container["name"])
 def test_what_a_container_is_told_is_what_the_service_knows(container: dict[str, Any]):
-    paths = {route.path for route in surface.routes(create_app(Settings()).routes) if hasattr(route, "path")}
+    paths = {
+        route.path for route in public_surface.routes(create_app(Settings()).routes) if hasattr(route, "path")
+    }
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         if probe in container:
             assert container[probe]["httpGet"]["path"] in paths

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 import conftest
-import needed
-from process import ROOT
+from support import requirements
+from support.service_process import ROOT
 from training.data.datasets import DataError, fashion_mnist
 
 CONTAINER = "tests/container"
@@ -60,4 +60,4 @@ def test_a_test_that_requests_fashion_mnist_finds_it(whole_fashion_mnist: object
 
 
 def test_every_need_is_a_fixture():
-    assert [name for name in needed.NEEDS if not hasattr(conftest, name)] == []
+    assert [name for name in requirements.NEEDS if not hasattr(conftest, name)] == []

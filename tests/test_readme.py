@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from process import ROOT, ServiceProcess, shipped
 from service import checkpoint
-from subset import FASHION
+from support.fashion_subset import FASHION
+from support.service_process import ROOT, ServiceProcess, shipped
 from training.data.datasets import fashion_mnist
 
 README = (ROOT / "README.md").read_text()

@@ -3,7 +3,7 @@
 import re
 
 import robustness
-from process import ROOT
+from support.service_process import ROOT
 
 DOCUMENT = (ROOT / "docs" / "robustness.md").read_text()
 

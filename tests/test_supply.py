@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from process import ROOT
 from service.version import VERSION
+from support.service_process import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PINNED = {

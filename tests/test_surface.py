@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-import surface
 from conftest import Measured
-from fashion import write_fashion
-from process import ROOT, ServiceProcess
+from support import public_surface
+from support.service_process import ROOT, ServiceProcess
+from support.tiny_shipped_checkpoints import write_fashion
 
 ADDRESSES = (
     "http://127.0.0.1:{port}/secret.png",
@@ -36,8 +36,8 @@ NAMES_OF_ADDRESSES = re.compile(r"ur[il]|link|href|path|file|folder|host|address
 
 def test_routes_methods_and_media_types_are_those_of_the_list(measured: Measured):
     listed = (ROOT / "tests" / "surface.txt").read_text().splitlines()
-    found = sorted(surface.lines())
-    assert found == listed, "if that is meant: python tests/surface.py > tests/surface.txt"
+    found = sorted(public_surface.lines())
+    assert found == listed, "if that is meant: python tests/support/public_surface.py > tests/surface.txt"
     measured(25, f"{len(found)} routes, all listed")
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from conftest import Measured, StartService
-from halted import PATIENT, only
-from load import Answer, Connection, Tally
-from process import ServiceProcess, wait_until
 from robustness import forms
-from tiny import write_tiny
+from support.load_clients import Answer, Connection, Tally
+from support.service_process import ServiceProcess, wait_until
+from support.single_worker import PATIENT, only
+from support.tiny_checkpoints import write_tiny
 
 CONNECTIONS = 200
 NPY = {"accept": "application/x-npy"}

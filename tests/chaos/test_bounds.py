@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from conftest import Measured
-from pictures import file, photo
-from problems import check_problem
-from process import ServiceProcess
-from resident import cpu_seconds
 from robustness import forms
 from service import checkpoint
 from service.media import npy
-from tiny import describe_tiny, write_tiny
+from support.image_files import file, photo
+from support.problem_json import check_problem
+from support.process_resources import cpu_seconds
+from support.service_process import ServiceProcess
+from support.tiny_checkpoints import describe_tiny, write_tiny
 
 LIMIT_S = 0.1
 TRIES = 5

@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import pytest
 
-import surface
 from conftest import Measured, StartService
-from fashion import write_fashion
-from process import ServiceProcess
-from resident import MIB, forget_peak, peak_bytes, resident_bytes
 from robustness import forms
-from wire import Wire
+from support import public_surface
+from support.process_resources import MIB, forget_peak, peak_bytes, resident_bytes
+from support.raw_connection import Wire
+from support.service_process import ServiceProcess
+from support.tiny_shipped_checkpoints import write_fashion
 
 LONGEST_S = 0.25
 MORE_BYTES = 72 * MIB
@@ -270,7 +270,7 @@ def test_the_dearest_heads_keep_nobody_waiting(
 ):
     write_fashion(tmp_path / "checkpoints")
     watched = Watched(start_service(variables={"AUDIT_PACE": "yes"}), 0)
-    routes = [line.split()[:2] for line in surface.lines() if not line.startswith("MOUNT")]
+    routes = [line.split()[:2] for line in public_surface.lines() if not line.startswith("MOUNT")]
     heads: dict[str, Callable[[str], tuple[str, str]]] = {
         "query": lambda path: (f"{path}?{'a&' * 15_000}", ""),
         "headers": lambda path: (path, "A: b\r\n" * 5_000),
@@ -290,7 +290,7 @@ def test_the_dearest_heads_keep_nobody_waiting(
 
 
 def test_every_route_that_reads_a_body_is_asked():
-    posts = {line.split()[1] for line in surface.lines() if line.startswith("POST ")}
+    posts = {line.split()[1] for line in public_surface.lines() if line.startswith("POST ")}
     reading = {path for path in posts if "/admin/" not in path and not path.endswith(("/load", "/unload"))}
     asked = {dear.path.partition("?")[0] for dear in bodies(1 << 12)}
     assert {filled(path).replace("/versions/1", "") for path in reading} <= asked

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from conftest import Measured, StartService
-from hostile import (
+from service import checkpoint
+from support.hostile_checkpoints import (
     GOLDEN,
     GRAPHS,
     INERT,
@@ -20,10 +21,9 @@ from hostile import (
     reseal,
     write_disguised,
 )
-from process import ServiceProcess, wait_until
-from service import checkpoint
-from tiny import describe_tiny, write_tiny
-from watched import Watched
+from support.opened_files import Watched
+from support.service_process import ServiceProcess, wait_until
+from support.tiny_checkpoints import describe_tiny, write_tiny
 
 BAIT = "weights.bin"
 ESCAPES = [

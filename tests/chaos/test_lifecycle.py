@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from process import ServiceProcess, wait_until
 from robustness import forms
 from service import checkpoint
-from tiny import describe_tiny
+from support.service_process import ServiceProcess, wait_until
+from support.tiny_checkpoints import describe_tiny
 
 NAMES = ("a", "b")
 KEY = "admin-secret"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from conftest import Measured, StartService
-from load import Connection, Tally
-from process import ServiceProcess
-from resident import cpu_seconds
-from tiny import write_tiny
+from support.load_clients import Connection, Tally
+from support.process_resources import cpu_seconds
+from support.service_process import ServiceProcess
+from support.tiny_checkpoints import write_tiny
 
 SLOW_MS = 30
 ROWS = 4

@@ -10,12 +10,12 @@ import pytest
 from httpx import Client, Request, Response
 
 from conftest import Measured
-from pictures import bombs, disguised, file, frames, photo, whole, zoo
-from problems import check_problem
-from process import ServiceProcess
-from resident import MIB, cpu_seconds, forget_peak, peak_bytes, resident_bytes
 from robustness import forms
-from tiny import write_tiny
+from support.image_files import bombs, disguised, file, frames, photo, whole, zoo
+from support.problem_json import check_problem
+from support.process_resources import MIB, cpu_seconds, forget_peak, peak_bytes, resident_bytes
+from support.service_process import ServiceProcess
+from support.tiny_checkpoints import write_tiny
 
 LIMIT_S = 0.1
 LIVE_LIMIT_S = 0.05

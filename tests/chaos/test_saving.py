@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from conftest import Measured
-from disks import read_only, small_disk
 from robustness import forms
 from service import checkpoint
-from tiny import describe_tiny
+from support.faulty_disks import read_only, small_disk
+from support.tiny_checkpoints import describe_tiny
 
 OFFERED = ("decode",)
 

@@ -9,13 +9,13 @@ import httpx
 import pytest
 
 from conftest import Measured, StartService
-from fashion import write_fashion
-from load import Connection, Tally
-from mixed import Mixed, mixed
-from process import ServiceProcess, wait_until
-from resident import descriptors, threads
 from robustness import forms
-from tiny import write_tiny
+from support.load_clients import Connection, Tally
+from support.mixed_requests import Mixed, mixed
+from support.process_resources import descriptors, threads
+from support.service_process import ServiceProcess, wait_until
+from support.tiny_checkpoints import write_tiny
+from support.tiny_shipped_checkpoints import write_fashion
 
 CLIENTS = 40
 CUT_SHARE = 0.3

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from process import ROOT
+from support.service_process import ROOT
 from training.cli.commands import main
 
 SHIPPED = sorted(path for path in (ROOT / "checkpoints").glob("*/*") if path.is_dir())

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from conftest import StartService
-from tiny import write_tiny
+from support.tiny_checkpoints import write_tiny
 
 PROGRAM = """
 import java.net.URI;

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from fashion import write_fashion
-from process import ROOT, ServiceProcess
-from visits import launched
+from support.browser import launched
+from support.service_process import ROOT, ServiceProcess
+from support.tiny_shipped_checkpoints import write_fashion
 
 
 @pytest.fixture(scope="session")

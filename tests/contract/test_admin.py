@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from conftest import StartService
-from halted import PATIENT, only
-from problems import check_problem
-from process import ServiceProcess, wait_until
-from tiny import write_tiny
+from support.problem_json import check_problem
+from support.service_process import ServiceProcess, wait_until
+from support.single_worker import PATIENT, only
+from support.tiny_checkpoints import write_tiny
 
 DECODE = {"latents": [[0.0, 0.0, 0.0, 0.0]], "model": "tiny"}
 ADMIN = {"X-API-Key": "admin-secret"}

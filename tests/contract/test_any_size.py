@@ -8,11 +8,11 @@ import httpx
 import numpy as np
 import pytest
 
-from problems import check_problem
-from process import ServiceProcess
 from service.client import Client
 from service.media import png
-from tiny import write_tiny
+from support.problem_json import check_problem
+from support.service_process import ServiceProcess
+from support.tiny_checkpoints import write_tiny
 
 RNG = np.random.default_rng(0)
 

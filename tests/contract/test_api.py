@@ -12,11 +12,11 @@ import pytest
 from httpx import Client, Response
 from PIL import Image
 
-from fashion import CLASSES
-from problems import check_problem
-from process import ServiceProcess
 from service.api import responses
 from service.latent_space.sampling import MAX_SEED
+from support.problem_json import check_problem
+from support.service_process import ServiceProcess
+from support.tiny_shipped_checkpoints import CLASSES
 
 SHOE = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
 

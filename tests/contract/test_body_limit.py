@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from conftest import Measured
-from process import ServiceProcess
-from tiny import write_tiny
-from wire import Wire
+from support.raw_connection import Wire
+from support.service_process import ServiceProcess
+from support.tiny_checkpoints import write_tiny
 
 LIMIT = 20_000
 HEAD_LIMIT = 4096

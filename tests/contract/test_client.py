@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from process import ServiceProcess
 from service.client import AsyncClient, Client, ServiceProblem
-from tiny import write_tiny
+from support.service_process import ServiceProcess
+from support.tiny_checkpoints import write_tiny
 
 CLASSES = ("T-shirt/top", "Bag", "Ankle boot")
 PIXELS = np.random.default_rng(0).integers(0, 256, (11, 8, 8), np.uint8)

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from process import ROOT, free_port
+from support.service_process import ROOT, free_port
 
 MAX_INSTALLED_MB = 400
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from process import ServiceProcess
-from visits import LIMIT_MS, Visit
+from support.browser import LIMIT_MS, Visit
+from support.service_process import ServiceProcess
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from conftest import StartService
-from process import ServiceProcess, wait_until
-from tiny import write_tiny
+from support.service_process import ServiceProcess, wait_until
+from support.tiny_checkpoints import write_tiny
 
 DECODE = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
 

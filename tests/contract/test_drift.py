@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from conftest import StartService
-from pictures import file, photo
-from problems import check_problem
-from process import ServiceProcess, wait_until
 from service.api import responses
-from tiny import write_tiny
+from support.image_files import file, photo
+from support.problem_json import check_problem
+from support.service_process import ServiceProcess, wait_until
+from support.tiny_checkpoints import write_tiny
 
 CLASSES = ("a", "b")
 PICTURE = base64.b64encode(file(photo(20, 20))).decode()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from collector import SOON, Collector, parent, traceresponse
 from conftest import StartService
-from process import ServiceProcess, free_port, run_service, wait_until
+from support.otlp_collector import SOON, Collector, parent, traceresponse
+from support.service_process import ServiceProcess, free_port, run_service, wait_until
 
 AT_THE_END = {"OTEL_BSP_SCHEDULE_DELAY": "600000"}
 SMALL = {

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import examples
-from process import ROOT, ServiceProcess
+from support import doc_examples
+from support.service_process import ROOT, ServiceProcess
 
-PROGRAMS = examples.blocks("client.md", "python")
-COMMANDS = examples.blocks("formats.md", "sh")
+PROGRAMS = doc_examples.blocks("client.md", "python")
+COMMANDS = doc_examples.blocks("formats.md", "sh")
 
 
 def run(command: list[str], here: Path) -> str:

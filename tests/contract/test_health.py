@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from conftest import Measured, StartService
-from process import ROOT, wait_until
-from tiny import write_tiny
+from support.service_process import ROOT, wait_until
+from support.tiny_checkpoints import write_tiny
 
 both = pytest.mark.parametrize("workers", [1, 2])
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from conftest import StartService
-from process import ServiceProcess, wait_until
 from service.media import png
-from tiny import write_tiny
+from support.service_process import ServiceProcess, wait_until
+from support.tiny_checkpoints import write_tiny
 
 LATENTS = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from conftest import StartService
-from process import wait_until
-from tiny import write_tiny
+from support.service_process import wait_until
+from support.tiny_checkpoints import write_tiny
 
 REQUESTS = 200
 

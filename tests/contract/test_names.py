@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from conftest import Measured, StartService
-from process import ServiceProcess
-from tiny import write_tiny
+from support.service_process import ServiceProcess
+from support.tiny_checkpoints import write_tiny
 
 HOSTILE = [
     "..",

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from conftest import StartService
-from process import ROOT, ServiceProcess, free_port, wait_until
-from tiny import write_tiny
+from support.service_process import ROOT, ServiceProcess, free_port, wait_until
+from support.tiny_checkpoints import write_tiny
 
 OBSERVE = ROOT / "deploy" / "observe"
 DASHBOARD = json.loads((OBSERVE / "grafana/dashboards/latent-service.json").read_text())

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import StartService
-from process import ServiceProcess
 from service.media import png
-from tiny import write_tiny
+from support.service_process import ServiceProcess
+from support.tiny_checkpoints import write_tiny
 
 MAX_COUNT, MAX_IMAGES = 8, 4
 

@@ -10,9 +10,9 @@ import pytest
 from httpx import Client, Response
 from PIL import Image
 
-from process import ServiceProcess
 from service.api import request_bodies, responses
 from service.http.content_negotiation import JSON, NDJSON, NPY, ZIP
+from support.service_process import ServiceProcess
 
 METHODS = {"get", "post"}
 PROBLEM = "application/problem+json"

@@ -13,8 +13,8 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
-from process import ROOT, ServiceProcess
-from visits import Visit
+from support.browser import Visit
+from support.service_process import ROOT, ServiceProcess
 
 WIDE, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
 Scheme = Literal["light", "dark"]

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from conftest import StartService
-from process import ROOT, run_service, wait_until
-from resident import cpu_seconds
 from service.inference import device
-from tiny import write_tiny
+from support.process_resources import cpu_seconds
+from support.service_process import ROOT, run_service, wait_until
+from support.tiny_checkpoints import write_tiny
 
 
 def test_start_says_where_and_what_in_one_line(tmp_path: Path, start_service: StartService):

@@ -9,9 +9,9 @@ import pytest
 from httpx import Client, Response
 from PIL import Image
 
-from problems import check_problem
-from process import ServiceProcess
-from tiny import write_tiny
+from support.problem_json import check_problem
+from support.service_process import ServiceProcess
+from support.tiny_checkpoints import write_tiny
 
 MAX_BODY_BYTES = 20_000
 SLOW_MS = 300

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from colours import DECODE, Load, write_bad_version, write_version
 from conftest import Measured, StartService
-from process import wait_until
 from robustness import forms
-from tiny import write_tiny
+from support.coloured_versions import DECODE, Load, write_bad_version, write_version
+from support.service_process import wait_until
+from support.tiny_checkpoints import write_tiny
 
 CLIENTS = 4
 PAUSE_S = 0.08

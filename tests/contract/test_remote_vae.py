@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from conftest import StartService
-from problems import check_problem
-from process import ServiceProcess
 from service.media import png
 from service.protocols.remote_vae import tensors
-from tiny import run_onnx, write_tiny
+from support.problem_json import check_problem
+from support.service_process import ServiceProcess
+from support.tiny_checkpoints import run_onnx, write_tiny
 
 MAX_PIXELS = 4096
 RNG = np.random.default_rng(0)

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from conftest import StartService
-from duplex import Duplex
-from process import ServiceProcess, wait_until
-from resident import MIB, descriptors, forget_peak, peak_bytes, settled_bytes
 from service.media import png
-from tiny import write_tiny
+from support.duplex_request import Duplex
+from support.process_resources import MIB, descriptors, forget_peak, peak_bytes, settled_bytes
+from support.service_process import ServiceProcess, wait_until
+from support.tiny_checkpoints import write_tiny
 
 MANY = 10_000
 MOST_GROWN_MIB = 50

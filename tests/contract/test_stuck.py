@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from conftest import Measured, StartService
-from problems import check_problem
-from process import ServiceProcess, is_alive, wait_until
-from tiny import write_tiny
+from support.problem_json import check_problem
+from support.service_process import ServiceProcess, is_alive, wait_until
+from support.tiny_checkpoints import write_tiny
 
 GOOD = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
 ENDLESS = {"latents": [[1e6, 0.0, 0.0, 0.0]]}

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from collector import ERROR, SOON, UNSET, Collector, Span, parent, traceresponse
-from process import ServiceProcess, wait_until
 from service.media import png
-from tiny import write_tiny
+from support.otlp_collector import ERROR, SOON, UNSET, Collector, Span, parent, traceresponse
+from support.service_process import ServiceProcess, wait_until
+from support.tiny_checkpoints import write_tiny
 
 PICTURE = png.write(np.zeros((8, 8), np.uint8))
 PNG = {"content-type": "image/png"}

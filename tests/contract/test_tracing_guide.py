@@ -11,15 +11,15 @@ import pytest
 from opentelemetry.sdk import environment_variables
 from opentelemetry.sdk.trace import TracerProvider
 
-import examples
-from collector import SERVER, Collector
-from process import ROOT, ServiceProcess
 from service.client import Client
 from service.observability import trace_exporter, traces
+from support import doc_examples
+from support.otlp_collector import SERVER, Collector
+from support.service_process import ROOT, ServiceProcess
 
 GUIDE = (ROOT / "docs" / "tracing.md").read_text()
-START, ASK = examples.blocks("tracing.md", "sh")
-(PROGRAM,) = examples.blocks("tracing.md", "python")
+START, ASK = doc_examples.blocks("tracing.md", "sh")
+(PROGRAM,) = doc_examples.blocks("tracing.md", "python")
 TRACE_ID, CALLER_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 

@@ -18,14 +18,14 @@ import httpx
 import numpy as np
 import pytest
 
-import examples
-from colours import DECODE, colour_of, painted, write_bad_version, write_version
 from conftest import StartService
-from problems import check_problem
-from process import ServiceProcess, wait_until
 from service.api import responses
 from service.client import Client
-from tiny import write_tiny
+from support import doc_examples
+from support.coloured_versions import DECODE, colour_of, painted, write_bad_version, write_version
+from support.problem_json import check_problem
+from support.service_process import ServiceProcess, wait_until
+from support.tiny_checkpoints import write_tiny
 
 CONNECTIONS = 12
 both = pytest.mark.parametrize("workers", [1, 2])
@@ -268,7 +268,7 @@ def test_a_worker_that_begins_while_the_folder_changes_serves_what_the_others_do
 
 @pytest.mark.usefixtures("curl")
 def test_the_guide_does_what_it_says(tmp_path: Path, start_service: StartService):
-    start, publish, ask, withdraw = examples.blocks("versions.md", "sh")
+    start, publish, ask, withdraw = doc_examples.blocks("versions.md", "sh")
     write_tiny(tmp_path / "checkpoints", "fashion-vae", 5)
     write_tiny(tmp_path / "made", "fashion-vae", 6)
     name, _, kept = start.removesuffix(" make serve\n").partition("=")

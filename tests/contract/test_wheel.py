@@ -15,8 +15,8 @@ from urllib.parse import urljoin
 
 import pytest
 
-from process import ROOT, ServiceProcess
 from service.version import VERSION
+from support.service_process import ROOT, ServiceProcess
 
 pytestmark = pytest.mark.slow
 

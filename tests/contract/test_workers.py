@@ -13,9 +13,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import StartService
-from halted import PATIENT, only
-from process import ROOT, ServiceProcess, is_alive, wait_until
-from tiny import write_tiny
+from support.service_process import ROOT, ServiceProcess, is_alive, wait_until
+from support.single_worker import PATIENT, only
+from support.tiny_checkpoints import write_tiny
 
 DECODE = {"latents": [[0.1, 0.2, 0.3, 0.4]]}
 

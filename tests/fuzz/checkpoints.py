@@ -14,7 +14,7 @@ with atheris.instrument_imports(include=["service"]):
     from service.checkpoint import CheckpointError
     from service.checkpoint.manifest import Manifest
 
-from tiny import write_tiny
+from support.tiny_checkpoints import write_tiny
 
 ROOT = tempfile.TemporaryDirectory()
 FOLDER = write_tiny(Path(ROOT.name), operations=("decode",))

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from httpx import Client
 
-from process import ServiceProcess
 from service import checkpoint
-from tiny import describe_tiny, write_tiny
+from support.service_process import ServiceProcess
+from support.tiny_checkpoints import describe_tiny, write_tiny
 
 CLASSES = ("T-shirt/top", "Bag", "Ankle boot")
 

@@ -9,7 +9,7 @@ import pytest
 from httpx import Client, Response
 from PIL import Image
 
-from problems import check_problem
+from support.problem_json import check_problem
 
 NINE = {"label": "Ankle boot", "count": 9, "seed": 7}
 

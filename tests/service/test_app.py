@@ -7,9 +7,9 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from httpx import Client
 
-from problems import check_problem
 from service.app import create_app
 from service.settings import Settings
+from support.problem_json import check_problem
 
 LATENT_SPACE = ["/encode", "/decode", "/reconstruct", "/generate", "/interpolate", "/neighbours", "/compare"]
 POSTS = [*LATENT_SPACE, "/translate"]

@@ -20,7 +20,7 @@ from service.inference.latency_model import RunTime
 from service.inference.run_watchdog import Overseer
 from service.inference.thread_pools import Threads
 from service.observability.metrics import GraphMetrics
-from tiny import Arrays, describe_tiny
+from support.tiny_checkpoints import Arrays, describe_tiny
 
 
 class RecordingEngine(Engine):

@@ -9,7 +9,7 @@ import pytest
 from httpx import Client, Response
 from PIL import Image
 
-from problems import check_problem
+from support.problem_json import check_problem
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
 JSON = {"content-type": "application/json"}

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from hostile import GOLDEN, rename_graph, reseal, write_disguised
 from service import checkpoint
 from service.checkpoint import CheckpointError
-from tiny import describe_tiny, write_tiny
+from support.hostile_checkpoints import GOLDEN, rename_graph, reseal, write_disguised
+from support.tiny_checkpoints import describe_tiny, write_tiny
 
 
 def test_what_is_written_is_read(tmp_path: Path):

@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from service.checkpoint import CheckpointError
 from service.checkpoint.manifest import Graph, Translation
 from service.inference.engine import Engine
-from tiny import describe_tiny, run_onnx
+from support.tiny_checkpoints import describe_tiny, run_onnx
 
 TINY, FILES = describe_tiny(domains=("a", "b"), logvar=True)
 

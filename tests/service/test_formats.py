@@ -11,8 +11,8 @@ import pytest
 from httpx import Client, Response
 from PIL import Image
 
-from problems import check_problem
 from service.media import png, zip_archives
+from support.problem_json import check_problem
 
 ZIP, NDJSON = "application/zip", "application/x-ndjson"
 FOUR = {"labels": ["Bag", 2, 0, "ankle boot"], "seed": 7}

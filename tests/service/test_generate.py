@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from httpx import Client
 
-from problems import check_problem
 from service import checkpoint
-from tiny import describe_tiny
+from support.problem_json import check_problem
+from support.tiny_checkpoints import describe_tiny
 
 CLASSES = ["T-shirt/top", "Bag", "Ankle boot"]
 

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from benchmarks.serving.devices import rows_of
-from needed import lack
-from process import ROOT
 from service.inference.batch import Inputs
 from service.inference.device import NoSuchDevice, check
 from service.inference.engine import Arrays
@@ -19,6 +17,8 @@ from service.inference.loading import load
 from service.inference.model import Model
 from service.inference.run_watchdog import Overseer
 from service.inference.thread_pools import Threads
+from support.requirements import lack
+from support.service_process import ROOT
 
 SHIPPED = sorted(path for path in (ROOT / "checkpoints").glob("*/*") if path.is_dir())
 DEADLINE_S = float("inf")

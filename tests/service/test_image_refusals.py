@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.checkpoint.manifest import ImageSpec
 from service.media import images
-from tests.pictures import PNG, bombs, disguised, file, huge, photo, whole
+from support.image_files import PNG, bombs, disguised, file, huge, photo, whole
 
 GREY = ImageSpec(channels=1, height=28, width=28)
 

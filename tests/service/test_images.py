@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 
 from service.checkpoint.manifest import ImageSpec
 from service.media import images
-from tests.pictures import PNG, UPRIGHT_TO_STORED, chunk, file, photo, png, sixteen_bit, turned
+from support.image_files import PNG, UPRIGHT_TO_STORED, chunk, file, photo, png, sixteen_bit, turned
 from training.data.image_folder import fit
 
 BYTES = (0.0, 255.0)

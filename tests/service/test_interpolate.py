@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from httpx import Client
 
-from pictures import file, photo
-from problems import check_problem
+from support.image_files import file, photo
+from support.problem_json import check_problem
 
 PICTURE = base64.b64encode(file(photo(20, 20))).decode()
 FAR = [3.0, 0.0, 0.0, 0.0]

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from problems import check_problem
 from service.app import create_app
 from service.settings import Settings
+from support.problem_json import check_problem
 
 KEYS = {"api_keys": "first-key,second-key"}
 PAGES = ["/", "/playground", "/playground/app.js", "/docs", "/docs/assets/swagger-ui.css"]

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from service.checkpoint import layout
-from tiny import write_tiny
+from support.tiny_checkpoints import write_tiny
 
 
 def test_a_folder_of_names_is_of_no_single_one(tmp_path: Path):

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.checkpoint.manifest import ImageSpec, LatentSpec, Manifest
-from tiny import describe_tiny
+from support.tiny_checkpoints import describe_tiny
 
 FREE: dict[str, Any] = {
     "operations": ("encode", "decode"),

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from process import wait_until
 from service.checkpoint.manifest import Graph
 from service.inference.engine import Engine
 from service.inference.run_watchdog import Overseer
-from tiny import describe_tiny
+from support.service_process import wait_until
+from support.tiny_checkpoints import describe_tiny
 
 STUCK_S = 0.5
 

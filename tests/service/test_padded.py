@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.checkpoint.manifest import Graph
 from service.inference.engine import Arrays, Engine, Padded
-from tiny import describe_tiny
+from support.tiny_checkpoints import describe_tiny
 
 TINY, FILES = describe_tiny(logvar=True)
 

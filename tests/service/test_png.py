@@ -12,9 +12,9 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from service.media import png
-from subset import FASHION
-from tests.pictures import chunk, file, photo, sixteen_bit
-from tests.pictures import png as crafted
+from support.fashion_subset import FASHION
+from support.image_files import chunk, file, photo, sixteen_bit
+from support.image_files import png as crafted
 from training.data.datasets import read_idx
 
 MAX_PIXELS = 100_000

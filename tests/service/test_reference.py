@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from service import checkpoint
 from service.checkpoint import CheckpointError, reference
 from service.checkpoint.reference import Reference
-from tiny import describe_tiny, reference_arrays, to_npz, write_tiny
+from support.tiny_checkpoints import describe_tiny, reference_arrays, to_npz, write_tiny
 
 CLASSES = ("a", "b", "c")
 Change = dict[str, NDArray[Any] | None]

@@ -20,7 +20,7 @@ from service.errors import NotReady, OperationNotOffered, UnknownModel
 from service.repository.catalogue import ModelStatus
 from service.repository.repository import Repository
 from service.settings import Settings
-from tiny import describe_tiny, to_npz, write_tiny
+from support.tiny_checkpoints import describe_tiny, to_npz, write_tiny
 
 
 @pytest.fixture

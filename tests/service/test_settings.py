@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from process import ROOT
 from service import settings_page
 from service.settings import SECRETS, BadSetting, Settings, read_settings
+from support.service_process import ROOT
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from process import ROOT
 from service.inference.thread_pools import Threads
 from service.runtime.cpu import cores
+from support.service_process import ROOT
 
 NICENESS = """
 import os, sys

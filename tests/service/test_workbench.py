@@ -10,12 +10,12 @@ import pytest
 from httpx import Client
 from PIL import Image
 
-from pictures import file, photo
-from problems import check_problem
 from service.api import responses
 from service.checkpoint import reference
 from service.checkpoint.reference import Reference
-from tiny import reference_arrays
+from support.image_files import file, photo
+from support.problem_json import check_problem
+from support.tiny_checkpoints import reference_arrays
 
 CLASSES = ("T-shirt/top", "Bag", "Ankle boot")
 KNOWN: Reference = reference.read(reference_arrays(4, 3), CLASSES, 4)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
-from subset import FASHION
+from support.fashion_subset import FASHION
 from training.data.datasets import Dataset, fashion_mnist
 from training.evaluation import evaluate, generated_images
 

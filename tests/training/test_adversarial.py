@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from service.latent_space.sampling import QUANTILES
+from support.training.untrained_recipes import CPU, batch, made
 from training.metrics.patches import patch_distance
 from training.recipes import priors
 from training.recipes.base import Recipe
 from training.runtime.randomness import Randomness, generator
-from untrained import CPU, batch, made
 
 
 class Slope(nn.Module):

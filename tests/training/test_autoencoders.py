@@ -7,13 +7,13 @@ from torch import nn
 from service.checkpoint.manifest import LatentSpec
 from service.checkpoint.priors import MixturePrior as ServedMixture
 from service.latent_space import sampling
+from support.training.untrained_recipes import CPU, batch, made
 from training.data.datasets import Dataset, to_range
 from training.recipes.base import Recipe
 from training.recipes.linear import Mean
 from training.recipes.priors import MixturePrior
 from training.recipes.sparse import largest
 from training.runtime.randomness import Randomness, generator
-from untrained import CPU, batch, made
 
 
 def train(recipe: Recipe, dataset: Dataset, updates: int) -> None:

@@ -20,7 +20,7 @@ from PIL import Image
 from service import checkpoint
 from service.checkpoint.manifest import LatentSpec
 from service.latent_space import sampling
-from subset import FASHION
+from support.fashion_subset import FASHION
 from training.cli.commands import main
 from training.data.datasets import Dataset
 from training.evaluation import judge

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from needed import lack
 from service import checkpoint
-from subset import FASHION
-from together import RUNS
-from trainers import trainer_of
+from support.fashion_subset import FASHION
+from support.requirements import lack
+from support.training.all_recipes import RUNS
+from support.training.trainers import trainer_of
 from training.cli.commands import main
 from training.data.datasets import Dataset
 from training.evaluation import judge

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from subset import FASHION
+from support.fashion_subset import FASHION
 from training.data.datasets import DataError, Dataset, digits, fashion_mnist, mnist, to_range, to_unit
 
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from process import ROOT, free_port, is_alive, wait_until
 from service import checkpoint
-from subset import FASHION
-from together import HALFWAY, RESUMED, RUNS, found, prepared
+from support.fashion_subset import FASHION
+from support.service_process import ROOT, free_port, is_alive, wait_until
+from support.training.all_recipes import HALFWAY, RESUMED, RUNS, found, prepared
 from training.cli.commands import main
 from training.evaluation import judge
 from training.runtime.run_folder import Run
@@ -88,7 +88,14 @@ def nudged(folder: Path) -> Results:
 @pytest.fixture(scope="module")
 def two(folder: Path, one: Results) -> list[Results]:
     """What each of two processes has in the end."""
-    command = [*TORCHRUN, "--standalone", "--nproc-per-node", "2", ROOT / "tests" / "together.py", folder]
+    command = [
+        *TORCHRUN,
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        ROOT / "tests" / "support" / "training" / "all_recipes.py",
+        folder,
+    ]
     done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]

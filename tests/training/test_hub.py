@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-import examples
-from process import ROOT, shipped
 from service import checkpoint
-from tiny import describe_tiny, write_tiny
+from support import doc_examples
+from support.service_process import ROOT, shipped
+from support.tiny_checkpoints import describe_tiny, write_tiny
 from training.cli.commands import main
 from training.packaging.hub_front_matter import front_matter
 
@@ -176,6 +176,6 @@ def test_the_documented_commands_and_example_run(workplace: Path, capsys: pytest
         assert ended.returncode == 0, ended.stderr
     there = shipped("fashion-cgan")
     assert contents(workplace / "mine" / "fashion-cgan" / there.name) == contents(there)
-    (example,) = examples.python("hub.md")
+    (example,) = doc_examples.python("hub.md")
     size = sum(values.size for values in load_file(there / "weights.safetensors").values())
-    assert examples.run(example).splitlines() == [str(size), "['latents', 'labels']"]
+    assert doc_examples.run(example).splitlines() == [str(size), "['latents', 'labels']"]

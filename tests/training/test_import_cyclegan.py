@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-import saved_generators
-from process import ServiceProcess
-from saved_generators import Network, Tensors
 from service import checkpoint
 from service.media import png
+from support.service_process import ServiceProcess
+from support.training import cyclegan_files
+from support.training.cyclegan_files import Network, Tensors
 from training.cli.commands import main
 
 DOMAINS = ["--domains", "horse", "zebra", "--inputs", "3"]
@@ -54,7 +54,7 @@ def images(height: int, width: int, channels: int = 3) -> torch.Tensor:
 def test_a_resnet_generator_translates_images_of_any_size(
     workplace: Path, options: dict[str, Any], size: int
 ):
-    tensors, network = saved_generators.resnet(**options)
+    tensors, network = cyclegan_files.resnet(**options)
     path = save(workplace / "horse2zebra" / "latest_net_G_A.pth", tensors)
     assert run_import(path, "--size", size) == 0
     folder = workplace / "checkpoints" / "horse2zebra" / "1"
@@ -68,7 +68,7 @@ def test_a_resnet_generator_translates_images_of_any_size(
 
 @pytest.mark.parametrize(("norm", "levels"), [("batch", 5), ("instance", 5), ("batch", 7)])
 def test_a_unet_generator_has_the_size_of_its_depth(workplace: Path, norm: str, levels: int):
-    tensors, network = saved_generators.unet(norm, levels)
+    tensors, network = cyclegan_files.unet(norm, levels)
     path = save(workplace / "facades" / "latest_net_G.pth", tensors)
     assert run_import(path, "--to", "horse") == 0
     folder = workplace / "checkpoints" / "facades" / "1"
@@ -79,7 +79,7 @@ def test_a_unet_generator_has_the_size_of_its_depth(workplace: Path, norm: str, 
 
 
 def test_what_it_was_compared_on_is_in_the_manifest(workplace: Path, capsys: pytest.CaptureFixture[str]):
-    path = save(workplace / "horse2zebra" / "latest_net_G_A.pth", saved_generators.resnet()[0])
+    path = save(workplace / "horse2zebra" / "latest_net_G_A.pth", cyclegan_files.resnet()[0])
     assert run_import(path, "--size", 16, "--licence", "MIT", "--default-for", "translate") == 0
     manifest = checkpoint.read(workplace / "checkpoints" / "horse2zebra" / "1").manifest
     assert set(manifest.parity) == {"translate.zebra.random", "translate.zebra.real"}
@@ -93,7 +93,7 @@ def test_what_it_was_compared_on_is_in_the_manifest(workplace: Path, capsys: pyt
 
 
 def test_old_files_have_prefixes_and_unused_statistics(workplace: Path):
-    tensors, network = saved_generators.resnet()
+    tensors, network = cyclegan_files.resnet()
     old: Tensors = collections.OrderedDict()
     for name, value in tensors.items():
         old[f"module.{name}"] = value
@@ -116,7 +116,7 @@ def test_two_generators_translate_both_ways_and_the_service_serves_them(workplac
     networks: dict[str, Network] = {}
     paths = []
     for seed, (letter, to) in enumerate((("A", "zebra"), ("B", "horse"))):
-        tensors, networks[to] = saved_generators.resnet(seed=seed)
+        tensors, networks[to] = cyclegan_files.resnet(seed=seed)
         paths.append(save(workplace / "horse2zebra" / f"latest_net_G_{letter}.pth", tensors))
     assert run_import(*paths, "--size", 16) == 0
     kinds = {"content-type": "image/png", "accept": "image/png"}
@@ -148,10 +148,10 @@ class Canary:
         ([1, 2], "is not a state_dict()"),
         ({}, "is not a state_dict()"),
         ({"conv1.weight": torch.zeros(1)}, "begins with conv1.weight"),
-        ({**saved_generators.resnet()[0], "model.99.filt": torch.zeros(1)}, "has besides model.99.filt"),
-        (saved_generators.resnet(channels=2)[0], "takes 2 channels and gives 2"),
+        ({**cyclegan_files.resnet()[0], "model.99.filt": torch.zeros(1)}, "has besides model.99.filt"),
+        (cyclegan_files.resnet(channels=2)[0], "takes 2 channels and gives 2"),
         (
-            {name: value for name, value in saved_generators.unet()[0].items() if "model.3" not in name},
+            {name: value for name, value in cyclegan_files.unet()[0].items() if "model.3" not in name},
             "its levels are others",
         ),
     ],
@@ -184,8 +184,8 @@ def test_what_is_no_such_generator_is_one_line(
 def test_a_wrong_call_is_one_line(
     workplace: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ):
-    save(workplace / "a.pth", saved_generators.resnet()[0])
-    save(workplace / "u.pth", saved_generators.unet()[0])
+    save(workplace / "a.pth", cyclegan_files.resnet()[0])
+    save(workplace / "u.pth", cyclegan_files.unet()[0])
     (workplace / "broken.pth").write_bytes(b"PK\x03\x04 and so on")
     assert run_import(*words) == 1
     line = capsys.readouterr().err

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from process import ServiceProcess
 from service import checkpoint
+from support.service_process import ServiceProcess
 from training.cli.commands import main
 
 SHAPE = [1, 6, 5]

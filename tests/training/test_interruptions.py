@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from conftest import Measured
-from disks import read_only, small_disk
-from process import ROOT
 from service import checkpoint
-from subset import FASHION
-from trainers import train, trainer_of
+from support.fashion_subset import FASHION
+from support.faulty_disks import read_only, small_disk
+from support.service_process import ROOT
+from support.training.trainers import train, trainer_of
 from training.cli.commands import main
 from training.data.datasets import Dataset
 from training.runtime.run_folder import Run, RunError
@@ -36,7 +36,7 @@ Start = Callable[[str, Path, int | None], ForkServerProcess]
 def start() -> Start:
     """Start training in a process that has imported everything already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["preloaded"])
+    context.set_forkserver_preload(["support.training.preloaded"])
     with pytest.MonkeyPatch.context() as patch:  # the server of older Pythons knows no other way to find it
         patch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'tests'}")
         ensure_running()

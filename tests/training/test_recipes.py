@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from support.training.untrained_recipes import CPU, batch, made
 from training.recipes import RECIPES
 from training.recipes.base import Recipe
 from training.recipes.cyclegan import FakeBuffer
 from training.runtime.randomness import Randomness
-from untrained import CPU, batch, made
 
 
 def inputs_of(recipe: Recipe, key: str) -> list[Tensor]:

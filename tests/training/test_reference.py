@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from process import shipped
 from service import checkpoint
-from subset import FASHION
+from support.fashion_subset import FASHION
+from support.service_process import shipped
 from training.cli.commands import main
 from training.data.datasets import Dataset
 from training.packaging.reference_arrays import balanced, plane, thumbnails, whitened

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from process import shipped
+from support.service_process import shipped
 from training.cli.commands import main
 from training.cli.parser import parser, read_config, record_of
 from training.recipes import RECIPES

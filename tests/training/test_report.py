@@ -14,7 +14,7 @@ from PIL import Image
 from pydantic import JsonValue
 from rich.console import Console
 
-from subset import FASHION
+from support.fashion_subset import FASHION
 from training.cli.commands import main
 from training.cli.parser import parser
 from training.data.datasets import Dataset, fashion_mnist

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainers import trainer_of
+from support.training.trainers import trainer_of
 from training.config import Config
 from training.data.datasets import Dataset
 from training.networks.moving_average import follow

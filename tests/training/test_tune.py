@@ -9,7 +9,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from subset import FASHION
+from support.fashion_subset import FASHION
+from support.training.untrained_recipes import made
 from training.cli.commands import main
 from training.cli.parser import parser, read_config
 from training.config import LogUniform, OneOf
@@ -20,7 +21,6 @@ from training.runs.setup import build
 from training.runs.trainer import Interrupted, Trainer
 from training.runtime.run_folder import RunRecord
 from training.tuning import objective
-from untrained import made
 
 SMALL = ["--updates", "1", "--holdout", "256", "--width", "4", "--latent-dim", "2", "--threads", "1"]
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from service import checkpoint
-from tiny import describe_tiny, write_tiny
+from support.tiny_checkpoints import describe_tiny, write_tiny
 
 CLASSES = (
     "T-shirt/top",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import httpx
 
-from process import ServiceProcess, is_alive
+from support.service_process import ServiceProcess, is_alive
 
 PATIENT = {"stuck_worker_s": 60}
 """Settings of a service whose workers are halted: none of them is to be taken for one that hangs."""

@@ -14,7 +14,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper
 
 from service import checkpoint
-from tiny import describe_tiny, to_npz
+from support.tiny_checkpoints import describe_tiny, to_npz
 
 Files = dict[str, bytes]
 Disguise = Callable[[Files, bytes, np.ndarray], None]

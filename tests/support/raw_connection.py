@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from problems import check_problem
-from process import ServiceProcess
+from support.problem_json import check_problem
+from support.service_process import ServiceProcess
 
 LIMIT_S = 20.0
 

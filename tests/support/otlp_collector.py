@@ -16,7 +16,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
-from process import wait_until
+from support.service_process import wait_until
 
 ERROR = Status.STATUS_CODE_ERROR
 UNSET = Status.STATUS_CODE_UNSET

@@ -18,8 +18,8 @@ from typing import Any
 
 import httpx
 
-ROOT = Path(__file__).parent.parent
-AUDIT = ROOT / "tests" / "audit"
+ROOT = Path(__file__).parents[2]
+AUDIT = ROOT / "tests" / "support" / "audit"
 START_LIMIT_S = 20.0
 STOP_LIMIT_S = 20.0
 

@@ -1,4 +1,4 @@
-"""Requests of every kind, good and bad, for a service with the models of fashion.py."""
+"""Requests of every kind, good and bad, for a service with the models of tiny_shipped_checkpoints.py."""
 
 import base64
 import io
@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from load import request
-from pictures import file, photo
+from support.image_files import file, photo
+from support.load_clients import request
 
 
 class Mixed(NamedTuple):

@@ -1,7 +1,7 @@
 """Train every recipe for a few updates, as one process or as several, and keep what came of it.
 
-torchrun --nproc-per-node 2 tests/together.py FOLDER leaves FOLDER/0.pt and FOLDER/1.pt, what either process
-has in the end.
+torchrun --nproc-per-node 2 tests/support/training/all_recipes.py FOLDER leaves FOLDER/0.pt and FOLDER/1.pt,
+what either process has in the end.
 """
 
 import sys
@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from subset import FASHION
-from trainers import BATCH, trainer_of
+from support.fashion_subset import FASHION
+from support.training.trainers import BATCH, trainer_of
 from training.data.datasets import fashion_mnist
 from training.recipes import RECIPES
 from training.runs.trainer import Trainer

@@ -4,7 +4,7 @@ import contextlib
 import io
 import re
 
-from process import ROOT
+from support.service_process import ROOT
 
 
 def blocks(document: str, language: str) -> list[str]:

@@ -2,4 +2,4 @@
 
 from pathlib import Path
 
-FASHION = Path(__file__).parent / "data" / "fashion-mnist"
+FASHION = Path(__file__).parents[1] / "data" / "fashion-mnist"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from needed import lacking
+from support.requirements import lacking
 
 
 @contextmanager

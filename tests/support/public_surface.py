@@ -1,6 +1,6 @@
 """What the service shows to the outside: its routes, methods and media types, one a line.
 
-    python tests/surface.py > tests/surface.txt
+    python tests/support/public_surface.py > tests/surface.txt
 
 writes the list that tests/test_surface.py compares, to be read before it is committed.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.routing import BaseRoute, Mount, Route
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from service.api import openapi
 from service.app import create_app

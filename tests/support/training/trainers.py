@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from subset import FASHION
+from support.fashion_subset import FASHION
 from training.data.datasets import Dataset, fashion_mnist
 from training.data.domain_pairs import domain_pair
 from training.recipes import RECIPES

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import yaml
 
-import examples
-from process import ROOT, free_port
+from support import doc_examples
+from support.service_process import ROOT, free_port
 
 FILE = "deploy/ray/serve.yaml"
 NAME = "latent-service"
@@ -65,7 +65,7 @@ class Cluster:
     def deploy(self) -> None:
         """Hand the file in, as it is now."""
         self._file.write_text(yaml.safe_dump(self.file))
-        _, again = examples.blocks("ray.md", "sh")[:2]
+        _, again = doc_examples.blocks("ray.md", "sh")[:2]
         _, *arguments = shlex.split(again.replace(FILE, str(self._file)).replace("auto", self._address))
         ended = subprocess.run(
             [str(self._python.with_name("serve")), *arguments],

@@ -2,7 +2,7 @@
 
 import torch
 
-import trainers
+from support.training import trainers
 
 torch.optim.Adam([torch.zeros(1)])
 train = trainers.train

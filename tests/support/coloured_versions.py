@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from tiny import write_tiny
+from support.tiny_checkpoints import write_tiny
 
 DECODE = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
 

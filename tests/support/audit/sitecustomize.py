@@ -1,6 +1,6 @@
 """Imported by every service that the tests start: writes down what no service has any business doing.
 
-`process.ServiceProcess` puts this folder on PYTHONPATH and names the file to write to, and the one address
+`ServiceProcess` puts this folder on PYTHONPATH and names the file to write to, and the one address
 that the service may connect to, if it has a collector. On SIGUSR2 a process writes down how many tasks its
 event loop has and, with AUDIT_PACE, the longest processor time of its thread between two turns of a timer
 since the last such signal.

@@ -8,7 +8,7 @@ import numpy as np
 
 from service.checkpoint.manifest import ImageSpec
 from service.media import images
-from tiny import run_onnx
+from support.tiny_checkpoints import run_onnx
 
 
 def decoded(
