@@ -31,7 +31,7 @@ test-bare: $(VENV)/.test  ## run what needs data, a browser or an engine as on a
 
 chaos: $(VENV)/.test  ## run the full forms of docs/robustness.md's tests, and print its table
 	$(BIN)/python -m pytest -m chaos
-	@$(BIN)/python tests/robustness.py
+	@$(BIN)/python tools/robustness_table.py
 
 audit: $(VENV)/.test  ## look up known vulnerabilities of every pinned package; needs the internet
 	@bash .ci/audit $(BIN)/pip-audit

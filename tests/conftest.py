@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-import robustness
 import service  # noqa: F401 - before any test imports ONNX Runtime, whose telemetry it turns off
 from support import requirements
 from support.service_process import ServiceProcess
+from tools import robustness_table
 
 StartService = Callable[..., ServiceProcess]
 Measured = Callable[[int, str], None]
@@ -117,6 +117,6 @@ def measured(request: pytest.FixtureRequest) -> Measured:
 
     def note(row: int, figure: str) -> None:
         print(f"row {row}: {figure}")
-        robustness.keep(row, request.node.nodeid, figure, full=full)
+        robustness_table.keep(row, request.node.nodeid, figure, full=full)
 
     return note

@@ -2,8 +2,8 @@
 
 import pytest
 
-import calibration
-from calibration import Shipped
+from tools import calibration
+from tools.calibration import Shipped
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("whole_fashion_mnist")]
 

@@ -110,7 +110,12 @@ def test_every_image_of_others_has_a_version():
 def test_the_bill_of_materials_lists_everything_installed():
     folder = str(Path(next(one for one in distributions() if one.name == "onnxruntime").locate_file("")))
     made = subprocess.run(
-        [sys.executable, "sbom.py", folder], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "tools/sbom.py", folder],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     bill = json.loads(made.stdout)
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from conftest import Measured, StartService
-from robustness import forms
 from support.load_clients import Answer, Connection, Tally
 from support.service_process import ServiceProcess, wait_until
 from support.single_worker import PATIENT, only
 from support.tiny_checkpoints import write_tiny
+from tools.robustness_table import forms
 
 CONNECTIONS = 200
 NPY = {"accept": "application/x-npy"}

@@ -15,12 +15,12 @@ import pytest
 from onnx import numpy_helper
 
 from conftest import Measured, StartService
-from robustness import forms
 from service import checkpoint
 from support.hostile_checkpoints import rename_graph, reseal
 from support.load_clients import Connection, Tally
 from support.service_process import ServiceProcess
 from support.tiny_checkpoints import describe_tiny, write_tiny
+from tools.robustness_table import forms
 
 LIMIT_S = 1.0
 POLL_S = 0.02

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from robustness import forms
 from service import checkpoint
 from support.service_process import ServiceProcess, wait_until
 from support.tiny_checkpoints import describe_tiny
+from tools.robustness_table import forms
 
 NAMES = ("a", "b")
 KEY = "admin-secret"

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from conftest import Measured
-from robustness import forms
 from service import checkpoint
 from support.faulty_disks import read_only, small_disk
 from support.tiny_checkpoints import describe_tiny
+from tools.robustness_table import forms
 
 OFFERED = ("decode",)
 

@@ -9,13 +9,13 @@ import httpx
 import pytest
 
 from conftest import Measured, StartService
-from robustness import forms
 from support.load_clients import Connection, Tally
 from support.mixed_requests import Mixed, mixed
 from support.process_resources import descriptors, threads
 from support.service_process import ServiceProcess, wait_until
 from support.tiny_checkpoints import write_tiny
 from support.tiny_shipped_checkpoints import write_fashion
+from tools.robustness_table import forms
 
 CLIENTS = 40
 CUT_SHARE = 0.3

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from conftest import Measured, StartService
-from robustness import forms
 from support.coloured_versions import DECODE, Load, write_bad_version, write_version
 from support.service_process import wait_until
 from support.tiny_checkpoints import write_tiny
+from tools.robustness_table import forms
 
 CLIENTS = 4
 PAUSE_S = 0.08

@@ -1,6 +1,6 @@
 """The playground as a person sees it: pictures for the README, and how fast it follows the hand.
 
-    python tests/portrait.py docs
+    python tools/playground_screenshots.py docs
 
 starts the service with the shipped checkpoints, opens panels in Chromium at 1440 and at 390 pixels, writes
 `playground-<panel>-<width>.png` into the folder, and prints what it measured.
@@ -15,6 +15,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(1, str(Path(__file__).parent.parent / "tests"))
 
 from support.browser import launched
 from support.requirements import NEEDS

@@ -1,7 +1,7 @@
 """The table of docs/robustness.md: what is promised, and what the full forms of the tests measured.
 
-python -m pytest -m chaos      measures, and keeps the figures in runs/robustness.json
-python tests/robustness.py     prints the table
+python -m pytest -m chaos           measures, and keeps the figures in runs/robustness.json
+python tools/robustness_table.py    prints the table
 """
 
 import fcntl

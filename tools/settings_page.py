@@ -1,4 +1,4 @@
-"""The page of all settings, made of their code: `python -m service.settings_page > docs/settings.md`.
+"""The page of all settings, made of their code: `python -m tools.settings_page > docs/settings.md`.
 
 settings -> page -> docs/settings.md, which a test compares with this
 """
@@ -16,7 +16,7 @@ from service.settings import SECRETS, Settings
 HEAD = """\
 # Settings
 
-Made by `python -m service.settings_page > docs/settings.md`; a test compares the two.
+Made by `python -m tools.settings_page > docs/settings.md`; a test compares the two.
 
 A setting is an environment variable, or a flag of `python -m service`, which wins over it. An empty variable
 counts as not set. A value that is not allowed ends the start with one line that names it. Keys have no flags:

@@ -1,6 +1,6 @@
 """Print what is installed in a folder as a bill of materials, CycloneDX JSON.
 
-    python sbom.py .venv/lib/python3.11/site-packages > sbom.cdx.json
+    python tools/sbom.py .venv/lib/python3.11/site-packages > sbom.cdx.json
 
 The Dockerfile puts that of the image at /opt/latent/sbom.cdx.json.
 """

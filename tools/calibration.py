@@ -1,6 +1,6 @@
 """How often the service takes usual images for strange ones, and how often it notices strange ones.
 
-    python tests/calibration.py        prints the table of docs/calibration.md
+    python tools/calibration.py        prints the table of docs/calibration.md
 
 The shipped fashion-vae, with test images that its reference has not seen (the second half of them). Per kind
 of image: the share whose typicality is below 0.05, and in how many of 200 draws of 64 images /compare says
