@@ -1,7 +1,7 @@
 """Fixtures that several test files share, and what a run reports of tests that lack something."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,9 @@ import pytest
 
 import service  # noqa: F401 - before any test imports ONNX Runtime, whose telemetry it turns off
 from support import requirements
-from support.service_process import ServiceProcess
+from support.service_process import ServiceProcess, StartService
 from tools import robustness_table
-
-StartService = Callable[..., ServiceProcess]
-Measured = Callable[[int, str], None]
+from tools.robustness_table import Measured
 
 
 def pytest_configure() -> None:

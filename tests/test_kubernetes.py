@@ -10,11 +10,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from conftest import StartService
 from service.app import create_app
 from service.settings import Settings
 from support import public_surface
-from support.service_process import ROOT
+from support.service_process import ROOT, StartService
 from support.tiny_checkpoints import write_tiny
 
 FOLDER = ROOT / "deploy" / "kubernetes"

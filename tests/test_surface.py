@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from conftest import Measured
 from support import public_surface
 from support.service_process import ROOT, ServiceProcess
 from support.tiny_shipped_checkpoints import write_fashion
+from tools.robustness_table import Measured
 
 ADDRESSES = (
     "http://127.0.0.1:{port}/secret.png",

@@ -7,6 +7,7 @@ python tools/robustness_table.py    prints the table
 import fcntl
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,7 @@ ROWS = {
     ),
 }
 """What is tested, and the pass line."""
+Measured = Callable[[int, str], None]
 
 
 def forms(name: str, short: object, full: object) -> pytest.MarkDecorator:

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import Measured, StartService
 from support.load_clients import Answer, Connection, Tally
-from support.service_process import ServiceProcess, wait_until
+from support.service_process import ServiceProcess, StartService, wait_until
 from support.single_worker import PATIENT, only
 from support.tiny_checkpoints import write_tiny
-from tools.robustness_table import forms
+from tools.robustness_table import Measured, forms
 
 CONNECTIONS = 200
 NPY = {"accept": "application/x-npy"}

@@ -12,7 +12,6 @@ from httpx import Client, Response
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from conftest import Measured
 from service import checkpoint
 from service.media import npy
 from support.image_files import file, photo
@@ -20,7 +19,7 @@ from support.problem_json import check_problem
 from support.process_resources import cpu_seconds
 from support.service_process import ServiceProcess
 from support.tiny_checkpoints import describe_tiny, write_tiny
-from tools.robustness_table import forms
+from tools.robustness_table import Measured, forms
 
 LIMIT_S = 0.1
 TRIES = 5

@@ -14,13 +14,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from conftest import Measured, StartService
 from service import checkpoint
 from support.hostile_checkpoints import rename_graph, reseal
 from support.load_clients import Connection, Tally
-from support.service_process import ServiceProcess
+from support.service_process import ServiceProcess, StartService
 from support.tiny_checkpoints import describe_tiny, write_tiny
-from tools.robustness_table import forms
+from tools.robustness_table import Measured, forms
 
 LIMIT_S = 1.0
 POLL_S = 0.02

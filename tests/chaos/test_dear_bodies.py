@@ -13,13 +13,12 @@ from typing import NamedTuple
 
 import pytest
 
-from conftest import Measured, StartService
 from support import public_surface
 from support.process_resources import MIB, forget_peak, peak_bytes, resident_bytes
 from support.raw_connection import Wire
-from support.service_process import ServiceProcess
+from support.service_process import ServiceProcess, StartService
 from support.tiny_shipped_checkpoints import write_fashion
-from tools.robustness_table import forms
+from tools.robustness_table import Measured, forms
 
 LONGEST_S = 0.25
 MORE_BYTES = 72 * MIB

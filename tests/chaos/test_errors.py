@@ -10,13 +10,13 @@ from urllib.parse import quote
 import pytest
 from httpx import Client, Response
 
-from conftest import Measured
 from service import errors
 from service.errors import ServiceError
 from support.image_files import file, photo
 from support.problem_json import check_problem
 from support.service_process import ServiceProcess, wait_until
 from support.tiny_checkpoints import write_tiny
+from tools.robustness_table import Measured
 
 SLOW_MS = 200
 HOSTILE = "<script>alert(1)</script>{{7*7}}%00\r\n/etc/passwd"

@@ -9,13 +9,12 @@ from resource import RUSAGE_SELF, getrusage
 
 import pytest
 
-from conftest import Measured, StartService
 from service import checkpoint
 from support.image_files import whole, zoo
-from support.service_process import ROOT
+from support.service_process import ROOT, StartService
 from support.tiny_checkpoints import write_tiny
 from support.tiny_shipped_checkpoints import write_fashion
-from tools.robustness_table import forms
+from tools.robustness_table import Measured, forms
 
 CONFIG = ROOT / "tests" / "schemathesis.toml"
 LIMIT_S = 1800

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from conftest import Measured, StartService
 from service import checkpoint
 from support.hostile_checkpoints import (
     GOLDEN,
@@ -22,8 +21,9 @@ from support.hostile_checkpoints import (
     write_disguised,
 )
 from support.opened_files import Watched
-from support.service_process import ServiceProcess, wait_until
+from support.service_process import ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import describe_tiny, write_tiny
+from tools.robustness_table import Measured
 
 BAIT = "weights.bin"
 ESCAPES = [

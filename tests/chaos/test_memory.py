@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Measured, StartService
 from support.load_clients import Connection, Tally
 from support.mixed_requests import mixed
 from support.process_resources import MIB, settled_bytes
-from support.service_process import ServiceProcess
+from support.service_process import ServiceProcess, StartService
 from support.tiny_shipped_checkpoints import write_fashion
-from tools.robustness_table import forms
+from tools.robustness_table import Measured, forms
 
 CLIENTS = 20
 MOST_GROWN_MIB = 20

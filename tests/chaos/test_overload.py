@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from conftest import Measured, StartService
 from support.load_clients import Connection, Tally
 from support.process_resources import cpu_seconds
-from support.service_process import ServiceProcess
+from support.service_process import ServiceProcess, StartService
 from support.tiny_checkpoints import write_tiny
+from tools.robustness_table import Measured
 
 SLOW_MS = 30
 ROWS = 4

@@ -9,13 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from httpx import Client, Request, Response
 
-from conftest import Measured
 from support.image_files import bombs, disguised, file, frames, photo, whole, zoo
 from support.problem_json import check_problem
 from support.process_resources import MIB, cpu_seconds, forget_peak, peak_bytes, resident_bytes
 from support.service_process import ServiceProcess
 from support.tiny_checkpoints import write_tiny
-from tools.robustness_table import forms
+from tools.robustness_table import Measured, forms
 
 LIMIT_S = 0.1
 LIVE_LIMIT_S = 0.05

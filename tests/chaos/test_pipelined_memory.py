@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Measured, StartService
 from support.process_resources import MIB, resident_bytes, settled_bytes
 from support.raw_connection import Wire
-from support.service_process import ServiceProcess, wait_until
+from support.service_process import ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
-from tools.robustness_table import forms
+from tools.robustness_table import Measured, forms
 
 UNREAD = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: here\r\n\r\n"
 WAITING = b"GET /ab HTTP/1.1\r\nHost:x\r\n\r\n"

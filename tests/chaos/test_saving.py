@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from conftest import Measured
 from service import checkpoint
 from support.faulty_disks import read_only, small_disk
 from support.tiny_checkpoints import describe_tiny
-from tools.robustness_table import forms
+from tools.robustness_table import Measured, forms
 
 OFFERED = ("decode",)
 

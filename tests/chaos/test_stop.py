@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Measured, StartService
 from service import checkpoint
 from support.expected_outputs import decoded
 from support.load_clients import Connection, Tally
-from support.service_process import ServiceProcess
+from support.service_process import ServiceProcess, StartService
 from support.tiny_checkpoints import describe_tiny
-from tools.robustness_table import forms
+from tools.robustness_table import Measured, forms
 
 IN_FLIGHT = 200
 READY_LIMIT_S = 0.5

@@ -8,14 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from conftest import Measured, StartService
 from support.load_clients import Connection, Tally
 from support.mixed_requests import Mixed, mixed
 from support.process_resources import descriptors, threads
-from support.service_process import ServiceProcess, wait_until
+from support.service_process import ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
 from support.tiny_shipped_checkpoints import write_fashion
-from tools.robustness_table import forms
+from tools.robustness_table import Measured, forms
 
 CLIENTS = 40
 CUT_SHARE = 0.3

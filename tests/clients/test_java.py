@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from conftest import StartService
+from support.service_process import StartService
 from support.tiny_checkpoints import write_tiny
 
 PROGRAM = """

@@ -14,10 +14,9 @@ import openai
 import pytest
 from PIL import Image
 
-from conftest import StartService
 from service.media import png
 from support import doc_examples
-from support.service_process import ROOT, ServiceProcess
+from support.service_process import ROOT, ServiceProcess, StartService
 from support.tiny_checkpoints import write_tiny
 
 PICTURE = base64.b64encode(png.write(np.arange(64, dtype=np.uint8).reshape(8, 8))).decode()

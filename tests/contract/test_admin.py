@@ -9,9 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import StartService
 from support.problem_json import check_problem
-from support.service_process import ServiceProcess, wait_until
+from support.service_process import ServiceProcess, StartService, wait_until
 from support.single_worker import PATIENT, only
 from support.tiny_checkpoints import write_tiny
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Measured
 from support.raw_connection import Wire
 from support.service_process import ServiceProcess
 from support.tiny_checkpoints import write_tiny
+from tools.robustness_table import Measured
 
 LIMIT = 20_000
 HEAD_LIMIT = 4096

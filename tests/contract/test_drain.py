@@ -11,8 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from conftest import StartService
-from support.service_process import ServiceProcess, wait_until
+from support.service_process import ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
 
 DECODE = {"latents": [[0.0, 0.0, 0.0, 0.0]]}

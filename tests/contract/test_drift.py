@@ -8,11 +8,10 @@ import httpx
 import numpy as np
 import pytest
 
-from conftest import StartService
 from service.api import responses
 from support.image_files import file, photo
 from support.problem_json import check_problem
-from support.service_process import ServiceProcess, wait_until
+from support.service_process import ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
 
 CLASSES = ("a", "b")

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import StartService
 from support.otlp_collector import SOON, Collector, parent, traceresponse
-from support.service_process import ServiceProcess, free_port, run_service, wait_until
+from support.service_process import ServiceProcess, StartService, free_port, run_service, wait_until
 
 AT_THE_END = {"OTEL_BSP_SCHEDULE_DELAY": "600000"}
 SMALL = {

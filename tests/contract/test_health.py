@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from conftest import Measured, StartService
-from support.service_process import ROOT, wait_until
+from support.service_process import ROOT, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
+from tools.robustness_table import Measured
 
 both = pytest.mark.parametrize("workers", [1, 2])
 

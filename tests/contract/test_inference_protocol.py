@@ -11,9 +11,8 @@ import httpx
 import numpy as np
 import pytest
 
-from conftest import StartService
 from service.media import png
-from support.service_process import ServiceProcess, wait_until
+from support.service_process import ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
 
 LATENTS = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)

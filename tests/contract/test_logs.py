@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import StartService
-from support.service_process import wait_until
+from support.service_process import StartService, wait_until
 from support.tiny_checkpoints import write_tiny
 
 REQUESTS = 200

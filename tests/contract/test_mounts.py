@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import StartService
 from support.coloured_versions import DECODE, painted, write_version
 from support.faulty_disks import unmount
-from support.service_process import ServiceProcess, free_port, wait_until
+from support.service_process import ServiceProcess, StartService, free_port, wait_until
 
 
 def decode(service: ServiceProcess, model: str = "tiny") -> int:

@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from conftest import Measured, StartService
-from support.service_process import ServiceProcess
+from support.service_process import ServiceProcess, StartService
 from support.tiny_checkpoints import write_tiny
+from tools.robustness_table import Measured
 
 HOSTILE = [
     "..",

@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import StartService
-from support.service_process import ROOT, ServiceProcess, free_port, wait_until
+from support.service_process import ROOT, ServiceProcess, StartService, free_port, wait_until
 from support.tiny_checkpoints import write_tiny
 
 OBSERVE = ROOT / "deploy" / "observe"

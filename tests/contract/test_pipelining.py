@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Measured, StartService
 from support.raw_connection import Wire
-from support.service_process import ServiceProcess, wait_until
+from support.service_process import ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
-from tools.robustness_table import forms
+from tools.robustness_table import Measured, forms
 
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: here\r\nX-Request-Id: %d\r\n\r\n"
 DECODE = b'{"latents": [[0, 0, 0, 0]]}'

@@ -10,10 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from conftest import StartService
 from service.inference import device
 from support.process_resources import cpu_seconds
-from support.service_process import ROOT, run_service, wait_until
+from support.service_process import ROOT, StartService, run_service, wait_until
 from support.tiny_checkpoints import write_tiny
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Measured, StartService
 from support.coloured_versions import DECODE, Load, write_bad_version, write_version
-from support.service_process import wait_until
+from support.service_process import StartService, wait_until
 from support.tiny_checkpoints import write_tiny
-from tools.robustness_table import forms
+from tools.robustness_table import Measured, forms
 
 CLIENTS = 4
 PAUSE_S = 0.08

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import StartService
 from service.media import png
 from service.protocols.remote_vae import tensors
 from support.problem_json import check_problem
-from support.service_process import ServiceProcess
+from support.service_process import ServiceProcess, StartService
 from support.tiny_checkpoints import run_onnx, write_tiny
 
 MAX_PIXELS = 4096

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Measured, StartService
 from support.raw_connection import Wire
-from support.service_process import ServiceProcess, wait_until
+from support.service_process import ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
+from tools.robustness_table import Measured
 
 HEADER_S, BODY_S, READER_S, IDLE_S = 0.6, 0.7, 0.8, 1.0
 LATE_S = 1.5

@@ -12,11 +12,10 @@ import httpx
 import numpy as np
 import pytest
 
-from conftest import StartService
 from service.media import png
 from support.duplex_request import Duplex
 from support.process_resources import MIB, descriptors, forget_peak, peak_bytes, settled_bytes
-from support.service_process import ServiceProcess, wait_until
+from support.service_process import ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
 
 MANY = 10_000

@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import Measured, StartService
 from support.problem_json import check_problem
-from support.service_process import ServiceProcess, is_alive, wait_until
+from support.service_process import ServiceProcess, StartService, is_alive, wait_until
 from support.tiny_checkpoints import write_tiny
+from tools.robustness_table import Measured
 
 GOOD = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
 ENDLESS = {"latents": [[1e6, 0.0, 0.0, 0.0]]}

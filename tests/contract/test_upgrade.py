@@ -8,11 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from conftest import Measured
 from support.raw_connection import Wire
 from support.service_process import ServiceProcess
 from support.tiny_checkpoints import write_tiny
-from tools.robustness_table import forms
+from tools.robustness_table import Measured, forms
 
 BODY = b'{"latents": [[0, 0, 0, 0]]}'
 OFFERS = ("h2c", "websocket", "TLS/1.0", "HTTP/2.0, h2c", "IRC/6.9", "x", "", "H2C")

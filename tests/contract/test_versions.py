@@ -18,13 +18,12 @@ import httpx
 import numpy as np
 import pytest
 
-from conftest import StartService
 from service.api import responses
 from service.client import Client
 from support import doc_examples
 from support.coloured_versions import DECODE, colour_of, painted, write_bad_version, write_version
 from support.problem_json import check_problem
-from support.service_process import ServiceProcess, wait_until
+from support.service_process import ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
 
 CONNECTIONS = 12

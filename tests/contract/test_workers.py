@@ -12,8 +12,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from conftest import StartService
-from support.service_process import ROOT, ServiceProcess, is_alive, wait_until
+from support.service_process import ROOT, ServiceProcess, StartService, is_alive, wait_until
 from support.single_worker import PATIENT, only
 from support.tiny_checkpoints import write_tiny
 

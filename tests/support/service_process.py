@@ -210,3 +210,6 @@ class ServiceProcess:
     def wait(self) -> int:
         """Wait for the end and return the exit code."""
         return self.process.wait(STOP_LIMIT_S)
+
+
+StartService = Callable[..., ServiceProcess]

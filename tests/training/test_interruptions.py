@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import Measured
 from service import checkpoint
 from support.fashion_subset import FASHION
 from support.faulty_disks import read_only, small_disk
 from support.service_process import ROOT
 from support.training.trainers import train, trainer_of
+from tools.robustness_table import Measured
 from training.cli.commands import main
 from training.data.datasets import Dataset
 from training.runtime.run_folder import Run, RunError
