@@ -19,7 +19,7 @@ from training.data.datasets import fashion_mnist
 README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"^```sh\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 RUN_ELSEWHERE = {
-    "make serve": "tests/contract/test_clone.py",
+    "make serve": "tests/process/test_clone.py",
     "make train": "Makefile",
     "make test": ".ci/run",
     "make lint": ".ci/run",

@@ -1,4 +1,4 @@
-"""What /generate does with the null label; tests/contract has the rest."""
+"""What /generate does with the null label; tests/process has the rest."""
 
 from pathlib import Path
 from typing import Any
