@@ -16,7 +16,7 @@ from support.tiny_checkpoints import write_tiny
 from support.tiny_shipped_checkpoints import write_fashion
 from tools.robustness_table import Measured, forms
 
-CONFIG = ROOT / "tests" / "schemathesis.toml"
+CONFIG = ROOT / "tests" / "robustness" / "schemathesis.toml"
 LIMIT_S = 1800
 
 
@@ -63,7 +63,12 @@ def test_atheris_finds_no_foreign_exception(target: str, tmp_path: Path, runs: i
     corpus.mkdir()
     for name, raw in seeds(target, tmp_path).items():
         (corpus / name.replace(" ", "-")).write_bytes(raw)
-    command = [sys.executable, str(ROOT / "tests" / "fuzz" / f"{target}.py"), f"-runs={runs}", "-seed=1"]
+    command = [
+        sys.executable,
+        str(ROOT / "tests" / "robustness" / "fuzz" / f"{target}.py"),
+        f"-runs={runs}",
+        "-seed=1",
+    ]
     inherited_mb = getrusage(RUSAGE_SELF).ru_maxrss >> 10  # Linux counts the parent's peak as the child's
     ended = subprocess.run(
         [*command, "-max_len=16384", "-timeout=10", f"-rss_limit_mb={1024 + inherited_mb}", str(corpus)],

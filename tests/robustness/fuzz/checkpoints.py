@@ -1,4 +1,4 @@
-"""Atheris on the checkpoint reader: python tests/fuzz/checkpoints.py -runs=100000 folder-with-files
+"""Atheris on the checkpoint reader: python tests/robustness/fuzz/checkpoints.py -runs=100000 folder
 
 The bytes become one file of a checkpoint whose hashes all fit; it is read, or there is a CheckpointError.
 """

@@ -1,4 +1,4 @@
-"""Atheris on the image decoder: python tests/fuzz/pictures.py -runs=100000 folder-with-pictures
+"""Atheris on the image decoder: python tests/robustness/fuzz/pictures.py -runs=100000 folder
 
 Whatever the bytes are, they are a picture of the model's shape or an ImageError.
 """
