@@ -29,7 +29,7 @@ from training.recipes import RECIPES
 pytestmark = pytest.mark.slow
 
 SMALL = ["--updates", "3", "--batch-size", "16", "--width", "8", "--path", str(FASHION)]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 OPERATION = {"vae": "encode", "cgan": "generate", "cyclegan": "translate"}

@@ -78,7 +78,7 @@ def test_a_packaged_autoencoder_has_one_and_another_can_be_given_one(workplace: 
 
 
 def test_a_generator_is_told_that_it_needs_none(workplace: Path, capsys: pytest.CaptureFixture[str]):
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     (workplace / "docs").symlink_to(root / "docs")
     assert main(["reference", str(shipped("bags-boots"))]) == 1
     assert "has no latent space" in capsys.readouterr().err
