@@ -1,8 +1,8 @@
 """What the service shows to the outside: its routes, methods and media types, one a line.
 
-    python tests/support/public_surface.py > tests/surface.txt
+    python tests/support/public_surface.py > tests/repository/surface.txt
 
-writes the list that tests/test_surface.py compares, to be read before it is committed.
+writes the list that tests/repository/test_surface.py compares, to be read before it is committed.
 """
 
 import sys

@@ -35,9 +35,11 @@ NAMES_OF_ADDRESSES = re.compile(r"ur[il]|link|href|path|file|folder|host|address
 
 
 def test_routes_methods_and_media_types_are_those_of_the_list(measured: Measured):
-    listed = (ROOT / "tests" / "surface.txt").read_text().splitlines()
+    listed = (ROOT / "tests" / "repository" / "surface.txt").read_text().splitlines()
     found = sorted(public_surface.lines())
-    assert found == listed, "if that is meant: python tests/support/public_surface.py > tests/surface.txt"
+    assert found == listed, (
+        "if that is meant: python tests/support/public_surface.py > tests/repository/surface.txt"
+    )
     measured(25, f"{len(found)} routes, all listed")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SERVICE = sorted((ROOT / "service").rglob("*.py"))
 TRAINING = sorted((ROOT / "training").rglob("*.py"))
 
@@ -94,7 +94,7 @@ def test_service_runs_without_torch_and_without_training():
 def test_packages_that_the_service_imports_are_those_of_the_list():
     """Whatever is imported can do what the service can: a new one is a decision, to be made by a person."""
     found = owners(import_all()) - NOT_ITS_OWN
-    listed = (ROOT / "tests" / "packages.txt").read_text().splitlines()
+    listed = (ROOT / "tests" / "repository" / "packages.txt").read_text().splitlines()
     assert sorted(found, key=str.lower) == listed
 
 

@@ -39,7 +39,7 @@ def test_every_requirement_is_pinned():
 
 
 def test_every_package_that_the_service_imports_is_pinned():
-    listed = (ROOT / "tests" / "packages.txt").read_text().split()
+    listed = (ROOT / "tests" / "repository" / "packages.txt").read_text().split()
     assert [name for name in listed if name.lower().replace("_", "-") not in PINNED] == []
 
 
