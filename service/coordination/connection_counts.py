@@ -1,6 +1,6 @@
 """How many connections each worker holds, in memory that all of them share.
 
-supervisor -> Balance -> Share, one per worker -> acceptor
+supervisor -> ConnectionCounts -> WorkerConnections, one per worker -> acceptor
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ ABSENT = 2**62
 """The count of a worker that takes no connections."""
 
 
-class Balance:
+class ConnectionCounts:
     """The counts of all workers; made before they are forked."""
 
     def __init__(self, workers: int) -> None:
         self._counts = memoryview(mmap.mmap(-1, 8 * workers)).cast("q")
         for worker in range(workers):
-            self.share(worker).leave()
+            self.worker(worker).leave()
 
-    def share(self, worker: int) -> Share:
+    def worker(self, worker: int) -> WorkerConnections:
         """Return the count of the worker of this number, from 0 on."""
-        return Share(self._counts, worker)
+        return WorkerConnections(self._counts, worker)
 
 
-class Share:
+class WorkerConnections:
     """One worker's count. Others wait for it from its `join` to its `leave`."""
 
     def __init__(self, counts: memoryview, worker: int) -> None:

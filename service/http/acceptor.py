@@ -13,7 +13,7 @@ import logging
 import socket
 from collections.abc import Callable
 
-from service.coordination.connection_counts import Share
+from service.coordination.connection_counts import WorkerConnections
 from service.http.connection_limits import Connections
 
 BACKLOG = 2048
@@ -40,16 +40,16 @@ class Acceptor:
     def __init__(
         self,
         listener: socket.socket,
-        share: Share,
+        connection_count: WorkerConnections,
         connections: Connections,
         protocol: Callable[[], asyncio.Protocol],
     ) -> None:
-        """Listen on a bound socket and give every connection, counted in `share`, to a new `protocol`.
+        """Listen on a bound socket and give each connection to a `protocol`; `connection_count` counts them.
 
         `connections` says whether there is room for another.
         """
         self._listener = listener
-        self._share = share
+        self._connection_count = connection_count
         self._connections = connections
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
@@ -63,7 +63,7 @@ class Acceptor:
         """Stop listening; connections that were taken go on."""
         if not self._closed:
             self._closed = True
-            self._share.leave()
+            self._connection_count.leave()
             self._loop.remove_reader(self._listener)
             self._listener.close()
 
@@ -80,7 +80,7 @@ class Acceptor:
         if not room:
             self._pause(FULL_S, self._resume)
         for _ in range(min(room, AT_ONCE)):
-            if not self._share.is_fair:
+            if not self._connection_count.is_fair:
                 self._pause(GIVE_WAY_S, self._accept_one)
                 return
             if not self._take():
@@ -102,7 +102,7 @@ class Acceptor:
             logger.error("no connection can be accepted for %g s: %s", PAUSE_S, error.strerror)
             self._pause(PAUSE_S, self._resume)
             return False
-        self._share.opened()
+        self._connection_count.opened()
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         starting = self._loop.create_task(self._start(connection))
@@ -118,5 +118,5 @@ class Acceptor:
         try:
             await self._loop.connect_accepted_socket(self._protocol, connection)
         except OSError:  # the client left already
-            self._share.closed()
+            self._connection_count.closed()
             connection.close()

@@ -20,7 +20,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
-from service.coordination.connection_counts import Share
+from service.coordination.connection_counts import WorkerConnections
 from service.errors import BodyTooLarge, HeadersTooLarge, RequestTimeout, ServiceError
 from service.http.coalesced_writes import JoinedWrites
 from service.http.error_responses import problem_response
@@ -48,19 +48,19 @@ logger = logging.getLogger(__name__)
 
 
 class Connection(OneAtATime):
-    """Speaks HTTP/1.1 with one client; `share` counts it until its end."""
+    """Speaks HTTP/1.1 with one client; `connection_count` counts it until its end."""
 
     def __init__(
         self,
         config: Config,
         server_state: ServerState,
         app_state: State,
-        share: Share,
+        connection_count: WorkerConnections,
         held: HeldBytes,
         settings: Settings,
     ) -> None:
         super().__init__(config, server_state, app_state, held)
-        self._share = share
+        self._connection_count = connection_count
         self._longest_s: dict[Phase, float] = {
             "idle": settings.keep_alive_timeout_s,
             "head": settings.header_timeout_s,
@@ -87,7 +87,7 @@ class Connection(OneAtATime):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of the connection."""
-        self._share.closed()
+        self._connection_count.closed()
         super().connection_lost(exc)
 
     def on_headers_complete(self) -> None:

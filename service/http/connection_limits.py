@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection
 from heapq import nsmallest
 
-from service.coordination.connection_counts import Share
+from service.coordination.connection_counts import WorkerConnections
 from service.http.connection import Connection
 
 SPARE_AFTER_S = 1.0
@@ -25,14 +25,19 @@ logger = logging.getLogger(__name__)
 class Connections:
     """Looks at the connections `held` from time to time, and keeps them from becoming more than `most`.
 
-    `share` counts those too that are on their way in or out.
+    `connection_count` counts those too that are on their way in or out.
     """
 
     def __init__(
-        self, held: Collection[Connection], share: Share, *, most: int, max_unread_bytes: int
+        self,
+        held: Collection[Connection],
+        connection_count: WorkerConnections,
+        *,
+        most: int,
+        max_unread_bytes: int,
     ) -> None:
         self._held = held
-        self._share = share
+        self._connection_count = connection_count
         self._most = most
         self._max_unread_bytes = max_unread_bytes
 
@@ -55,7 +60,7 @@ class Connections:
 
     def room(self) -> int:
         """Return how many more may be taken; if need be, end those that wait longest for their clients."""
-        return max(0, self._most - self._share.count) or self._end_some()
+        return max(0, self._most - self._connection_count.count) or self._end_some()
 
     def _end_some(self) -> int:
         """End some connections that wait, and return how many."""

@@ -25,8 +25,8 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from service.comparison.drift import Windows
 from service.coordination.agreement import Agreement
-from service.coordination.connection_counts import Balance
-from service.coordination.heartbeats import Pulses
+from service.coordination.connection_counts import ConnectionCounts
+from service.coordination.heartbeats import Heartbeats
 from service.coordination.orders import OrderBook
 from service.coordination.shared_folder import DRIFT, METRICS_FOLDER, ORDERS, VOTES
 from service.observability import logs
@@ -57,8 +57,8 @@ class Supervisor:
         self._listener = listener
         self._workers: dict[ForkProcess, int] = {}
         """With their numbers, from 0 on."""
-        self._balance = Balance(settings.workers)
-        self._pulses = Pulses(settings.workers, math.ceil(settings.stuck_worker_s / LOOK_EVERY_S))
+        self._connection_counts = ConnectionCounts(settings.workers)
+        self._heartbeats = Heartbeats(settings.workers, math.ceil(settings.stuck_worker_s / LOOK_EVERY_S))
         self._orders = OrderBook(folder / ORDERS, settings.workers)
         self._agreement = Agreement(folder / VOTES, settings.workers)
         self._drift = folder / DRIFT
@@ -94,7 +94,7 @@ class Supervisor:
         worker.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         self._workers[worker] = number
-        self._pulses.expect(number)
+        self._heartbeats.expect(number)
 
     def _work(self, number: int, announce: bool, pause_s: float) -> None:
         """Be a worker."""
@@ -113,8 +113,8 @@ class Supervisor:
 
     def _ties(self, number: int) -> Ties:
         return Ties(
-            self._balance.share(number),
-            self._pulses.pulse(number),
+            self._connection_counts.worker(number),
+            self._heartbeats.heartbeat(number),
             self._orders.orders(number),
             self._agreement.vote(number),
             Windows(self._drift, number, self._settings.drift_rows, self._settings.keep_versions),
@@ -126,7 +126,7 @@ class Supervisor:
         if time.monotonic() < self._looked_s + LOOK_EVERY_S:
             return
         self._looked_s = time.monotonic()
-        silent = self._pulses.look()
+        silent = self._heartbeats.check()
         for worker, number in self._workers.items():
             if number in silent:
                 logger.error("worker %s shows no sign of life; it is killed", worker.pid)
@@ -144,7 +144,7 @@ class Supervisor:
     def _bury(self, worker: ForkProcess, number: int) -> None:
         """Take note of a worker's end and replace it, unless this is the end of all."""
         worker.join()
-        self._balance.share(number).leave()
+        self._connection_counts.worker(number).leave()
         self._agreement.leave(number)
         if METRICS_FOLDER in os.environ:
             mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -27,8 +27,8 @@ from fastapi import FastAPI
 from service.app import create_app
 from service.comparison.drift import Windows
 from service.coordination.agreement import Vote
-from service.coordination.connection_counts import Share
-from service.coordination.heartbeats import Pulse
+from service.coordination.connection_counts import WorkerConnections
+from service.coordination.heartbeats import Heartbeat
 from service.coordination.orders import Orders
 from service.http.acceptor import Acceptor
 from service.http.connection import Connection
@@ -61,9 +61,9 @@ logger = logging.getLogger(__name__)
 class Ties(NamedTuple):
     """What ties a worker to the supervisor and the others."""
 
-    share: Share
+    connection_count: WorkerConnections
     """How many connections it holds."""
-    pulse: Pulse
+    heartbeat: Heartbeat
     """Says that its event loop turns."""
     orders: Orders
     """What all workers are asked to serve."""
@@ -110,14 +110,14 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._settings = settings
-        self._share = ties.share
+        self._connection_count = ties.connection_count
         self._connections = Connections(
             cast(set[Connection], self.server_state.connections),
-            ties.share,
+            ties.connection_count,
             most=max(1, settings.max_connections // settings.workers),
             max_unread_bytes=settings.max_held_bytes,
         )
-        self._pulse = ties.pulse
+        self._heartbeat = ties.heartbeat
         self._parent = ties.parent
         self._announce = announce
         self._held_connections = 0
@@ -136,9 +136,9 @@ class Server(uvicorn.Server):
         """Start the application and listen, then say so in one line."""
         self._tick(asyncio.get_running_loop())
         await super().startup([])
-        self._share.join()
+        self._connection_count.join()
         self.servers = [
-            Acceptor(listener, self._share, self._connections, self._connection)  # type: ignore[misc]
+            Acceptor(listener, self._connection_count, self._connections, self._connection)  # type: ignore[misc]
             for listener in sockets or []
         ]
         if self._announce and sockets:
@@ -149,7 +149,7 @@ class Server(uvicorn.Server):
         """Return what speaks HTTP on one connection."""
         held: HeldBytes = self._app.state.held
         return Connection(
-            self.config, self.server_state, self.lifespan.state, self._share, held, self._settings
+            self.config, self.server_state, self.lifespan.state, self._connection_count, held, self._settings
         )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -169,7 +169,7 @@ class Server(uvicorn.Server):
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         """Show a sign of life, look for orders, and at everything that may take too long."""
         loop.call_later(TICK_S, self._tick, loop)
-        self._pulse.beat()
+        self._heartbeat.beat()
         self._connections.look()
         self._tidy(loop)
         metrics.MEMORY_BYTES.set(memory.resident_bytes())

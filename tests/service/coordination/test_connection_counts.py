@@ -4,13 +4,13 @@ import os
 
 import pytest
 
-from service.coordination.connection_counts import Balance, Share
+from service.coordination.connection_counts import ConnectionCounts, WorkerConnections
 
 
-def shares(*counts: int) -> list[Share]:
+def shares(*counts: int) -> list[WorkerConnections]:
     """Shares of workers that hold these numbers of connections."""
-    balance = Balance(len(counts))
-    found = [balance.share(worker) for worker in range(len(counts))]
+    connection_counts = ConnectionCounts(len(counts))
+    found = [connection_counts.worker(worker) for worker in range(len(counts))]
     for share, count in zip(found, counts, strict=True):
         share.join()
         for _ in range(count):
@@ -52,15 +52,15 @@ def test_nobody_waits_for_a_worker_that_left_or_never_came():
     first, second = shares(9, 0)
     second.leave()
     assert first.is_fair
-    alone = Balance(2).share(0)
+    alone = ConnectionCounts(2).worker(0)
     alone.join()
     alone.opened()
     assert alone.is_fair
 
 
 def test_the_counts_are_shared_with_forked_processes():
-    balance = Balance(2)
-    first, second = balance.share(0), balance.share(1)
+    connection_counts = ConnectionCounts(2)
+    first, second = connection_counts.worker(0), connection_counts.worker(1)
     first.join()
     first.opened()
     child = os.fork()
