@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from benchmarks.budget import PEERS, Spent
 from benchmarks.scripts import CYCLEGAN_SIDE, SCRIPTS, Stopwatch, networks_of, timed
-from service.runtime.cpu import cores
+from service.runtime.cpu import usable_cores
 from training.config import Config
 from training.data.datasets import Dataset, Images, fashion_mnist
 from training.data.domain_pairs import DomainPair, domain_pair
@@ -159,7 +159,7 @@ THEIRS = {
 
 def measure(case: str, side: str, scripts: Path, seconds: float) -> float:
     """Train one side of one case for a while; return images per second."""
-    torch.set_num_threads(cores())
+    torch.set_num_threads(usable_cores())
     torch.manual_seed(0)
     watch = Stopwatch(seconds)
     try:
@@ -192,7 +192,7 @@ def findings(scripts: Path, seconds: float) -> Findings:
         rows.append((case, peer, f"{theirs:.3g}", f"{ours:.3g}", f"{ours / theirs:.2f}", verdict))
     table = Table(
         title="The same networks, trained by the peer and by us",
-        note=f"Images/s on {cores()} cores, medians of {REPEATS} runs of {seconds:g} s in turns. "
+        note=f"Images/s on {usable_cores()} cores, medians of {REPEATS} runs of {seconds:g} s in turns. "
         f"The target was a ratio of {TARGET}.",
         columns=("recipe", "peer", "its images/s", "ours", "ratio", ""),
         rows=tuple(rows),

@@ -23,7 +23,7 @@ from service.inference.loading import load
 from service.inference.model import Model
 from service.inference.run_watchdog import Overseer
 from service.inference.thread_pools import Threads
-from service.runtime.cpu import cores
+from service.runtime.cpu import usable_cores
 
 DEVICES: tuple[Device, Device] = ("cpu", "cuda")
 REPEATS = 20
@@ -35,7 +35,7 @@ FREE_AXIS = 32
 def main(root: Path) -> None:
     """Print milliseconds for a single row, and rows per second of many requests and of a large one."""
     check("cuda")
-    print(f"One process, {cores()} cores.\n")  # noqa: T201 - this is the command's output
+    print(f"One process, {usable_cores()} cores.\n")  # noqa: T201 - this is the command's output
     print(f"| graph | one row, ms | rows/s of {SMALL} requests | rows/s of one request of {LARGE} rows |")  # noqa: T201
     print("|---|---|---|---|")  # noqa: T201
     for name in sorted(path.name for path in root.iterdir()):

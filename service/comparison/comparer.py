@@ -15,7 +15,7 @@ from service.checkpoint.reference import Reference
 from service.comparison import divergences
 from service.comparison.permutation_samples import Samples
 from service.errors import QueueFull
-from service.runtime.cpu import be_patient
+from service.runtime.cpu import lower_priority
 
 MAX_WAITING = 4
 """Comparisons that wait for the one that runs; each takes a second or so."""
@@ -36,7 +36,7 @@ class Comparer:
     """Computes in a thread of its own, behind everything else that is asked of the process."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "comparison", be_patient)
+        self._pool = ThreadPoolExecutor(1, "comparison", lower_priority)
         self._open = 0
 
     async def run(self, a: Floats, b: Floats) -> dict[str, float]:

@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from service.runtime import memory
-from service.runtime.cpu import be_patient, cores
+from service.runtime.cpu import lower_priority, usable_cores
 
 TIDY_AFTER_S = 1.0
 """Time from the end of a large request, or of connections, until their memory goes back to the system."""
@@ -25,10 +25,10 @@ class Threads:
 
     def __init__(self, pieces: int | None = None) -> None:
         """Make them; with `pieces`, for so many cores in the place of all that this process may use."""
-        self.pieces = pieces or cores()
+        self.pieces = pieces or usable_cores()
         """Pieces of large requests that may run at once: one per core of this process."""
         self.small = ThreadPoolExecutor(1, "inference")
-        self.large = ThreadPoolExecutor(self.pieces, "pieces", be_patient)
+        self.large = ThreadPoolExecutor(self.pieces, "pieces", lower_priority)
         self._small_run_s = -math.inf
         self._tidying: asyncio.TimerHandle | None = None
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from service.inference.thread_pools import Threads
-from service.runtime.cpu import cores
+from service.runtime.cpu import usable_cores
 from support.service_process import ROOT
 
 NICENESS = """
@@ -18,7 +18,7 @@ print(Threads().large.submit(os.getpriority, os.PRIO_PROCESS, 0).result())
 
 
 def test_there_is_one_per_core_unless_somebody_says_how_many():
-    assert Threads().pieces == cores()
+    assert Threads().pieces == usable_cores()
     assert Threads(3).pieces == 3
 
 
