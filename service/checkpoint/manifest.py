@@ -18,8 +18,8 @@ from service.checkpoint.records import (
     FileName,
     FileRecord,
     GoldenRecord,
+    ManifestModel,
     ReferenceRecord,
-    Section,
     TrainingRecord,
 )
 
@@ -36,7 +36,7 @@ TENSORS: dict[Operation, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """What the inputs and outputs of an operation's graphs are called; a second one may be left out."""
 
 
-class ImageSpec(Section):
+class ImageSpec(ManifestModel):
     """How pictures become the graphs' image tensors, (N, channels, height, width) float32.
 
     A picture is turned upright, laid over `fill` where it is transparent, and resized with its aspect
@@ -80,7 +80,7 @@ class ImageSpec(Section):
         return most if self.max_pixels is None else min(most, self.max_pixels)
 
 
-class LatentSpec(Section):
+class LatentSpec(ManifestModel):
     """One latent: its shape without the batch axis, and where `generate` draws it from.
 
     Where images have any size, a latent may be (channels, null, null): its height and width are those of
@@ -126,7 +126,7 @@ class LatentSpec(Section):
         return math.prod(self.fixed_shape)
 
 
-class TensorSpec(Section):
+class TensorSpec(ManifestModel):
     """One input or output of a graph; `shape` leaves out the batch axis, null is a variable axis."""
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
@@ -134,7 +134,7 @@ class TensorSpec(Section):
     shape: tuple[int | None, ...]
 
 
-class Graph(Section):
+class Graph(ManifestModel):
     """One ONNX graph: its file, its tensors in order, and the batch it was found to run best at.
 
     Rows of a batch are computed alike whatever batch they come in, up to `preferred_batch` rows.
@@ -152,7 +152,7 @@ class Translation(Graph):
     source: Annotated[str, Field(alias="from", min_length=1)]
 
 
-class Operations(Section):
+class Operations(ManifestModel):
     """What a checkpoint offers.
 
     The names are those of the graphs' tensors, in this order (a graph cannot call an input and an output
@@ -170,7 +170,7 @@ class Operations(Section):
     translate: dict[str, Translation] | None = None
 
 
-class Manifest(Section):
+class Manifest(ManifestModel):
     """checkpoint.json, schema 1."""
 
     schema_: Annotated[Literal[1], Field(alias="schema")] = 1

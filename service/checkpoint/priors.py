@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, model_validator
 
-from service.checkpoint.records import Section
+from service.checkpoint.records import ManifestModel
 
 PriorKind = Literal["normal", "uniform", "laplace", "truncated-normal", "cauchy"]
 
 
-class IndependentPrior(Section):
+class IndependentPrior(ManifestModel):
     """Independent coordinates of one distribution around 0, as latent_space/sampling.py defines it."""
 
     kind: PriorKind = "normal"
 
 
-class MixturePrior(Section):
+class MixturePrior(ManifestModel):
     """A mixture of Gaussians: with probability `weights[k]`, mean `means[k]` and covariance L L^T.
 
     L is `factors[k]`, lower triangular. Latents are flat here, of D numbers.

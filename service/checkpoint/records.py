@@ -12,13 +12,13 @@ MAX_FILE_BYTES = 2**31 - 1
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 
 
-class Section(BaseModel):
+class ManifestModel(BaseModel):
     """A part of a manifest: unknown fields and coercions are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class DataRecord(Section):
+class DataRecord(ManifestModel):
     """What the checkpoint was trained on."""
 
     name: str
@@ -27,7 +27,7 @@ class DataRecord(Section):
     seed: int
 
 
-class TrainingRecord(Section):
+class TrainingRecord(ManifestModel):
     """How the checkpoint was trained, enough to run it again."""
 
     recipe: str
@@ -41,7 +41,7 @@ class TrainingRecord(Section):
     commit: str | None
 
 
-class GoldenRecord(Section):
+class GoldenRecord(ManifestModel):
     """The file with one input and its outputs per operation, and how far a load may stray from it.
 
     Arrays are named `<key>.in.<tensor>` and `<key>.out.<tensor>`, with the keys of `Manifest.graphs`
@@ -53,7 +53,7 @@ class GoldenRecord(Section):
     tolerance: float = 1e-3
 
 
-class ReferenceRecord(Section):
+class ReferenceRecord(ManifestModel):
     """The file that says what the checkpoint was trained on (service/checkpoint/reference.py)."""
 
     file: FileName = "reference.npz"
@@ -61,7 +61,7 @@ class ReferenceRecord(Section):
     """Of its images, in the order of their indices."""
 
 
-class FileRecord(Section):
+class FileRecord(ManifestModel):
     """What a file of the checkpoint must be."""
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
