@@ -1,6 +1,6 @@
 """How alike two batches of images are, per image: what /reconstruct and /translate report.
 
-Images are (N, C, H, W) on the scale [0, 1], see `scale`.
+Images are (N, C, H, W) on the scale [0, 1], see `to_unit_range`.
 training/metrics/image_metrics.py computes the same in torch.
 """
 
@@ -55,7 +55,7 @@ def _blur(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return x
 
 
-def scale(images: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.float32]:
+def to_unit_range(images: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.float32]:
     """Return images on the scale [0, 1]; what lies outside the model's range is clipped, as in a picture."""
     low, high = spec.range
     scaled: NDArray[np.float32] = ((images - np.float32(low)) / np.float32(high - low)).clip(0, 1)

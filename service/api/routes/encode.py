@@ -70,7 +70,7 @@ async def _errors(
     decoded = await model.run("decode", {"latents": codes}, deadline_s(request))
     spec = model.manifest.image
     errors = image_metrics.mse(
-        image_metrics.scale(pictures, spec), image_metrics.scale(decoded["images"], spec)
+        image_metrics.to_unit_range(pictures, spec), image_metrics.to_unit_range(decoded["images"], spec)
     )
     return errors.astype(np.float32)
 
@@ -134,7 +134,7 @@ async def reconstruct(request: Request) -> Response:
 
 
 def _compare(given: NDArray[np.float32], returned: NDArray[np.float32], spec: ImageSpec) -> dict[str, Any]:
-    given, returned = image_metrics.scale(given, spec), image_metrics.scale(returned, spec)
+    given, returned = image_metrics.to_unit_range(given, spec), image_metrics.to_unit_range(returned, spec)
     return {
         "mse": image_metrics.mse(given, returned),
         "psnr": image_metrics.psnr(given, returned),

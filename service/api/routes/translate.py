@@ -60,6 +60,6 @@ async def translate(request: Request) -> Response:
 def _l1(given: NDArray[np.float32], back: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.float32]:
     """Return the mean absolute difference of each pair, on the scale [0, 1]."""
     distance: NDArray[np.float32] = np.abs(
-        image_metrics.scale(given, spec) - image_metrics.scale(back, spec)
+        image_metrics.to_unit_range(given, spec) - image_metrics.to_unit_range(back, spec)
     ).mean(axis=(1, 2, 3))
     return distance
