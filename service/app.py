@@ -35,12 +35,12 @@ from service.coordination.agreement import Vote
 from service.coordination.orders import Orders
 from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError
 from service.http import error_responses
-from service.http.access_log import Observe
+from service.http.access_log import AccessLog
 from service.http.api_keys import Keys
 from service.http.exchange import HeldBytes
-from service.http.fast_path import Shortcut
-from service.http.open_requests import Drain, Watch
-from service.http.request_limits import Limit
+from service.http.fast_path import FastPath
+from service.http.open_requests import Drain, OpenRequests
+from service.http.request_limits import RequestLimits
 from service.http.tracing import Tracing
 from service.observability import trace_exporter
 from service.protocols.inference import routes as inference
@@ -86,7 +86,7 @@ def create_app(
     app.state.settings = settings
     app.state.drain = Drain()
     app.state.keys = Keys(settings)
-    app.state.watch = Watch()
+    app.state.open_requests = OpenRequests()
     app.state.held = HeldBytes(settings.max_held_bytes)
     app.state.repository = Repository(settings, orders, vote, cores)
     app.state.comparer = Comparer()
@@ -98,15 +98,15 @@ def create_app(
     routers = [part.router for part in (*parts, *protocols)]
     for router in routers:
         app.include_router(router)
-    app.add_middleware(Shortcut, routers=routers)
+    app.add_middleware(FastPath, routers=routers)
     app.add_middleware(
-        Limit,
+        RequestLimits,
         settings=settings,
         keys=app.state.keys,
-        watch=app.state.watch,
+        open_requests=app.state.open_requests,
         held=app.state.held,
     )
-    app.add_middleware(Observe, drain=app.state.drain, log_requests_share=settings.log_requests_share)
+    app.add_middleware(AccessLog, drain=app.state.drain, log_requests_share=settings.log_requests_share)
     app.state.exporter = trace_exporter.start()
     if app.state.exporter:
         app.add_middleware(Tracing, tracer=app.state.exporter.tracer)
@@ -133,7 +133,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _answer_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, ServiceError):
         raise error
-    return error_responses.response(error, request.scope)
+    return error_responses.error_response(error, request.scope)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
@@ -141,4 +141,4 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException) or error.status_code not in (404, 405):
         raise error
     refusal = MethodNotAllowed(headers=error.headers) if error.status_code == 405 else NoSuchRoute()
-    return error_responses.response(refusal, request.scope)
+    return error_responses.error_response(refusal, request.scope)

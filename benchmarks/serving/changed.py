@@ -26,7 +26,7 @@ def _without_metrics() -> None:
 
 
 def _without_request_ids() -> None:
-    access_log.Observe._new_id = lambda _: b"0"  # type: ignore[method-assign]
+    access_log.AccessLog._new_id = lambda _: b"0"  # type: ignore[method-assign]
 
 
 def _without_validation() -> None:
@@ -39,7 +39,7 @@ def _without_limits() -> None:
             scope["state"]["exchange"] = request_limits.Exchange(receive, send, sys.maxsize, self._held)
         await self._app(scope, receive, send)
 
-    request_limits.Limit.__call__ = call  # type: ignore[method-assign]
+    request_limits.RequestLimits.__call__ = call  # type: ignore[method-assign]
 
 
 def _without_the_frozen_collector() -> None:

@@ -24,8 +24,7 @@ from starlette.responses import Response
 
 from service.api import dependencies, ndjson
 from service.checkpoint.manifest import ImageSpec, Manifest
-from service.http import content_negotiation
-from service.http.content_negotiation import JSON, NDJSON, NPY, ZIP, choose, quality
+from service.http.content_negotiation import JSON, NDJSON, NPY, ZIP, choose, media_type_of, quality
 from service.media import images, npy, zip_archives
 from service.media.images import Format
 from service.observability import metrics, traces
@@ -86,7 +85,7 @@ def kind(request: Request, offered: Sequence[str]) -> Kind:
         InvalidField: the quality that it asks for is none.
     """
     accept = ",".join(request.headers.getlist("accept"))
-    if NDJSON in offered and content_negotiation.of(request.headers.get("content-type", "")) == NDJSON:
+    if NDJSON in offered and media_type_of(request.headers.get("content-type", "")) == NDJSON:
         offered = (NDJSON,)
     chosen = choose(accept, offered)
     return Kind(chosen, quality(accept, chosen) if chosen in WITH_QUALITY else None)

@@ -28,8 +28,7 @@ from service.api.streaming import PictureLines
 from service.api.uploads import Upload
 from service.api.validation import Schema, parse_json, parse_options
 from service.errors import BadRequest, BodyTooLarge, InvalidField, UnsupportedMediaType
-from service.http import content_negotiation
-from service.http.content_negotiation import JSON, NDJSON, NPY, ZIP
+from service.http.content_negotiation import JSON, NDJSON, NPY, ZIP, media_type_of
 from service.latent_space.latents import Rows, Shape
 from service.media import multipart, npy, zip_archives
 from service.runtime.off_loop import run_by_size
@@ -129,7 +128,7 @@ def _media_type(request: Request, readable: Sequence[str]) -> str:
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("The body is compressed (Content-Encoding); send it plain.")
-    kind = content_negotiation.of(request.headers.get("content-type", ""))
+    kind = media_type_of(request.headers.get("content-type", ""))
     if kind in readable:
         return kind
     offer = f"Send one of {', '.join(readable)}" if len(readable) > 1 else f"Send {readable[0]}"

@@ -1,6 +1,6 @@
 """What is reported of every request: its id, a line in the log, and its metrics.
 
-    server -> Observe -> Limit -> routes
+    server -> AccessLog -> RequestLimits -> routes
 
 Plain ASGI, since every request pays for it. It leaves `request_id` in `scope["state"]`.
 """
@@ -31,7 +31,7 @@ CLIENT_CLOSED = 499
 """The status under which a request is counted whose client left before the answer."""
 
 
-class Observe:
+class AccessLog:
     """Gives a request its id, answers what the application failed to, and tells log and metrics."""
 
     def __init__(self, app: ASGIApp, drain: Drain, log_requests_share: float) -> None:
@@ -68,7 +68,7 @@ class Observe:
             logger.exception("%s %s failed", scope["state"]["request_id"], scope["method"])
             if status:
                 raise
-            response = error_responses.response(ServiceError(), scope)
+            response = error_responses.error_response(ServiceError(), scope)
             await response(scope, receive, send_observed)
         finally:
             self._tell(scope, status, time.perf_counter() - started)

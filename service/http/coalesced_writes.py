@@ -1,6 +1,6 @@
 """One system call per answer: its head and its body are written together.
 
-    connection -> JoinedWrites -> socket
+    connection -> CoalescedWrites -> socket
 
 uvicorn writes the head of an answer and then its body, and uvloop sends each at once.
 """
@@ -13,7 +13,7 @@ import struct
 from typing import Any
 
 
-class JoinedWrites:
+class CoalescedWrites:
     """A transport that sends together what is written in one turn of the event loop."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,7 +1,7 @@
 """One connection: HTTP/1.1 with limits on what a client may send and on how long it may take.
 
-    acceptor -> Connection -> JoinedWrites -> socket
-                    |-> application;  server -> Connection.look, from time to time
+    acceptor -> Connection -> CoalescedWrites -> socket
+                    |-> application;  server -> Connection.check, from time to time
 
 What comes before there is a request is refused here, in the shape that all refusals have. No request has a
 timer of its own: the server looks at all connections together.
@@ -22,7 +22,7 @@ from uvicorn.server import ServerState
 
 from service.coordination.connection_counts import WorkerConnections
 from service.errors import BodyTooLarge, HeadersTooLarge, RequestTimeout, ServiceError
-from service.http.coalesced_writes import JoinedWrites
+from service.http.coalesced_writes import CoalescedWrites
 from service.http.error_responses import problem_response
 from service.http.exchange import LINGER_S, Exchange, HeldBytes
 from service.http.headers import field_bytes
@@ -77,13 +77,13 @@ class Connection(OneAtATime):
         self._read_bytes = 0
 
     @property
-    def _wire(self) -> JoinedWrites:
-        return cast(JoinedWrites, self.transport)
+    def _wire(self) -> CoalescedWrites:
+        return cast(CoalescedWrites, self.transport)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection up."""
         transport.set_write_buffer_limits(high=MAX_UNSENT_BYTES)
-        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(CoalescedWrites(transport, self.loop))  # type: ignore[arg-type]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of the connection."""
@@ -144,7 +144,7 @@ class Connection(OneAtATime):
         """Bytes of answers that the client has not taken yet."""
         return self._wire.waiting_bytes
 
-    def look(self, now_s: float) -> None:
+    def check(self, now_s: float) -> None:
         """End the connection if its client has let it wait for too long."""
         if self._reads_too_slowly(now_s) or self._has_hung_up():
             self._wire.discard()

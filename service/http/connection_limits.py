@@ -1,6 +1,6 @@
 """All connections of one event loop: how long each may make it wait, and how many there may be.
 
-server -> Connections -> Connection.look; acceptor -> Connections.room
+server -> Connections -> Connection.check; acceptor -> Connections.room
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Connections:
         self._most = most
         self._max_unread_bytes = max_unread_bytes
 
-    def look(self) -> None:
+    def check(self) -> None:
         """End those whose clients let them wait for too long, or leave too much unread."""
         now_s = time.monotonic()
         for connection in list(self._held):
-            connection.look(now_s)
+            connection.check(now_s)
         unread_bytes = sum(connection.unread_bytes for connection in self._held)
         if unread_bytes > self._max_unread_bytes:
             self._end_worst_readers(unread_bytes)

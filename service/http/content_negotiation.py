@@ -97,6 +97,6 @@ def _weight(text: str) -> float:
     return weight if 0 <= weight <= 1 else 0.0
 
 
-def of(content_type: str) -> str:
+def media_type_of(content_type: str) -> str:
     """Return the media type that a Content-Type header names, without its parameters."""
     return content_type.partition(";")[0].strip().lower()

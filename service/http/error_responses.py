@@ -19,7 +19,7 @@ PROBLEM_JSON = "application/problem+json"
 OPENAI, INFERENCE = "/v1", "/v2"
 
 
-def response(error: ServiceError, scope: Scope) -> Response:
+def error_response(error: ServiceError, scope: Scope) -> Response:
     """Return the answer to a request that is refused."""
     error.forget_origin()
     traces.refuse(error)

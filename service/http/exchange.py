@@ -1,6 +1,6 @@
 """One request and its answer on their way between the server and the application.
 
-Limit -> Exchange (body bytes, refusals); Watch -> Exchange (deadline, vanished client)
+RequestLimits -> Exchange (body bytes, refusals); OpenRequests -> Exchange (deadline, vanished client)
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from service.errors import BodyTooLarge, DeadlineExceeded, QueueFull, RequestTimeout, ServiceError
-from service.http import content_negotiation, error_responses
+from service.http import error_responses
+from service.http.content_negotiation import NDJSON, media_type_of
 from service.http.headers import header, read_number
 from service.observability import traces
 
@@ -66,13 +67,13 @@ class Exchange:
         "_task",
         "_watcher",
         "body_deadline_s",
+        "client_disconnected",
         "deadline_s",
         "error",
-        "gone",
         "held_bytes",
         "is_stream",
         "released_bytes",
-        "was_cut",
+        "was_cancelled",
     )
 
     def __init__(self, receive: Receive, send: Send, max_bytes: int, held: HeldBytes) -> None:
@@ -95,12 +96,12 @@ class Exchange:
         """When the whole body has to be there."""
         self.error: ServiceError | None = None
         """What to answer in the place of the application."""
-        self.gone = False
+        self.client_disconnected = False
         self.held_bytes = 0
         """Bytes that count among those of all exchanges."""
         self.released_bytes = 0
         """Bytes of a streamed body that were held, and are not any more."""
-        self.is_stream = self.was_cut = False
+        self.is_stream = self.was_cancelled = False
 
     def begin(self, task: asyncio.Task[object] | None) -> None:
         """Note the task that works on the answer."""
@@ -127,19 +128,19 @@ class Exchange:
         self._held.release(self.held_bytes)
         if self._watcher:
             self._watcher.cancel()
-        if self.was_cut and self._task:
+        if self.was_cancelled and self._task:
             self._task.uncancel()
 
-    def look(self, now_s: float) -> None:
+    def check(self, now_s: float) -> None:
         """Cut the work off if its time is up, and look out for its client if it takes long."""
-        if self.was_cut:
+        if self.was_cancelled:
             return
         if now_s >= self.deadline_s:
             self.error = self.error or DeadlineExceeded()
-            self._cut()
+            self._cancel()
         elif self._receiving and now_s >= self.body_deadline_s and not self._read_all:
             self.error = self.error or RequestTimeout()
-            self._cut()
+            self._cancel()
         elif self._read_all and self._watcher is None and now_s >= self._begun_s + WATCH_AFTER_S:
             self._watcher = asyncio.ensure_future(self._watch_client())
 
@@ -152,7 +153,7 @@ class Exchange:
         announced_bytes = read_number(header(scope, b"content-length") or b"")
         if announced_bytes is not None and announced_bytes > self._max_bytes:
             content_type = header(scope, b"content-type") or b""
-            if content_negotiation.of(content_type.decode("latin-1")) != content_negotiation.NDJSON:
+            if media_type_of(content_type.decode("latin-1")) != NDJSON:
                 raise self._too_large()
 
     async def receive(self) -> Message:
@@ -212,7 +213,7 @@ class Exchange:
         if self._started:
             await self._end_stream(error, scope)
             return
-        response = error_responses.response(error, scope)
+        response = error_responses.error_response(error, scope)
         if self._read_all or scope["method"] in ("GET", "HEAD"):
             await response(scope, self._receive, self._send)
             return
@@ -229,13 +230,13 @@ class Exchange:
 
     def _note(self, message: Message) -> None:
         if message["type"] == "http.disconnect":
-            self.gone = True
+            self.client_disconnected = True
         else:
             self._read_bytes += len(message.get("body", b""))
         self._read_all = not message.get("more_body", False)
 
-    def _cut(self) -> None:
-        self.was_cut = True
+    def _cancel(self) -> None:
+        self.was_cancelled = True
         if self._task:
             self._task.cancel()
 
@@ -243,9 +244,9 @@ class Exchange:
         """End the request when its client hangs up."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self.gone = True
-        if not self.was_cut:
-            self._cut()
+        self.client_disconnected = True
+        if not self.was_cancelled:
+            self._cancel()
 
     async def _send_and_linger(self, message: Message) -> None:
         """Send an answer, reading a while longer before its end, which closes the connection."""

@@ -1,7 +1,7 @@
 """Routes that take the request and return the response themselves, and the short way to them.
 
-    Observe -> Limit -> Shortcut -> endpoint(request) -> Response
-                            |-> FastAPI's router -> PlainRoute -> endpoint(request) -> Response
+    AccessLog -> RequestLimits -> FastPath -> endpoint(request) -> Response
+                                 |-> FastAPI's router -> RawRoute -> endpoint(request) -> Response
 
 FastAPI's own reading of parameters and bodies costs more than a small model's run, and knows one content
 type per route; here `request_bodies` does it. FastAPI still documents these routes. Its router costs as much
@@ -22,7 +22,7 @@ from service.errors import ServiceError
 from service.http import error_responses
 
 
-class Shortcut:
+class FastPath:
     """Answers the plain routes of some routers whose paths have no parameters."""
 
     def __init__(self, app: ASGIApp, routers: Iterable[APIRouter]) -> None:
@@ -31,7 +31,7 @@ class Shortcut:
             (method, route.path): route
             for router in routers
             for route in router.routes
-            if isinstance(route, PlainRoute) and not route.param_convertors
+            if isinstance(route, RawRoute) and not route.param_convertors
             for method in route.methods or ()
         }
 
@@ -45,11 +45,11 @@ class Shortcut:
         try:
             response = await route.endpoint(Request(scope, receive))
         except ServiceError as error:
-            response = error_responses.response(error, scope)
+            response = error_responses.error_response(error, scope)
         await response(scope, receive, send)
 
 
-class PlainRoute(APIRoute):
+class RawRoute(APIRoute):
     """A route whose endpoint is called with the request and nothing else."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -57,6 +57,6 @@ class PlainRoute(APIRoute):
         return cast(Callable[[Request], Coroutine[Any, Any, Response]], self.endpoint)
 
 
-def router(tag: str) -> APIRouter:
+def raw_router(tag: str) -> APIRouter:
     """Return a router of plain routes; they are listed under `tag`."""
-    return APIRouter(route_class=PlainRoute, tags=[tag], default_response_class=Response)
+    return APIRouter(route_class=RawRoute, tags=[tag], default_response_class=Response)

@@ -1,6 +1,6 @@
 """All open requests: their deadlines, whether their clients are there, and whether more are wanted.
 
-    Limit -> Watch -> Exchange;  worker -> Drain -> /health/ready, Observe
+    RequestLimits -> OpenRequests -> Exchange;  worker -> Drain -> /health/ready, AccessLog
 
 A timer for each request would cost as much as decoding its picture, so one looks after all that are open.
 `create_app` makes one `Drain`; the server begins it when it is told to stop, `/health/ready` then answers 503
@@ -14,17 +14,17 @@ import time
 
 from service.http.exchange import Exchange
 
-LOOK_EVERY_S = 0.02
+CHECK_EVERY_S = 0.02
 """Time from one look at the open requests to the next: a deadline is kept as closely as that."""
 
 
-class Watch:
+class OpenRequests:
     """Looks at every open exchange of one event loop from time to time."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[Exchange] = set()
-        self._looking = False
+        self._is_scheduled = False
 
     def begin(self, exchange: Exchange) -> None:
         """Watch over an exchange on which the current task works."""
@@ -32,9 +32,9 @@ class Watch:
             self._loop = asyncio.get_running_loop()
         exchange.begin(asyncio.current_task(self._loop))
         self._open.add(exchange)
-        if not self._looking:
-            self._looking = True
-            self._loop.call_later(LOOK_EVERY_S, self._look, self._loop)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_later(CHECK_EVERY_S, self._check, self._loop)
 
     def end(self, exchange: Exchange) -> None:
         """Let go of an exchange."""
@@ -46,13 +46,13 @@ class Watch:
         for exchange in self._open:
             exchange.hurry(end_s)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         now_s = time.monotonic()
         for exchange in self._open:
-            exchange.look(now_s)
-        self._looking = bool(self._open)
-        if self._looking:
-            loop.call_later(LOOK_EVERY_S, self._look, loop)
+            exchange.check(now_s)
+        self._is_scheduled = bool(self._open)
+        if self._is_scheduled:
+            loop.call_later(CHECK_EVERY_S, self._check, loop)
 
 
 class Drain:

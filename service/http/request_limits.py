@@ -1,6 +1,6 @@
 """What every request is held to: a key, a deadline, a number of bytes, and a client that is still there.
 
-    Observe -> Limit -> routes
+    AccessLog -> RequestLimits -> routes
 
 Plain ASGI, since every request pays for it. It leaves `exchange` in `scope["state"]`.
 """
@@ -18,20 +18,22 @@ from service.errors import InvalidField, ServiceError
 from service.http.api_keys import Keys
 from service.http.exchange import Exchange, HeldBytes
 from service.http.headers import header
-from service.http.open_requests import Watch
+from service.http.open_requests import OpenRequests
 from service.settings import Settings
 
 
-class Limit:
+class RequestLimits:
     """Holds a request to a key, a deadline and a number of bytes, and drops it when its client goes."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys, watch: Watch, held: HeldBytes) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, keys: Keys, open_requests: OpenRequests, held: HeldBytes
+    ) -> None:
         self._app = app
         self._keys = keys
         self._timeout_s = settings.request_timeout_s
         self._body_timeout_s = settings.body_timeout_s
         self._max_body_bytes = settings.max_body_bytes
-        self._watch = watch
+        self._open_requests = open_requests
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,18 +49,18 @@ class Limit:
             exchange.body_deadline_s = now_s + self._body_timeout_s
             exchange.check_announced(scope)
             scope["state"]["exchange"] = exchange
-            self._watch.begin(exchange)
+            self._open_requests.begin(exchange)
             await self._app(scope, exchange.receive, exchange.send)
         except ServiceError as error:
             exchange.error = error
         except ClientDisconnect:
-            exchange.gone = True
+            exchange.client_disconnected = True
         except asyncio.CancelledError:
-            if not exchange.was_cut:
+            if not exchange.was_cancelled:
                 raise
         finally:
-            self._watch.end(exchange)
-        if exchange.error is not None and not exchange.gone:
+            self._open_requests.end(exchange)
+        if exchange.error is not None and not exchange.client_disconnected:
             await exchange.refuse(exchange.error, scope)
 
 

@@ -1,6 +1,6 @@
 """What happens around every request that may be traced: its span begins, and ends with its answer.
 
-    server -> Tracing -> Observe -> Limit -> routes
+    server -> Tracing -> AccessLog -> RequestLimits -> routes
                  |-> Trace -> exporter
 
 Part of the application only where the environment names a collector

@@ -170,7 +170,7 @@ class Server(uvicorn.Server):
         """Show a sign of life, look for orders, and at everything that may take too long."""
         loop.call_later(TICK_S, self._tick, loop)
         self._heartbeat.beat()
-        self._connections.look()
+        self._connections.check()
         self._tidy(loop)
         metrics.MEMORY_BYTES.set(memory.resident_bytes())
         repository: Repository = self._app.state.repository
@@ -188,7 +188,7 @@ class Server(uvicorn.Server):
         """End this process, whose thread does not come back; what is in flight has a moment to finish."""
         logger.error("a run does not end; this worker makes room for another")
         self._is_stuck = True
-        self._app.state.watch.hurry(time.monotonic() + GIVE_UP_S)
+        self._app.state.open_requests.hurry(time.monotonic() + GIVE_UP_S)
         self._stop(0)
 
     async def _take_in(self, listeners: list[int]) -> None:
@@ -222,7 +222,7 @@ class Server(uvicorn.Server):
     def _stop(self, delay_s: float) -> None:
         drain: Drain = self._app.state.drain
         drain.begin()
-        self._app.state.watch.hurry(time.monotonic() + self._settings.request_timeout_s)
+        self._app.state.open_requests.hurry(time.monotonic() + self._settings.request_timeout_s)
         if delay_s and self.started:
             asyncio.get_running_loop().call_later(delay_s, self._stop, 0)
         else:

@@ -8,9 +8,9 @@ from service.api import openapi, rendering, responses
 from service.api.dependencies import keys, repository
 from service.api.routes.models import NAME, info
 from service.errors import Forbidden, Unauthorized, UnknownModel
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 
-router = plain_router("admin")
+router = raw_router("admin")
 
 DESCRIPTION = {
     **openapi.get(responses.ModelResponse, Unauthorized, Forbidden, UnknownModel),

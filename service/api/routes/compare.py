@@ -13,10 +13,10 @@ from service.api.uploads import Upload
 from service.comparison.comparer import sample
 from service.errors import InvalidField
 from service.http.content_negotiation import JSON
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 from service.inference.model import Model
 
-router = plain_router("latent space")
+router = raw_router("latent space")
 
 
 @router.post(

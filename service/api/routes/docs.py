@@ -11,12 +11,12 @@ from fastapi.openapi.docs import get_swagger_ui_html
 
 from service.api import examples, openapi
 from service.errors import NoSuchRoute
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 from service.routes.assets import Assets
 
 ASSETS = "/docs/assets"
 
-router = plain_router("docs")
+router = raw_router("docs")
 
 
 @router.get("/docs", include_in_schema=False)

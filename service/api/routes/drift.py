@@ -8,9 +8,9 @@ from service.api import openapi, rendering, responses
 from service.api.dependencies import drift, repository, windows
 from service.api.routes.models import NAME
 from service.errors import OperationNotOffered, QueueFull, UnknownModel
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 
-router = plain_router("models")
+router = raw_router("models")
 
 
 @router.get(

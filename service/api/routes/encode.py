@@ -14,11 +14,11 @@ from service.api.dependencies import deadline_s, repository, settings
 from service.api.rendering import Pictures
 from service.api.uploads import Upload
 from service.checkpoint.manifest import ImageSpec
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 from service.inference.model import Model
 from service.latent_space import image_metrics, latents, seeds
 
-router = plain_router("latent space")
+router = raw_router("latent space")
 
 
 @router.post(

@@ -12,11 +12,11 @@ from service.api.generation import Plan
 from service.api.rendering import Pictures
 from service.api.requests import GenerateRequest
 from service.http.content_negotiation import NDJSON
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 from service.inference.model import Model
 from service.latent_space import latents, sampling
 
-router = plain_router("latent space")
+router = raw_router("latent space")
 
 
 @router.post(

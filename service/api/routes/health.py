@@ -7,10 +7,10 @@ from fastapi import Request, Response
 from service.api import openapi, rendering, responses
 from service.api.dependencies import drain, repository
 from service.errors import NotReady
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 from service.observability.metrics import metrics_response
 
-router = plain_router("health")
+router = raw_router("health")
 
 
 @router.get(

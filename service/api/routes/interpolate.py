@@ -15,12 +15,12 @@ from service.api.requests import InterpolateRequest, Stop
 from service.api.uploads import Upload
 from service.checkpoint.manifest import Manifest, Operation
 from service.errors import InvalidField, Location, OperationNotOffered
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 from service.inference.model import Model
 from service.latent_space import interpolation, labels, latents, sampling
 from service.repository.capabilities import Offer
 
-router = plain_router("latent space")
+router = raw_router("latent space")
 
 
 @router.post(

@@ -12,11 +12,11 @@ from service.api.dependencies import repository
 from service.api.routes.models import NAME
 from service.checkpoint.reference import Reference
 from service.errors import OperationNotOffered, UnknownModel
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 from service.inference.model import Model
 from service.media import images
 
-router = plain_router("models")
+router = raw_router("models")
 
 
 @router.get(

@@ -11,10 +11,10 @@ from service.api.dependencies import repository, settings
 from service.api.responses import ImageInfo, LatentInfo, ModelInfo
 from service.checkpoint.manifest import Manifest
 from service.errors import UnknownModel
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 from service.repository.catalogue import ModelStatus
 
-router = plain_router("models")
+router = raw_router("models")
 
 NAME = {
     "name": "name",

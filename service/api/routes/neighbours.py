@@ -16,12 +16,12 @@ from service.api.requests import NeighboursRequest
 from service.api.uploads import Upload
 from service.checkpoint.reference import Reference
 from service.http.content_negotiation import JSON
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 from service.inference.model import Model
 from service.latent_space import latents
 from service.media import images
 
-router = plain_router("latent space")
+router = raw_router("latent space")
 
 
 @router.post(

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from starlette.responses import FileResponse, RedirectResponse
 
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 from service.routes.assets import Assets
 
 PAGE = "/playground"
@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[2] / "playground"
 POLICY = "default-src 'self'; img-src 'self' data: blob:; connect-src 'self' blob:; frame-ancestors 'none'"
 """What the page may load: nothing from anywhere else, whatever ends up in it."""
 
-router = plain_router("playground")
+router = raw_router("playground")
 
 
 @router.get("/", include_in_schema=False)

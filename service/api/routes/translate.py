@@ -15,10 +15,10 @@ from service.api.rendering import Pictures
 from service.api.requests import TranslateOptions, TranslateRequest
 from service.api.uploads import Upload
 from service.checkpoint.manifest import ImageSpec
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 from service.latent_space import image_metrics
 
-router = plain_router("translation")
+router = raw_router("translation")
 
 
 @router.post(

@@ -13,7 +13,7 @@ from service.api.dependencies import deadline_s, keys, repository, settings
 from service.api.routes.health import check_ready
 from service.checkpoint.manifest import TensorSpec
 from service.errors import InvalidField, UnknownModel
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 from service.http.headers import header
 from service.observability import metrics
 from service.observability.metrics import Sums
@@ -32,7 +32,7 @@ MAX_INDEX_BYTES = 4096
 MAX_TIMEOUT_US = 10**12
 """Longer than any request may take."""
 
-router = plain_router("Open Inference Protocol")
+router = raw_router("Open Inference Protocol")
 
 
 @router.get("/v2/health/live", include_in_schema=False)

@@ -20,7 +20,7 @@ from service.api.uploads import Upload
 from service.api.validation import parse_known
 from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import InvalidField, UnknownModel
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 from service.latent_space import labels
 from service.media import images
 from service.media.images import Format
@@ -34,7 +34,7 @@ MAX_PIXELS = 1 << 23
 
 NO_TOKENS = {"prompt_tokens": 0, "total_tokens": 0}
 
-router = plain_router("OpenAI")
+router = raw_router("OpenAI")
 
 
 @router.post("/v1/images/generations", include_in_schema=False)

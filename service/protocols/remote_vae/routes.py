@@ -16,13 +16,13 @@ from service.api.request_bodies import check_count
 from service.api.uploads import Upload
 from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import BodyTooLarge, InvalidField
-from service.http.fast_path import router as plain_router
+from service.http.fast_path import raw_router
 from service.latent_space import latents
 from service.media import images
 from service.protocols.remote_vae import messages, packing, tensors
 from service.protocols.remote_vae.messages import TENSOR, DecodeQuery, EncodeQuery
 
-router = plain_router("remote VAE")
+router = raw_router("remote VAE")
 
 
 @router.post("/remote-vae/{model}/decode", include_in_schema=False)

@@ -15,11 +15,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from service.http.access_log import Observe
+from service.http.access_log import AccessLog
 from service.http.api_keys import Keys
 from service.http.exchange import HeldBytes
-from service.http.open_requests import Drain, Watch
-from service.http.request_limits import Limit
+from service.http.open_requests import Drain, OpenRequests
+from service.http.request_limits import RequestLimits
 from service.settings import Settings
 
 LIMIT = 1000
@@ -42,12 +42,12 @@ class Site:
                 Route("/fail/{name}", self.fail),
             ],
             middleware=[
-                Middleware(Observe, drain=self.drain, log_requests_share=0.0),
+                Middleware(AccessLog, drain=self.drain, log_requests_share=0.0),
                 Middleware(
-                    Limit,
+                    RequestLimits,
                     settings=chosen,
                     keys=Keys(chosen),
-                    watch=Watch(),
+                    open_requests=OpenRequests(),
                     held=HeldBytes(chosen.max_held_bytes),
                 ),
             ],
