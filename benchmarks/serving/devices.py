@@ -21,8 +21,8 @@ from service.inference.batch import Inputs
 from service.inference.device import Device, check
 from service.inference.loading import load
 from service.inference.model import Model
-from service.inference.run_watchdog import Overseer
-from service.inference.thread_pools import Threads
+from service.inference.run_watchdog import RunWatchdog
+from service.inference.thread_pools import ThreadPools
 from service.runtime.cpu import usable_cores
 
 DEVICES: tuple[Device, Device] = ("cpu", "cuda")
@@ -40,7 +40,9 @@ def main(root: Path) -> None:
     print("|---|---|---|---|")  # noqa: T201
     for name in sorted(path.name for path in root.iterdir()):
         folder = root / name / str(versions(root, name)[0])
-        on_cpu, on_gpu = (load(folder, 4 * LARGE, Threads(), Overseer(60), device) for device in DEVICES)
+        on_cpu, on_gpu = (
+            load(folder, 4 * LARGE, ThreadPools(), RunWatchdog(60), device) for device in DEVICES
+        )
         for key, spec in on_cpu.manifest.graphs().items():
             cpu, gpu = (asyncio.run(measure(model, key, spec)) for model in (on_cpu, on_gpu))
             cells = [f"{brief(a)} and {brief(b)} ({b / a:.2f})" for a, b in zip(cpu, gpu, strict=True)]

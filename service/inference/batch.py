@@ -1,6 +1,6 @@
 """What waits for an engine, and one run of it: rows of several requests in, each one's own rows out.
 
-batcher -> Job -> run (on the event loop or in a thread) -> Job.accept -> batcher
+batcher -> PendingRequest -> run_batch (in place or in a thread) -> PendingRequest.accept -> batcher
                                                      |-> leave_spans
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from service.errors import DeadlineExceeded, InferenceFailed, ServiceError
 from service.inference.engine import Arrays, Runner
-from service.inference.run_watchdog import Watched
+from service.inference.run_watchdog import WatchedRun
 from service.latent_space.sampling import Draw, draw
 from service.observability import metrics, traces
 from service.observability.metrics import GraphMetrics
@@ -28,7 +28,7 @@ Inputs = Mapping[str, NDArray[Any] | Draw]
 logger = logging.getLogger(__name__)
 
 
-class Job:
+class PendingRequest:
     """One request's rows on one graph: `taken` rows have been put into runs, `done` have come back."""
 
     __slots__ = (
@@ -55,12 +55,12 @@ class Job:
         self.trace = traces.recorded()
         self._queued_s = time.perf_counter()
 
-    def take(self, rows: int) -> Part:
+    def take(self, rows: int) -> RowSlice:
         """Take the next rows, as many or as few as there are, to put them into a run."""
         start, self.taken = self.taken, min(self.taken + rows, self.rows)
         if not start:
             metrics.QUEUE.end(self._queued_s, self.trace, {traces.ROWS: self.rows})
-        return Part(self, start, self.taken)
+        return RowSlice(self, start, self.taken)
 
     def fail(self, error: Exception) -> None:
         """Answer with an error, unless there is an answer or nobody waits for it any more."""
@@ -84,10 +84,10 @@ class Job:
             self.answer.set_result(self.outputs)
 
 
-class Part(NamedTuple):
-    """The rows `start` to `stop` of a job, one stretch of a batch."""
+class RowSlice(NamedTuple):
+    """The rows `start` to `stop` of a request, one stretch of a batch."""
 
-    job: Job
+    request: PendingRequest
     start: int
     stop: int
 
@@ -97,7 +97,7 @@ class Part(NamedTuple):
         return self.stop - self.start
 
 
-class Run(NamedTuple):
+class BatchResult(NamedTuple):
     """What came of a batch: one piece of outputs per part, None where the part failed."""
 
     pieces: list[Arrays | None]
@@ -112,7 +112,7 @@ class Run(NamedTuple):
         return DeadlineExceeded() if self.is_cut else InferenceFailed()
 
 
-def run(engine: Runner, parts: list[Part], watched: Watched) -> Run:
+def run_batch(engine: Runner, parts: list[RowSlice], watched: WatchedRun) -> BatchResult:
     """Run a batch, on whatever thread, and cut its outputs into the parts'.
 
     A failure is blamed on nobody: every part is run alone then, so that the innocent are answered.
@@ -125,20 +125,20 @@ def run(engine: Runner, parts: list[Part], watched: Watched) -> Run:
         if watched.is_cut:
             seconds = time.perf_counter() - started
             logger.error("a run of %d parts was cut off after %.1f s", len(parts), seconds)
-            return Run([None] * len(parts), started, seconds, is_cut=True)
+            return BatchResult([None] * len(parts), started, seconds, is_cut=True)
         if len(parts) > 1:
-            pieces = [run(engine, [part], watched).pieces[0] for part in parts]
-            return Run(pieces, started, time.perf_counter() - started)
+            pieces = [run_batch(engine, [part], watched).pieces[0] for part in parts]
+            return BatchResult(pieces, started, time.perf_counter() - started)
         logger.exception("a run of %d rows failed", parts[0].rows)
-        return Run([None], started, time.perf_counter() - started)
-    return Run(_split(outputs, parts), started, time.perf_counter() - started)
+        return BatchResult([None], started, time.perf_counter() - started)
+    return BatchResult(_split(outputs, parts), started, time.perf_counter() - started)
 
 
-def leave_spans(parts: list[Part], done: Run, metrics: GraphMetrics) -> None:
+def leave_spans(parts: list[RowSlice], done: BatchResult, metrics: GraphMetrics) -> None:
     """Leave the span `compute` with every request that is traced; those of one run link to its first."""
     first = None
     for part, piece in zip(parts, done.pieces, strict=True):
-        if part.job.trace is None:
+        if part.request.trace is None:
             continue
         said = {
             **metrics.attributes,
@@ -148,13 +148,16 @@ def leave_spans(parts: list[Part], done: Run, metrics: GraphMetrics) -> None:
         }
         error = done.error().code if piece is None else None
         ended_s = done.started_s + done.seconds
-        span = part.job.trace.add("compute", done.started_s, ended_s, said, link=first, error=error)
+        span = part.request.trace.add("compute", done.started_s, ended_s, said, link=first, error=error)
         first = first or span
 
 
-def _join(parts: list[Part]) -> Arrays:
+def _join(parts: list[RowSlice]) -> Arrays:
     """Lay the parts' rows behind one another, and draw those that are still to be drawn."""
-    return {name: _rows([job.inputs[name][a:b] for job, a, b in parts]) for name in parts[0].job.inputs}
+    return {
+        name: _rows([request.inputs[name][a:b] for request, a, b in parts])
+        for name in parts[0].request.inputs
+    }
 
 
 def _rows(pieces: list[Any]) -> NDArray[Any]:
@@ -163,7 +166,7 @@ def _rows(pieces: list[Any]) -> NDArray[Any]:
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
-def _split(outputs: Arrays, parts: list[Part]) -> list[Arrays | None]:
+def _split(outputs: Arrays, parts: list[RowSlice]) -> list[Arrays | None]:
     """Cut views of the parts' rows, None for a part with a number that is not finite."""
     finite = all(np.isfinite(value).all() for value in outputs.values())
     pieces: list[Arrays | None] = []

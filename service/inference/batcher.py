@@ -20,11 +20,11 @@ from concurrent.futures import Executor
 from contextvars import Context
 
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
-from service.inference.batch import Inputs, Job, Part, Run, leave_spans, run
+from service.inference.batch import BatchResult, Inputs, PendingRequest, RowSlice, leave_spans, run_batch
 from service.inference.engine import Arrays, Runner
-from service.inference.latency_model import RunTime
-from service.inference.run_watchdog import Overseer
-from service.inference.thread_pools import Threads
+from service.inference.latency_model import LatencyModel
+from service.inference.run_watchdog import RunWatchdog
+from service.inference.thread_pools import ThreadPools
 from service.observability.metrics import GraphMetrics
 
 IN_PLACE_S = 0.005
@@ -47,9 +47,9 @@ class Batcher:
         *,
         batch_rows: int,
         queue_rows: int,
-        run_time: RunTime,
-        threads: Threads,
-        overseer: Overseer,
+        latency_model: LatencyModel,
+        threads: ThreadPools,
+        watchdog: RunWatchdog,
         metrics: GraphMetrics,
         row_values: int | None = None,
     ) -> None:
@@ -60,14 +60,14 @@ class Batcher:
         self._engine = engine
         self._batch_rows = batch_rows
         self._queue_rows = queue_rows
-        self._run_time = run_time
+        self._latency_model = latency_model
         self._threads = threads
-        self._overseer = overseer
+        self._watchdog = watchdog
         self._metrics = metrics
         self._row_values = row_values
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._small: OrderedDict[Job, None] = OrderedDict()
-        self._large: OrderedDict[Job, None] = OrderedDict()
+        self._small: OrderedDict[PendingRequest, None] = OrderedDict()
+        self._large: OrderedDict[PendingRequest, None] = OrderedDict()
         self._waiting_rows = 0
         self._shown_rows = 0
         self._awake = False
@@ -95,31 +95,31 @@ class Batcher:
         """
         if self._loop is None:  # kept, since asking for it is a system call
             self._loop = asyncio.get_running_loop()
-        job = Job(inputs, deadline_s, self._loop.create_future())
-        if self._waiting_rows + job.rows > self._queue_rows:
+        request = PendingRequest(inputs, deadline_s, self._loop.create_future())
+        if self._waiting_rows + request.rows > self._queue_rows:
             self._metrics.refused(QueueFull.code)
             raise QueueFull(headers={"Retry-After": str(self._retry_after_s())})
-        is_large = job.rows > self._batch_rows
+        is_large = request.rows > self._batch_rows
         queue = self._large if is_large else self._small
-        queue[job] = None
-        self._count_waiting(job.rows)
+        queue[request] = None
+        self._count_waiting(request.rows)
         if is_large:
             self._start_pieces(self._loop)
         else:
             self._wake(self._loop)
         try:
-            return await job.answer
+            return await request.answer
         except (DeadlineExceeded, InferenceFailed) as error:
             self._metrics.refused(error.code)
             raise
         finally:
-            if job.taken < job.rows:
-                queue.pop(job, None)
-                self._count_waiting(job.taken - job.rows)
+            if request.taken < request.rows:
+                queue.pop(request, None)
+                self._count_waiting(request.taken - request.rows)
 
     def _retry_after_s(self) -> int:
         runs = self._waiting_rows / self._batch_rows
-        return max(1, math.ceil(runs * self._run_time.seconds(self._batch_rows)))
+        return max(1, math.ceil(runs * self._latency_model.seconds(self._batch_rows)))
 
     def _count_waiting(self, rows: int) -> None:
         self._waiting_rows += rows
@@ -146,19 +146,19 @@ class Batcher:
         if self._expected_s(parts) > IN_PLACE_S:
             self._run_in_thread(loop, self._threads.small, parts, self._run_next)
             return
-        self._finish(parts, run(self._engine, parts, self._overseer.watch(IN_PLACE_S)))
+        self._finish(parts, run_batch(self._engine, parts, self._watchdog.watch(IN_PLACE_S)))
         loop.call_soon(self._run_next, loop)
 
     def _start_pieces(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run pieces of large requests, in turns, as many at once as there are threads for."""
         while self._pieces_running < self._threads.pieces:
-            job = self._next_job(self._large)
-            if job is None:
+            request = self._next_request(self._large)
+            if request is None:
                 return
-            part = job.take(self._rows_of_a_piece())
+            part = request.take(self._rows_of_a_piece())
             self._count_waiting(-part.rows)
-            if job.taken < job.rows:
-                self._large[job] = None
+            if request.taken < request.rows:
+                self._large[request] = None
             self._pieces_running += 1
             self._run_in_thread(loop, self._threads.large, [part], self._end_piece)
 
@@ -172,86 +172,88 @@ class Batcher:
         self,
         loop: asyncio.AbstractEventLoop,
         executor: Executor,
-        parts: list[Part],
+        parts: list[RowSlice],
         go_on: Callable[[asyncio.AbstractEventLoop], None],
     ) -> None:
-        def end(done: asyncio.Future[Run]) -> None:
+        def end(done: asyncio.Future[BatchResult]) -> None:
             self._finish(parts, done.result())
             go_on(loop)
             self._runs_in_threads -= 1
 
         self._runs_in_threads += 1
         self._show_waiting()
-        watched = self._overseer.watch(self._expected_s(parts))
-        loop.run_in_executor(executor, run, self._engine, parts, watched).add_done_callback(end)
+        watched = self._watchdog.watch(self._expected_s(parts))
+        loop.run_in_executor(executor, run_batch, self._engine, parts, watched).add_done_callback(end)
 
-    def _expected_s(self, parts: list[Part]) -> float:
-        return self._run_time.seconds(self._work(parts))
+    def _expected_s(self, parts: list[RowSlice]) -> float:
+        return self._latency_model.seconds(self._work(parts))
 
-    def _work(self, parts: list[Part]) -> float:
+    def _work(self, parts: list[RowSlice]) -> float:
         """Return how many rows these are, or take as long as."""
         if self._row_values is None:
             return sum(part.rows for part in parts)
-        return sum(part.rows * math.prod(part.job.shapes[0]) for part in parts) / self._row_values
+        return sum(part.rows * math.prod(part.request.shapes[0]) for part in parts) / self._row_values
 
-    def _finish(self, parts: list[Part], done: Run) -> None:
+    def _finish(self, parts: list[RowSlice], done: BatchResult) -> None:
         """Hand every part its rows."""
         rows = sum(part.rows for part in parts)
-        self._run_time.add(self._work(parts), done.seconds)
+        self._latency_model.add(self._work(parts), done.seconds)
         self._metrics.batch_rows.observe(rows)
         self._metrics.run_seconds.observe(done.seconds)
         for part, piece in zip(parts, done.pieces, strict=True):
             if piece is None:
-                part.job.fail(done.error())
+                part.request.fail(done.error())
             else:
-                part.job.accept(part.start, piece)
+                part.request.accept(part.start, piece)
         leave_spans(parts, done, self._metrics)
 
-    def _next_batch(self) -> list[Part]:
+    def _next_batch(self) -> list[RowSlice]:
         """Take rows of small requests, first come, first served, until the batch is full.
 
         Rows of different shapes do not go together; the shape of the first request in the queue it is.
         """
         room = self._rows_of_a_run()
-        parts: list[Part] = []
-        others: list[Job] = []
-        while room and (job := self._next_job(self._small)):
-            if parts and job.shapes != parts[0].job.shapes:
-                others.append(job)
+        parts: list[RowSlice] = []
+        others: list[PendingRequest] = []
+        while room and (request := self._next_request(self._small)):
+            if parts and request.shapes != parts[0].request.shapes:
+                others.append(request)
                 continue
-            parts.append(job.take(room))
+            parts.append(request.take(room))
             room -= parts[-1].rows
-            if job.taken < job.rows:
-                others.append(job)
-        for job in reversed(others):
-            self._small[job] = None
-            self._small.move_to_end(job, last=False)
+            if request.taken < request.rows:
+                others.append(request)
+        for request in reversed(others):
+            self._small[request] = None
+            self._small.move_to_end(request, last=False)
         self._count_waiting(-sum(part.rows for part in parts))
         return parts
 
     def _rows_of_a_run(self) -> int:
         """Return how many rows to take at once: a whole batch, or what fits in place if that costs little."""
-        whole, in_place = self._batch_rows, self._run_time.rows(IN_PLACE_S)
+        whole, in_place = self._batch_rows, self._latency_model.rows(IN_PLACE_S)
         if not 0 < in_place < whole:
             return whole
-        one_after_another_s = whole / in_place * self._run_time.seconds(in_place)
-        return in_place if one_after_another_s <= MOST_IN_PLACE * self._run_time.seconds(whole) else whole
+        one_after_another_s = whole / in_place * self._latency_model.seconds(in_place)
+        return (
+            in_place if one_after_another_s <= MOST_IN_PLACE * self._latency_model.seconds(whole) else whole
+        )
 
     def _rows_of_a_piece(self) -> int:
         """Return how many rows of a large request to run at once: few where small requests wait beside it."""
         if self._threads.is_quiet:
             return self._batch_rows
-        if self._run_time.seconds(1) > self._run_time.seconds(self._batch_rows) / 2:
+        if self._latency_model.seconds(1) > self._latency_model.seconds(self._batch_rows) / 2:
             return self._batch_rows  # few take as long as all
-        return min(max(1, self._run_time.rows(PIECE_S)), self._batch_rows)
+        return min(max(1, self._latency_model.rows(PIECE_S)), self._batch_rows)
 
     @staticmethod
-    def _next_job(queue: OrderedDict[Job, None]) -> Job | None:
+    def _next_request(queue: OrderedDict[PendingRequest, None]) -> PendingRequest | None:
         """Take the first job that somebody still waits for, and has to."""
         while queue:
-            job, _ = queue.popitem(last=False)
-            if job.deadline_s <= time.monotonic():
-                job.fail(DeadlineExceeded())
-            if not job.answer.done():
-                return job
+            request, _ = queue.popitem(last=False)
+            if request.deadline_s <= time.monotonic():
+                request.fail(DeadlineExceeded())
+            if not request.answer.done():
+                return request
         return None

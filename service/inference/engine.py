@@ -1,6 +1,6 @@
 """One ONNX graph, ready to run: the batcher puts rows in, the graph's outputs come back.
 
-    batcher -> Engine.run -> batcher;  on a GPU: batcher -> Padded.run -> Engine.run
+    batcher -> Engine.run -> batcher;  on a GPU: batcher -> PaddedEngine.run -> Engine.run
 
 On the processor an engine runs on one thread; parallelism comes from several worker processes, each with
 engines of its own.
@@ -99,7 +99,7 @@ def _compare(file: str, kind: str, found: list[Any], promised: tuple[TensorSpec,
             raise CheckpointError(f"{file}: {kind} {spec.name} has not the shape (N, *{list(spec.shape)})")
 
 
-class Padded:
+class PaddedEngine:
     """An engine that fills its batches up with rows of zeros."""
 
     def __init__(self, engine: Runner, rows: int) -> None:

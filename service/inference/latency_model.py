@@ -1,12 +1,12 @@
 """How long a run of a graph takes, learned from the runs that were made.
 
-batcher -> RunTime -> batcher, which then knows whether to run on the event loop or in a thread
+batcher -> LatencyModel -> batcher, which then knows whether to run on the event loop or in a thread
 """
 
 from __future__ import annotations
 
 
-class RunTime:
+class LatencyModel:
     """Seconds a run of n rows takes: a + b*n, fitted to the recent runs with fading weights."""
 
     _WEIGHT = 0.05

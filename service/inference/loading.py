@@ -20,11 +20,11 @@ from service.checkpoint import CheckpointError
 from service.checkpoint.manifest import Graph, Manifest, TensorSpec
 from service.inference.batcher import PIECE_S, Batcher
 from service.inference.device import Device
-from service.inference.engine import SIZES, Arrays, Engine, Padded, Runner
-from service.inference.latency_model import RunTime
+from service.inference.engine import SIZES, Arrays, Engine, PaddedEngine, Runner
+from service.inference.latency_model import LatencyModel
 from service.inference.model import Model
-from service.inference.run_watchdog import FAR_TOO_LONG, Overseer
-from service.inference.thread_pools import Threads
+from service.inference.run_watchdog import FAR_TOO_LONG, RunWatchdog
+from service.inference.thread_pools import ThreadPools
 from service.observability.metrics import GraphMetrics
 
 FIRST_RUN_S = 60.0
@@ -38,8 +38,8 @@ WARM_UP_ROWS = 16
 def load(
     folder: Path,
     queue_rows: int,
-    threads: Threads,
-    overseer: Overseer,
+    threads: ThreadPools,
+    watchdog: RunWatchdog,
     device: Device = "cpu",
     place: tuple[str, int] | None = None,
 ) -> Model:
@@ -58,32 +58,32 @@ def load(
         golden = _Golden(key, spec, found.golden)
         batch_rows = spec.preferred_batch
         if device == "cuda":
-            engine, batch_rows = _padded(engine, golden, overseer)
-        first_runs = _FirstRuns(engine, golden, overseer)
+            engine, batch_rows = _padded(engine, golden, watchdog)
+        first_runs = _FirstRuns(engine, golden, watchdog)
         _check_golden(first_runs, golden, manifest)
         batchers[key] = Batcher(
             engine,
             batch_rows=batch_rows,
             queue_rows=queue_rows,
-            run_time=_warm_up(first_runs, golden, len(manifest.labels or ())),
+            latency_model=_warm_up(first_runs, golden, len(manifest.labels or ())),
             threads=threads,
-            overseer=overseer,
+            watchdog=watchdog,
             metrics=GraphMetrics(manifest.name, key),
             row_values=_row_values(spec, golden),
         )
     return Model(manifest, batchers, found.preview, found.reference)
 
 
-def _padded(engine: Runner, golden: _Golden, overseer: Overseer) -> tuple[Padded, int]:
+def _padded(engine: Runner, golden: _Golden, watchdog: RunWatchdog) -> tuple[PaddedEngine, int]:
     """Return the engine with runs of one size, and that size: the largest of which a run is still short.
 
     Raises:
         CheckpointError: the graph cannot be run.
     """
-    chosen = Padded(engine, SIZES[0])
+    chosen = PaddedEngine(engine, SIZES[0])
     for rows in SIZES:
-        tried = Padded(engine, rows)
-        if _time_runs(_FirstRuns(tried, golden, overseer), golden, golden.inputs) > PIECE_S:
+        tried = PaddedEngine(engine, rows)
+        if _time_runs(_FirstRuns(tried, golden, watchdog), golden, golden.inputs) > PIECE_S:
             break
         chosen = tried
     return chosen, chosen.rows
@@ -135,10 +135,10 @@ def _fits(value: NDArray[Any], tensor: TensorSpec) -> bool:
 class _FirstRuns:
     """Runs of a graph that may be anything yet."""
 
-    def __init__(self, engine: Runner, golden: _Golden, overseer: Overseer) -> None:
+    def __init__(self, engine: Runner, golden: _Golden, watchdog: RunWatchdog) -> None:
         self._engine = engine
         self._key = golden.key
-        self._overseer = overseer
+        self._watchdog = watchdog
 
     def run(self, inputs: Arrays) -> Arrays:
         """Run it once.
@@ -146,7 +146,7 @@ class _FirstRuns:
         Raises:
             CheckpointError: it fails, does not end, or gives numbers that are not finite.
         """
-        watched = self._overseer.watch(FIRST_RUN_S / FAR_TOO_LONG)
+        watched = self._watchdog.watch(FIRST_RUN_S / FAR_TOO_LONG)
         try:
             with watched as options:
                 outputs = self._engine.run(inputs, options)
@@ -174,7 +174,7 @@ def _check_golden(first_runs: _FirstRuns, golden: _Golden, manifest: Manifest) -
             raise CheckpointError(f"golden sample: {golden.key} is off by {error:.2g} of the range of {name}")
 
 
-def _warm_up(first_runs: _FirstRuns, golden: _Golden, labels: int) -> RunTime:
+def _warm_up(first_runs: _FirstRuns, golden: _Golden, labels: int) -> LatencyModel:
     """Run one row and a batch, with labels from the first to the last, and measure both.
 
     Raises:
@@ -185,7 +185,7 @@ def _warm_up(first_runs: _FirstRuns, golden: _Golden, labels: int) -> RunTime:
     batch = {name: np.repeat(value, rows, axis=0) for name, value in single.items()}
     if "labels" in batch:
         batch["labels"] = np.linspace(0, max(0, labels - 1), rows, dtype=np.int64)
-    return RunTime(_time_runs(first_runs, golden, single), rows, _time_runs(first_runs, golden, batch))
+    return LatencyModel(_time_runs(first_runs, golden, single), rows, _time_runs(first_runs, golden, batch))
 
 
 def _time_runs(first_runs: _FirstRuns, golden: _Golden, inputs: Arrays) -> float:

@@ -1,6 +1,6 @@
 """The threads in which runs happen that are too long for the event loop.
 
-repository -> Threads -> batcher
+repository -> ThreadPools -> batcher
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BUSY_S = 0.1
 """A process that has run a small request within this time expects more of them."""
 
 
-class Threads:
+class ThreadPools:
     """Two pools, so that small requests never wait behind the pieces of large ones."""
 
     def __init__(self, pieces: int | None = None) -> None:

@@ -21,8 +21,8 @@ from service.coordination.orders import OrderBook, Orders
 from service.errors import UnknownModel
 from service.inference.loading import load
 from service.inference.model import Model
-from service.inference.run_watchdog import Overseer
-from service.inference.thread_pools import Threads
+from service.inference.run_watchdog import RunWatchdog
+from service.inference.thread_pools import ThreadPools
 from service.observability import metrics
 from service.repository.capabilities import Offer
 from service.repository.catalogue import ModelStatus, Serving
@@ -52,13 +52,13 @@ class Repository:
         without `cores` all are used.
         """
         self._interval_s = settings.reload_interval_s
-        self._threads = Threads(cores)
-        self._overseer = Overseer(settings.stuck_run_s)
+        self._threads = ThreadPools(cores)
+        self._watchdog = RunWatchdog(settings.stuck_run_s)
         self._folder = Folder(
             settings.checkpoints,
             settings.keep_versions,
             lambda folder, place: load(
-                folder, settings.queue_rows, self._threads, self._overseer, settings.device, place
+                folder, settings.queue_rows, self._threads, self._watchdog, settings.device, place
             ),
         )
         self._orders = orders or OrderBook(Path(os.devnull), 1).orders(0)
@@ -78,7 +78,7 @@ class Repository:
 
         Among workers that serve already it returns when it serves the same.
         """
-        self._overseer.start()
+        self._watchdog.start()
         await self.refresh()
         while self._next:
             await asyncio.sleep(LOOK_EVERY_S)
@@ -97,12 +97,12 @@ class Repository:
             with suppress(asyncio.CancelledError):
                 await self._polling
         self._threads.shutdown()
-        self._overseer.stop()
+        self._watchdog.stop()
 
     @property
     def is_stuck(self) -> bool:
         """Say whether a run goes on for ever: its thread is lost, and with it this process."""
-        return self._overseer.is_stuck
+        return self._watchdog.is_stuck
 
     def tidy_later(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give free memory back to the system soon."""

@@ -16,9 +16,9 @@ from service.checkpoint.manifest import Graph
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
 from service.inference.batcher import Batcher
 from service.inference.engine import Engine
-from service.inference.latency_model import RunTime
-from service.inference.run_watchdog import Overseer
-from service.inference.thread_pools import Threads
+from service.inference.latency_model import LatencyModel
+from service.inference.run_watchdog import RunWatchdog
+from service.inference.thread_pools import ThreadPools
 from service.observability.metrics import GraphMetrics
 from support.tiny_checkpoints import Arrays, describe_tiny
 
@@ -38,8 +38,8 @@ class RecordingEngine(Engine):
 
 
 @pytest.fixture
-def threads() -> Iterator[Threads]:
-    pools = Threads()
+def threads() -> Iterator[ThreadPools]:
+    pools = ThreadPools()
     yield pools
     pools.shutdown()
 
@@ -49,7 +49,7 @@ class Bench:
 
     def __init__(
         self,
-        threads: Threads,
+        threads: ThreadPools,
         key: str = "decode",
         queue_rows: int = 10_000,
         row_values: int | None = None,
@@ -65,9 +65,9 @@ class Bench:
             self.engine,
             batch_rows=self.spec.preferred_batch,
             queue_rows=queue_rows,
-            run_time=RunTime(slow_s, 32, slow_s) if slow_s else RunTime(1e-5, 32, 1e-4),
+            latency_model=LatencyModel(slow_s, 32, slow_s) if slow_s else LatencyModel(1e-5, 32, 1e-4),
             threads=threads,
-            overseer=Overseer(60),
+            watchdog=RunWatchdog(60),
             metrics=GraphMetrics("bench", key),
             row_values=row_values,
         )
@@ -90,7 +90,7 @@ async def until(condition: Any, limit_s: float = 5) -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_rows_are_bit_equal_alone_and_among_others(threads: Threads):
+async def test_rows_are_bit_equal_alone_and_among_others(threads: ThreadPools):
     bench = Bench(threads, key="encode")
     rng = np.random.default_rng(1)
     requests = [{"images": rng.random((rows, 1, 8, 8), np.float32)} for rows in rng.integers(1, 33, 150)]
@@ -102,7 +102,7 @@ async def test_rows_are_bit_equal_alone_and_among_others(threads: Threads):
         assert np.array_equal(answer["latents"], np.concatenate(rows))
 
 
-async def test_two_thousand_concurrent_answers_are_not_mixed_up(threads: Threads):
+async def test_two_thousand_concurrent_answers_are_not_mixed_up(threads: ThreadPools):
     bench = Bench(threads)
     requests = [latents(1 + seed % 3, seed) for seed in range(2000)]
     answers = await asyncio.gather(*(bench.run(request) for request in requests))
@@ -110,20 +110,20 @@ async def test_two_thousand_concurrent_answers_are_not_mixed_up(threads: Threads
         assert np.array_equal(answer["images"], bench.alone(request)["images"])
 
 
-async def test_requests_of_one_tick_form_one_batch(threads: Threads):
+async def test_requests_of_one_tick_form_one_batch(threads: ThreadPools):
     bench = Bench(threads)
     await asyncio.gather(*(bench.run(latents(1)) for _ in range(20)))
     assert bench.engine.runs == [20]
 
 
-async def test_lone_request_runs_at_once_in_place(threads: Threads):
+async def test_lone_request_runs_at_once_in_place(threads: ThreadPools):
     bench = Bench(threads)
     await bench.run(latents(1))
     assert bench.engine.runs == [1]
     assert bench.engine.threads == {threading.get_ident()}
 
 
-async def test_long_run_leaves_the_event_loop_free(threads: Threads):
+async def test_long_run_leaves_the_event_loop_free(threads: ThreadPools):
     bench = Bench(threads, slow_ms=100)
     running = bench.run(latents(1))
     ticks = 0
@@ -134,36 +134,38 @@ async def test_long_run_leaves_the_event_loop_free(threads: Threads):
     assert threading.get_ident() not in bench.engine.threads
 
 
-async def test_batch_too_long_for_the_event_loop_is_cut_where_that_costs_little(threads: Threads):
+async def test_batch_too_long_for_the_event_loop_is_cut_where_that_costs_little(threads: ThreadPools):
     bench = Bench(threads)
-    bench.batcher._run_time = RunTime(5e-4, 32, 16e-3)  # half a millisecond per row, and none per run
+    bench.batcher._latency_model = LatencyModel(
+        5e-4, 32, 16e-3
+    )  # half a millisecond per row, and none per run
     await asyncio.gather(*(bench.run(latents(1)) for _ in range(20)))
     assert bench.engine.runs[0] == 10
     assert bench.engine.threads == {threading.get_ident()}
 
 
-async def test_batch_goes_to_the_thread_whole_where_cutting_it_costs_much(threads: Threads):
+async def test_batch_goes_to_the_thread_whole_where_cutting_it_costs_much(threads: ThreadPools):
     bench = Bench(threads)
-    bench.batcher._run_time = RunTime(4.5e-3, 32, 6e-3)
+    bench.batcher._latency_model = LatencyModel(4.5e-3, 32, 6e-3)
     await asyncio.gather(*(bench.run(latents(1)) for _ in range(20)))
     assert bench.engine.runs == [20]
     assert threading.get_ident() not in bench.engine.threads
 
 
-async def test_image_larger_than_the_one_that_was_timed_goes_to_the_thread(threads: Threads):
+async def test_image_larger_than_the_one_that_was_timed_goes_to_the_thread(threads: ThreadPools):
     """64 pixels took 1 ms, so 64 times as many are expected to take 64 ms."""
     bench = Bench(threads, key="encode", row_values=64, size=None, operations=("encode",))
-    bench.batcher._run_time = RunTime(1e-3, 1, 1e-3)
+    bench.batcher._latency_model = LatencyModel(1e-3, 1, 1e-3)
     await bench.run({"images": np.zeros((1, 1, 8, 8), np.float32)})
     assert bench.engine.threads == {threading.get_ident()}
-    bench.batcher._run_time = RunTime(1e-3, 32, 32e-3)
+    bench.batcher._latency_model = LatencyModel(1e-3, 32, 32e-3)
     await bench.run({"images": np.zeros((1, 1, 64, 64), np.float32)})
     assert len(bench.engine.threads) == 2
 
 
-async def test_run_that_turns_out_long_moves_to_the_thread(threads: Threads):
+async def test_run_that_turns_out_long_moves_to_the_thread(threads: ThreadPools):
     bench = Bench(threads, slow_ms=8)
-    bench.batcher._run_time = RunTime(1e-5, 32, 1e-5)
+    bench.batcher._latency_model = LatencyModel(1e-5, 32, 1e-5)
     await bench.run(latents(1))
     assert bench.engine.threads == {threading.get_ident()}
     for _ in range(100):
@@ -171,7 +173,7 @@ async def test_run_that_turns_out_long_moves_to_the_thread(threads: Threads):
     assert len(bench.engine.threads) == 2
 
 
-async def test_large_request_comes_back_whole_and_in_order(threads: Threads):
+async def test_large_request_comes_back_whole_and_in_order(threads: ThreadPools):
     bench = Bench(threads)
     request = latents(1000)
     answer = await bench.run(request)
@@ -180,7 +182,7 @@ async def test_large_request_comes_back_whole_and_in_order(threads: Threads):
     assert np.array_equal(answer["images"], np.concatenate(expected))
 
 
-async def test_large_request_runs_on_all_cores(threads: Threads):
+async def test_large_request_runs_on_all_cores(threads: ThreadPools):
     bench = Bench(threads, slow_ms=20)
     await bench.run(latents(320))
     assert len(bench.engine.threads) == threads.pieces
@@ -188,7 +190,7 @@ async def test_large_request_runs_on_all_cores(threads: Threads):
 
 
 @pytest.mark.parametrize("large", [1, 8])
-async def test_single_row_does_not_wait_for_large_requests(threads: Threads, large: int):
+async def test_single_row_does_not_wait_for_large_requests(threads: ThreadPools, large: int):
     bench = Bench(threads, slow_ms=5)
     running = [bench.run(latents(960)) for _ in range(large)]
     await until(lambda: bench.engine.runs)
@@ -201,7 +203,7 @@ async def test_single_row_does_not_wait_for_large_requests(threads: Threads, lar
         assert len(answer["images"]) == 960
 
 
-async def test_two_large_requests_share_the_engine(threads: Threads):
+async def test_two_large_requests_share_the_engine(threads: ThreadPools):
     bench = Bench(threads, slow_ms=2)
     done: list[int] = []
     sizes = (3200, 64)
@@ -212,7 +214,7 @@ async def test_two_large_requests_share_the_engine(threads: Threads):
     assert done == [64, 3200]
 
 
-async def test_request_beyond_the_capacity_is_refused_at_once(threads: Threads):
+async def test_request_beyond_the_capacity_is_refused_at_once(threads: ThreadPools):
     bench = Bench(threads, slow_ms=50, queue_rows=10)
     running = bench.run(latents(4))
     await until(lambda: bench.engine.runs)
@@ -227,14 +229,14 @@ async def test_request_beyond_the_capacity_is_refused_at_once(threads: Threads):
     assert bench.batcher.waiting_rows == 0
 
 
-async def test_request_whose_deadline_has_passed_costs_no_run(threads: Threads):
+async def test_request_whose_deadline_has_passed_costs_no_run(threads: ThreadPools):
     bench = Bench(threads)
     with pytest.raises(DeadlineExceeded):
         await bench.run(latents(1), time.monotonic() - 0.001)
     assert bench.engine.runs == []
 
 
-async def test_deadline_that_passes_in_the_queue_costs_no_run(threads: Threads):
+async def test_deadline_that_passes_in_the_queue_costs_no_run(threads: ThreadPools):
     bench = Bench(threads, slow_ms=50)
     running = bench.run(latents(4))
     await until(lambda: bench.engine.runs)
@@ -246,7 +248,7 @@ async def test_deadline_that_passes_in_the_queue_costs_no_run(threads: Threads):
     assert bench.engine.runs == [4, 2]
 
 
-async def test_cancelled_callers_harm_nobody(threads: Threads):
+async def test_cancelled_callers_harm_nobody(threads: ThreadPools):
     bench = Bench(threads, slow_ms=10)
     tasks = [bench.run(latents(3, seed)) for seed in range(60)]
     await until(lambda: bench.engine.runs)
@@ -260,7 +262,7 @@ async def test_cancelled_callers_harm_nobody(threads: Threads):
     assert sum(bench.engine.runs) < 60 * 3
 
 
-async def test_request_cancelled_in_the_tick_it_came_costs_no_run(threads: Threads):
+async def test_request_cancelled_in_the_tick_it_came_costs_no_run(threads: ThreadPools):
     bench = Bench(threads)
     task = bench.run(latents(1))
     await asyncio.sleep(0)
@@ -271,7 +273,7 @@ async def test_request_cancelled_in_the_tick_it_came_costs_no_run(threads: Threa
     assert bench.engine.runs == [2]
 
 
-async def test_cancelled_requests_are_forgotten_while_a_run_goes_on(threads: Threads):
+async def test_cancelled_requests_are_forgotten_while_a_run_goes_on(threads: ThreadPools):
     bench = Bench(threads, slow_ms=200)
     running = bench.run(latents(1))
     await until(lambda: bench.engine.runs)
@@ -285,10 +287,10 @@ async def test_cancelled_requests_are_forgotten_while_a_run_goes_on(threads: Thr
     await running
 
 
-async def test_rows_are_shown_as_waiting_no_longer_than_they_wait(threads: Threads):
+async def test_rows_are_shown_as_waiting_no_longer_than_they_wait(threads: ThreadPools):
     """A small request comes in the very turn of the loop in which a large one's last piece comes back."""
     bench = Bench(threads, slow_ms=20)
-    bench.batcher._run_time = RunTime(1e-5, 32, 1e-4)
+    bench.batcher._latency_model = LatencyModel(1e-5, 32, 1e-4)
     large = bench.run(latents(33))
     await until(lambda: len(bench.engine.runs) == 2)
     ready, deadline = asyncio.get_running_loop()._ready, time.monotonic() + 5  # type: ignore[attr-defined]
@@ -299,7 +301,7 @@ async def test_rows_are_shown_as_waiting_no_longer_than_they_wait(threads: Threa
     assert REGISTRY.get_sample_value("latent_queue_rows", {"model": "bench", "graph": "decode"}) == 0
 
 
-async def test_cancelled_caller_of_a_bad_row_harms_nobody(threads: Threads):
+async def test_cancelled_caller_of_a_bad_row_harms_nobody(threads: ThreadPools):
     bench = Bench(threads, slow_ms=20)
     requests = [latents(1, seed) for seed in range(8)]
     requests[3]["latents"][:] = 1e20
@@ -310,7 +312,7 @@ async def test_cancelled_caller_of_a_bad_row_harms_nobody(threads: Threads):
     assert [type(answer) for answer in answers] == [dict] * 3 + [asyncio.CancelledError] + [dict] * 4
 
 
-async def test_engine_serves_on_when_every_caller_is_cancelled(threads: Threads):
+async def test_engine_serves_on_when_every_caller_is_cancelled(threads: ThreadPools):
     bench = Bench(threads, slow_ms=10)
     tasks = [bench.run(latents(3)) for _ in range(5)]
     await until(lambda: bench.engine.runs)
@@ -320,7 +322,7 @@ async def test_engine_serves_on_when_every_caller_is_cancelled(threads: Threads)
     assert len((await bench.run(latents(2)))["images"]) == 2
 
 
-async def test_row_that_is_not_finite_fails_alone(threads: Threads):
+async def test_row_that_is_not_finite_fails_alone(threads: ThreadPools):
     bench = Bench(threads)
     requests = [latents(1, seed) for seed in range(32)]
     requests[13]["latents"][:] = 1e20
@@ -334,7 +336,7 @@ async def test_row_that_is_not_finite_fails_alone(threads: Threads):
 
 
 @pytest.mark.parametrize("slow_ms", [0, 5])
-async def test_row_that_makes_the_run_fail_fails_alone(threads: Threads, slow_ms: float):
+async def test_row_that_makes_the_run_fail_fails_alone(threads: ThreadPools, slow_ms: float):
     bench = Bench(threads, key="generate", classes=("x", "y"), slow_ms=slow_ms)
     requests = [latents(1, seed) | {"labels": np.array([seed % 2])} for seed in range(32)]
     requests[13]["labels"][:] = 99
@@ -343,7 +345,7 @@ async def test_row_that_makes_the_run_fail_fails_alone(threads: Threads, slow_ms
     assert np.array_equal(answers[31]["images"], bench.alone(requests[31])["images"])
 
 
-async def test_large_request_with_one_bad_row_fails_whole_and_stops(threads: Threads):
+async def test_large_request_with_one_bad_row_fails_whole_and_stops(threads: ThreadPools):
     bench = Bench(threads)
     request = latents(1000)
     request["latents"][5] = 1e20
@@ -353,7 +355,7 @@ async def test_large_request_with_one_bad_row_fails_whole_and_stops(threads: Thr
     assert sum(bench.engine.runs) < 1000
 
 
-async def test_rows_of_different_shapes_are_never_joined(threads: Threads):
+async def test_rows_of_different_shapes_are_never_joined(threads: ThreadPools):
     bench = Bench(threads, key="translate.b", operations=(), domains=("a", "b"), size=None)
     requests = [{"images": np.full((1, 1, 4 + seed % 3, 4), 0.25, np.float32)} for seed in range(30)]
     answers = await asyncio.gather(*(bench.run(request) for request in requests))
@@ -362,7 +364,7 @@ async def test_rows_of_different_shapes_are_never_joined(threads: Threads):
         assert np.array_equal(answer["translated"], 1 - request["images"])
 
 
-async def test_answers_survive_a_neighbour_with_the_wrong_type(threads: Threads):
+async def test_answers_survive_a_neighbour_with_the_wrong_type(threads: ThreadPools):
     bench = Bench(threads)
     wrong = {"latents": np.zeros((1, 4))}
     answers = await asyncio.gather(bench.run(latents(1)), bench.run(wrong), return_exceptions=True)
@@ -370,23 +372,23 @@ async def test_answers_survive_a_neighbour_with_the_wrong_type(threads: Threads)
 
 
 def test_run_time_finds_the_line_through_its_runs():
-    run_time = RunTime(1e-3, 32, 1e-3)
+    latency_model = LatencyModel(1e-3, 32, 1e-3)
     rng = np.random.default_rng(0)
     for rows in rng.integers(1, 33, 2000):
-        run_time.add(int(rows), 2e-3 + 1e-4 * int(rows))
-    assert run_time.seconds(1) == pytest.approx(2.1e-3, rel=0.02)
-    assert run_time.seconds(32) == pytest.approx(5.2e-3, rel=0.02)
+        latency_model.add(int(rows), 2e-3 + 1e-4 * int(rows))
+    assert latency_model.seconds(1) == pytest.approx(2.1e-3, rel=0.02)
+    assert latency_model.seconds(32) == pytest.approx(5.2e-3, rel=0.02)
 
 
 def test_run_time_stays_sensible_when_all_runs_have_one_size():
-    run_time = RunTime(1e-4, 32, 1e-3)
+    latency_model = LatencyModel(1e-4, 32, 1e-3)
     for _ in range(20_000):
-        run_time.add(1, 1e-4)
-    assert run_time.seconds(1) == pytest.approx(1e-4, rel=0.02)
-    assert run_time.seconds(32) == pytest.approx(1e-3, rel=0.2)
+        latency_model.add(1, 1e-4)
+    assert latency_model.seconds(1) == pytest.approx(1e-4, rel=0.02)
+    assert latency_model.seconds(32) == pytest.approx(1e-3, rel=0.2)
 
 
 def test_one_stall_does_not_send_short_runs_to_the_thread():
-    run_time = RunTime(6e-5, 32, 5e-4)
-    run_time.add(1, 2.0)
-    assert run_time.seconds(1) < 1e-3
+    latency_model = LatencyModel(6e-5, 32, 5e-4)
+    latency_model.add(1, 2.0)
+    assert latency_model.seconds(1) < 1e-3

@@ -15,8 +15,8 @@ from service.inference.device import NoSuchDevice, check
 from service.inference.engine import Arrays
 from service.inference.loading import load
 from service.inference.model import Model
-from service.inference.run_watchdog import Overseer
-from service.inference.thread_pools import Threads
+from service.inference.run_watchdog import RunWatchdog
+from service.inference.thread_pools import ThreadPools
 from support.requirements import lack
 from support.service_process import ROOT
 
@@ -38,7 +38,7 @@ needs_cuda = pytest.mark.skipif(bool(why_not()), reason=lack("a GPU", "see docs/
 
 
 def loaded(folder: Path, device: str) -> Model:
-    return load(folder, 4096, Threads(), Overseer(60), "cuda" if device == "cuda" else "cpu")
+    return load(folder, 4096, ThreadPools(), RunWatchdog(60), "cuda" if device == "cuda" else "cpu")
 
 
 @needs_cuda

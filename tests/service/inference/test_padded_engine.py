@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.checkpoint.manifest import Graph
-from service.inference.engine import Arrays, Engine, Padded
+from service.inference.engine import Arrays, Engine, PaddedEngine
 from support.tiny_checkpoints import describe_tiny
 
 TINY, FILES = describe_tiny(logvar=True)
@@ -33,7 +33,7 @@ def engine() -> CountingEngine:
 @pytest.mark.parametrize("rows", [1, 2, 15, 16])
 def test_every_run_has_all_rows_and_gives_back_those_asked_for(engine: CountingEngine, rows: int):
     images = np.random.default_rng(rows).random((rows, 1, 8, 8), np.float32)
-    outputs = Padded(engine, 16).run({"images": images})
+    outputs = PaddedEngine(engine, 16).run({"images": images})
     assert engine.rows == [16]
     assert {name: value.shape for name, value in outputs.items()} == {
         "latents": (rows, 4),

@@ -5,21 +5,21 @@ import sys
 
 import pytest
 
-from service.inference.thread_pools import Threads
+from service.inference.thread_pools import ThreadPools
 from service.runtime.cpu import usable_cores
 from support.service_process import ROOT
 
 NICENESS = """
 import os, sys
-from service.inference.thread_pools import Threads
+from service.inference.thread_pools import ThreadPools
 os.nice(int(sys.argv[1]))
-print(Threads().large.submit(os.getpriority, os.PRIO_PROCESS, 0).result())
+print(ThreadPools().large.submit(os.getpriority, os.PRIO_PROCESS, 0).result())
 """
 
 
 def test_there_is_one_per_core_unless_somebody_says_how_many():
-    assert Threads().pieces == usable_cores()
-    assert Threads(3).pieces == 3
+    assert ThreadPools().pieces == usable_cores()
+    assert ThreadPools(3).pieces == 3
 
 
 @pytest.mark.parametrize(("process", "thread"), [(0, 10), (5, 15), (15, 19), (19, 19)])
