@@ -1,8 +1,8 @@
 """What serves at one moment: the models by name and version, and which of them answers a request.
 
-    Repository -> Serving -> get, for every request; listing and status, for /models
+    Repository -> Catalogue -> get, for every request; listing and status, for /models
 
-A `Serving` never changes. When the folder or the orders do, the repository makes another, and when all
+A `Catalogue` never changes. When the folder or the orders do, the repository makes another, and when all
 workers have made theirs it takes the place of the one before.
 """
 
@@ -18,7 +18,7 @@ from service.checkpoint.manifest import Manifest, Operation
 from service.errors import NotReady, OperationNotOffered, UnknownModel
 from service.inference.model import Model
 from service.observability import metrics
-from service.repository.capabilities import NEEDS, Offer, is_offered, lacking
+from service.repository.capabilities import NEEDS, Capability, is_supported, why_unsupported
 from service.repository.folder_scan import Entry
 
 OPERATIONS: tuple[Operation, ...] = ("encode", "decode", "generate", "translate")
@@ -47,7 +47,7 @@ class ModelStatus:
     """Operations it answers when a request names no model."""
 
 
-class Serving:
+class Catalogue:
     """Models by name and version; a name without a version is the highest that serves."""
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
@@ -56,11 +56,11 @@ class Serving:
         self._defaults = {
             operation: names[0] for operation in OPERATIONS if (names := self._claimants(operation))
         }
-        self._chosen: dict[tuple[str | None, Offer, str | None], Model] = {}
+        self._chosen: dict[tuple[str | None, Capability, str | None], Model] = {}
         self.mark = _mark(self.entries)
         """The same in every worker that serves the same."""
 
-    def get(self, model: str | None, offer: Offer, to: str | None = None) -> Model:
+    def get(self, model: str | None, capability: Capability, to: str | None = None) -> Model:
         """Return the model for a request: the one it names (`name` or `name@version`), else the default.
 
         With `to`, only checkpoints that translate to that domain come into question.
@@ -70,9 +70,9 @@ class Serving:
             OperationNotOffered: the checkpoint, or any, does not offer that.
             NotReady: nothing serves at all.
         """
-        asked = model, offer, to
+        asked = model, capability, to
         if asked not in self._chosen:
-            self._chosen[asked] = self._choose(model, offer, to)
+            self._chosen[asked] = self._choose(model, capability, to)
         return self._chosen[asked]
 
     def models(self) -> list[Model]:
@@ -104,7 +104,7 @@ class Serving:
         served = (f"{name}@{version}" for name, entry in self.entries.items() for version in entry.loaded)
         return ", ".join(served) or "no checkpoints yet"
 
-    def has_more_than(self, before: Serving) -> bool:
+    def has_more_than(self, before: Catalogue) -> bool:
         """Say whether there is a model that did not serve before."""
         known = {id(model) for entry in before.entries.values() for model in entry.models}
         return any(id(model) not in known for entry in self.entries.values() for model in entry.models)
@@ -124,20 +124,20 @@ class Serving:
     def _claimants(self, operation: Operation) -> list[str]:
         return [name for name, model in self._newest.items() if operation in model.manifest.default_for]
 
-    def _choose(self, model: str | None, offer: Offer, to: str | None) -> Model:
+    def _choose(self, model: str | None, capability: Capability, to: str | None) -> Model:
         if not self._newest:
             raise NotReady("No checkpoint is being served; GET /models says why.")
         if model is not None:
             chosen = self._named(model)
-            if not is_offered(chosen, offer, to):
-                raise OperationNotOffered(lacking(chosen.manifest, offer, to))
+            if not is_supported(chosen, capability, to):
+                raise OperationNotOffered(why_unsupported(chosen.manifest, capability, to))
             return chosen
-        names = [name for name, candidate in self._newest.items() if is_offered(candidate, offer, to)]
+        names = [name for name, candidate in self._newest.items() if is_supported(candidate, capability, to)]
         if not names:
             raise OperationNotOffered(
-                f"No checkpoint that is being served offers {offer}{' there' if to else ''}."
+                f"No checkpoint that is being served offers {capability}{' there' if to else ''}."
             )
-        operation = NEEDS[offer][0]
+        operation = NEEDS[capability][0]
         if (default := self._defaults.get(operation)) in names:
             return self._newest[default]
         claimants = [name for name in names if operation in self._newest[name].manifest.default_for]

@@ -1,6 +1,6 @@
 """The folder of checkpoints: what a look at it finds, and which versions can be loaded.
 
-    checkpoints/ -> layout -> Folder.look -> Entry, one per name -> repository
+    checkpoints/ -> layout -> Folder.scan -> Entry, one per name -> repository
 
 Of each name the highest versions that pass every check are chosen, as many as are to be kept. One that fails
 is refused with its reason, and what is loaded is only given up for something that works.
@@ -114,7 +114,7 @@ class Folder:
             return False
         return name in layout.of_one_name(self._root) or bool(layout.of_name(self._root, name))
 
-    def look(
+    def scan(
         self,
         known: Mapping[str, Entry],
         serving: Mapping[str, Entry],
@@ -137,12 +137,12 @@ class Folder:
             if name.isprintable() and not name.startswith("."):
                 entry = known.get(name, Entry(()))
                 if only is None or name in only:
-                    entry = self._look_at(name, alone.get(name), entry, serving.get(name), wanted)
+                    entry = self._scan_name(name, alone.get(name), entry, serving.get(name), wanted)
                 if entry.versions:
                     entries[name] = entry
         return entries
 
-    def _look_at(
+    def _scan_name(
         self,
         name: str,
         folders: layout.Versions | None,

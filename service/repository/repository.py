@@ -1,6 +1,6 @@
 """The checkpoints that serve: looks for them, swaps versions while requests are running, follows orders.
 
-    folder -> Repository (every few seconds) -> Serving -> Model; route -> Repository.get -> Model
+    folder -> Repository (every few seconds) -> Catalogue -> Model; route -> Repository.get -> Model
 
 What a look has found serves once every worker has found the same (agreement.py): until then the models from
 before answer.
@@ -24,13 +24,13 @@ from service.inference.model import Model
 from service.inference.run_watchdog import RunWatchdog
 from service.inference.thread_pools import ThreadPools
 from service.observability import metrics
-from service.repository.capabilities import Offer
-from service.repository.catalogue import ModelStatus, Serving
+from service.repository.capabilities import Capability
+from service.repository.catalogue import Catalogue, ModelStatus
 from service.repository.folder_scan import Folder, Wanted
 from service.runtime import memory
 from service.settings import Settings
 
-LOOK_EVERY_S = 0.05
+CHECK_EVERY_S = 0.05
 """Time from one look whether all workers have followed an order, or found the same, to the next."""
 
 logger = logging.getLogger(__name__)
@@ -65,10 +65,10 @@ class Repository:
         self._vote = vote or Agreement(Path(os.devnull), 1).vote(0)
         self._followed: dict[str, str] = {}
         self._highest: dict[str, int] = {}
-        self._looking = asyncio.Lock()
+        self._scanning = asyncio.Lock()
         self._news = asyncio.Event()
-        self._serving = Serving({})
-        self._next: Serving | None = None
+        self._catalogue = Catalogue({})
+        self._next: Catalogue | None = None
         """What was found last, where it does not serve yet."""
         self._seen = self._vote.decided
         self._polling: asyncio.Task[None] | None = None
@@ -81,9 +81,9 @@ class Repository:
         self._watchdog.start()
         await self.refresh()
         while self._next:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_EVERY_S)
             await self.refresh()
-        if not self._serving.entries:
+        if not self._catalogue.entries:
             logger.warning(
                 "no checkpoints: %s; --checkpoints or LATENT_CHECKPOINTS names another folder",
                 self._folder.why_empty(),
@@ -110,8 +110,8 @@ class Repository:
 
     async def refresh(self, *, only_orders: bool = False) -> None:
         """Look at the folder once, or at what there are new orders for. Loading happens in a thread."""
-        async with self._looking:
-            await self._look(only_orders=only_orders)
+        async with self._scanning:
+            await self._scan(only_orders=only_orders)
 
     async def hold(self, highest: Mapping[str, int]) -> None:
         """Serve no version of a name above the one given for it, and look at the folder once.
@@ -121,14 +121,14 @@ class Repository:
         self._highest = dict(highest)
         await self.refresh()
 
-    async def _look(self, *, only_orders: bool) -> None:
+    async def _scan(self, *, only_orders: bool) -> None:
         asked_s, given = time.monotonic(), self._orders.read()
         only = [name for name, order in given.items() if order != self._followed.get(name)]
-        found = Serving(
+        found = Catalogue(
             await asyncio.to_thread(
-                self._folder.look,
-                (self._next or self._serving).entries,
-                self._serving.entries,
+                self._folder.scan,
+                (self._next or self._catalogue).entries,
+                self._catalogue.entries,
                 Wanted(self._orders.unloaded(given), self._highest),
                 only if only_orders else None,
             )
@@ -139,7 +139,7 @@ class Repository:
             self._vote.cast(found.mark)
             self._catch_up()
         if self._next and self._vote.is_alone:
-            if found.mark != self._serving.mark:
+            if found.mark != self._catalogue.mark:
                 logger.error("other workers cannot serve %s; this one does", found)
             self._take(found)
         self._followed = given
@@ -166,18 +166,18 @@ class Repository:
         asked_s = self._orders.give(name, serve=serve)
         while not self._orders.all_followed(asked_s):
             self.follow()
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_EVERY_S)
         return self.now().status(name)  # unless it was removed meanwhile
 
-    def now(self) -> Serving:
+    def now(self) -> Catalogue:
         """Return what serves at this moment."""
         if self._vote.decided != self._seen:
             self._catch_up()
-        return self._serving
+        return self._catalogue
 
-    def get(self, model: str | None, offer: Offer, to: str | None = None) -> Model:
-        """Return the model for a request: see `Serving.get`."""
-        return self.now().get(model, offer, to)
+    def get(self, model: str | None, capability: Capability, to: str | None = None) -> Model:
+        """Return the model for a request: see `Catalogue.get`."""
+        return self.now().get(model, capability, to)
 
     def ready(self) -> bool:
         """Say whether any checkpoint is being served."""
@@ -185,7 +185,7 @@ class Repository:
 
     def __str__(self) -> str:
         """Name what is being served, for a line of log."""
-        return str(self._serving)
+        return str(self._catalogue)
 
     def _catch_up(self) -> None:
         """Serve what was decided, if it is what was found last."""
@@ -193,9 +193,9 @@ class Repository:
         if self._next and self._next.mark == self._seen:
             self._take(self._next)
 
-    def _take(self, found: Serving) -> None:
+    def _take(self, found: Catalogue) -> None:
         """Serve what was found from now on."""
-        before, self._serving, self._next = self._serving, found, None
+        before, self._catalogue, self._next = self._catalogue, found, None
         if found.entries == before.entries:
             return
         for name in before.entries.keys() - found.entries.keys():

@@ -18,7 +18,7 @@ from service.errors import InvalidField, Location, OperationNotOffered
 from service.http.fast_path import raw_router
 from service.inference.model import Model
 from service.latent_space import interpolation, labels, latents, sampling
-from service.repository.capabilities import Offer
+from service.repository.capabilities import Capability
 
 router = raw_router("latent space")
 
@@ -44,7 +44,7 @@ async def interpolate(request: Request) -> Response:
     body = await request_bodies.read_json(request, InterpolateRequest)
     request_bodies.check_count(body.steps, settings(request).max_count, "steps")
     encodes = any(stop.image is not None or stop.mean is not None or stop.add for stop in body.stops)
-    offers: Offer = "reconstruct" if encodes and body.model is None else "interpolate"
+    offers: Capability = "reconstruct" if encodes and body.model is None else "interpolate"
     model = repository(request).get(body.model, offers)
     shape = latents.fixed_shape(model.manifest)
     stops = await _stops(request, model, body.stops)
