@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.comparison.permutation_samples import Floats, Samples, Sides
+from service.comparison.permutation_samples import Floats, Membership, Samples
 from service.latent_space.sampling import normal
 
 BANDWIDTHS = (0.5, 1.0, 2.0)
@@ -67,7 +67,7 @@ def mmd(samples: Samples) -> Detection:
     halved = samples.squares / (2 * samples.median_square)
     gram: Floats = np.sum([np.exp(-halved / factor**2) for factor in BANDWIDTHS], axis=0)
     np.fill_diagonal(gram, 0)
-    first = samples.sides.astype(np.float64)
+    first = samples.membership.astype(np.float64)
     within_a = np.einsum("ip,ip->p", first, gram @ first)
     all_of_a = gram.sum(axis=0) @ first
     within_b = gram.sum() - 2 * all_of_a + within_a
@@ -75,7 +75,7 @@ def mmd(samples: Samples) -> Detection:
     found = within_a / (n * (n - 1)) + within_b / (m * (m - 1)) - 2 * between / (n * m)
     estimate = _test(found)
     threshold = float(np.quantile(found, 1 - SIGNIFICANCE))
-    spread = _mmd_deviation(gram, samples.sides[:, 0] == 1)
+    spread = _mmd_deviation(gram, samples.membership[:, 0] == 1)
     return Detection(estimate.value, estimate.p_value, _normal_tail(threshold - estimate.value, spread))
 
 
@@ -100,7 +100,7 @@ def wasserstein(samples: Samples) -> Estimate:
     2015). Moving one sample by a vector v adds about |v| sqrt(2 / (pi D)) to it, not |v|.
     """
     projections = samples.rows @ _directions(samples.rows.shape[1], samples.seed)
-    distances = [_distances_on_the_line(projection, samples.sides) for projection in projections.T]
+    distances = [_distances_on_the_line(projection, samples.membership) for projection in projections.T]
     return _test(np.mean(distances, axis=0))
 
 
@@ -113,7 +113,7 @@ def kl(samples: Samples) -> Estimate:
     Needs densities: rows that are equal break it. Consistent, but far too small where the truth is many nats,
     and finite (it grows as log n) where the truth is infinite.
     """
-    (n, m), sides, order = samples.sizes, samples.sides, samples.neighbours
+    (n, m), sides, order = samples.sizes, samples.membership, samples.neighbours
     k, other_k = _neighbour_counts(n, m)
     floor = SMALLEST_DISTANCE**2 * samples.median_square
     logarithms = np.log(np.maximum(np.take_along_axis(samples.squares, order, axis=1), floor)) / 2
@@ -136,7 +136,7 @@ def js(samples: Samples) -> Estimate:
     where the samples do not touch. Too small where densities change within the reach of k neighbours, which
     is far in many dimensions and small samples.
     """
-    (n, m), sides = samples.sizes, samples.sides
+    (n, m), sides = samples.sizes, samples.membership
     k, other_k = _neighbour_counts(n, m)
     ranks = _rank_of_kth(samples.neighbours, sides, (k, other_k), own=True)
     gains_a, gains_b = _gains(k, (n - 1) / m, n + m), _gains(other_k, (m - 1) / n, n + m)
@@ -166,7 +166,7 @@ def _test(statistics: Floats) -> Estimate:
 
 
 def _rank_of_kth(
-    order: NDArray[np.int64], sides: Sides, counts: tuple[int, int], *, own: bool
+    order: NDArray[np.int64], sides: Membership, counts: tuple[int, int], *, own: bool
 ) -> NDArray[np.int64]:
     """Return at which place of `order`, from 0, each row has its k-th neighbour of its own or the other side.
 
@@ -195,7 +195,7 @@ def _directions(dimensions: int, seed: int) -> Floats:
     return drawn
 
 
-def _distances_on_the_line(values: Floats, sides: Sides) -> Floats:
+def _distances_on_the_line(values: Floats, sides: Membership) -> Floats:
     """Return, per column of `sides`, the area between the two distribution functions of values (N,)."""
     n = int(sides[:, 0].sum())
     m = len(sides) - n

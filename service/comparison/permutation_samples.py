@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-Sides = NDArray[np.uint8]
+Membership = NDArray[np.uint8]
 
 PERMUTATION_STREAM, ORDER_STREAM = 4, 6
 """Of raw Philox, as in sampling.py, which has the streams before."""
@@ -23,7 +23,7 @@ class Samples:
     """Rows (n, D) and (m, D) pooled to (N, D), with random ways to split them anew."""
 
     rows: Floats
-    sides: Sides
+    membership: Membership
     """(N, 1 + permutations): 1 where a row belongs to the first sample; the first column is as observed."""
 
     def __init__(self, a: ArrayLike, b: ArrayLike, permutations: int = 1000, seed: int = 0) -> None:
@@ -48,7 +48,7 @@ class Samples:
         # The order of the rows tells equal distances apart, so it must know nothing of the sides.
         order = np.argsort(words)
         self.rows = rows[order]
-        self.sides = _sides(order < len(first), permutations, seed)
+        self.membership = _memberships(order < len(first), permutations, seed)
 
     @cached_property
     def squares(self) -> Floats:
@@ -71,7 +71,7 @@ class Samples:
         return away.argsort(axis=1)[:, 1:]
 
 
-def _sides(observed: NDArray[np.bool_], permutations: int, seed: int) -> Sides:
+def _memberships(observed: NDArray[np.bool_], permutations: int, seed: int) -> Membership:
     """Return the observed sides and, per permutation, as many ones in random places (ranks of raw Philox)."""
     n, total = np.count_nonzero(observed), len(observed)
     words = np.random.Philox(key=[seed, PERMUTATION_STREAM]).random_raw(permutations * total)
