@@ -75,7 +75,7 @@ class Pictures:
         return (base64.b64encode(file).decode() for file in self.files())
 
 
-def kind(request: Request, offered: Sequence[str]) -> Kind:
+def negotiate(request: Request, offered: Sequence[str]) -> Kind:
     """Return what to answer in; ask first, so that nothing is computed in vain.
 
     A body of lines is answered in lines.
@@ -96,14 +96,14 @@ def header_name(member: str) -> str:
     return f"X-Latent-{member.title()}"
 
 
-def named(request: Request, model: Manifest) -> dict[str, Any]:
+def envelope(request: Request, model: Manifest) -> dict[str, Any]:
     """Return the members that every answer of a model has."""
     return {"model": model.name, "version": model.version, "request_id": dependencies.request_id(request)}
 
 
-async def write(request: Request, kind: Kind, model: Manifest, members: dict[str, Any]) -> Response:
+async def render(request: Request, kind: Kind, model: Manifest, members: dict[str, Any]) -> Response:
     """Return the answer of a model as `kind`, one of those that were offered."""
-    whole = named(request, model) | members
+    whole = envelope(request, model) | members
     content = await off_loop_if_large(members, lambda: _content(kind, whole))
     is_json = kind.media_type == JSON
     return Response(content, headers=None if is_json else headers(whole), media_type=kind.media_type)

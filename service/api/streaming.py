@@ -128,7 +128,7 @@ async def answer(
 ) -> Response:
     """Answer with what `work` makes of the pictures: of all at once, or of a stream's as they come."""
     if isinstance(pictures, Upload):
-        return await rendering.write(request, kind, model, await work(pictures))
+        return await rendering.render(request, kind, model, await work(pictures))
     return Stream(request, model, pictures.uploads(step_images(model.image)), work)
 
 
@@ -139,7 +139,7 @@ class Stream(StreamingResponse, Generic[Source]):
         self, request: Request, model: Manifest, sources: AsyncGenerator[Source, None], work: Work[Source]
     ) -> None:
         """Answer with what `work` makes of each source, in their order."""
-        self._named = rendering.named(request, model)
+        self._named = rendering.envelope(request, model)
         self._sources = sources
         self._work = work
         dependencies.exchange(request).stream()

@@ -35,7 +35,7 @@ async def compare(request: Request) -> Response:
     Each comes with the probability of as much by chance, from 1,000 permutations. `mmd_power` is how often
     two sets as large would be told apart at p < 0.05, were the difference as large as it seems here.
     """
-    kind = rendering.kind(request, (JSON,))
+    kind = rendering.negotiate(request, (JSON,))
     body = await request_bodies.read_json(request, CompareRequest)
     model = repository(request).get(body.model, "encode")
     first = await _codes(request, model, body.a, "a")
@@ -48,7 +48,7 @@ async def compare(request: Request) -> Response:
     found = await comparer(request).run(first, second)
     space = f"latent means of {model.manifest.name}"
     members = {"space": space, "n": [len(first), len(second)], **found}
-    return await rendering.write(request, kind, model.manifest, members)
+    return await rendering.render(request, kind, model.manifest, members)
 
 
 async def _codes(request: Request, model: Model, pictures: list[str], field: str) -> NDArray[np.float32]:

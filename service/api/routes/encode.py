@@ -37,7 +37,7 @@ async def encode(request: Request) -> Response:
 
     Pictures of any size and colour are turned upright and fitted to the model.
     """
-    kind = rendering.kind(request, rendering.OF_LATENTS)
+    kind = rendering.negotiate(request, rendering.OF_LATENTS)
     options, pictures = await request_bodies.read_pictures(
         request, requests.EncodeOptions, requests.EncodeRequest
     )
@@ -90,7 +90,7 @@ async def decode(request: Request) -> Response:
 
     For a model whose images have any size, `shape` says how large the picture is to be.
     """
-    kind = rendering.kind(request, rendering.OF_PICTURES)
+    kind = rendering.negotiate(request, rendering.OF_PICTURES)
     options, rows, given = await request_bodies.read_latents(request)
     model = repository(request).get(options.model, "decode")
     most = settings(request).max_image_pixels
@@ -98,7 +98,7 @@ async def decode(request: Request) -> Response:
     codes = latents.tensor(rows, shape)
     outputs = await model.run("decode", {"latents": codes}, deadline_s(request))
     members = {"images": Pictures(outputs["images"], model.manifest.image)}
-    return await rendering.write(request, kind, model.manifest, members)
+    return await rendering.render(request, kind, model.manifest, members)
 
 
 @router.post(
@@ -116,7 +116,7 @@ async def reconstruct(request: Request) -> Response:
 
     The distances are on the scale [0, 1], before the answer's pictures are rounded to 8 bits.
     """
-    kind = rendering.kind(request, rendering.OF_PICTURES)
+    kind = rendering.negotiate(request, rendering.OF_PICTURES)
     options, pictures = await request_bodies.read_pictures(
         request, requests.ReconstructOptions, requests.ReconstructRequest
     )

@@ -35,7 +35,7 @@ async def generate(request: Request) -> Response:
     `null_label`, that asks for an image of whatever class. As `application/x-ndjson` the images come one a
     line, as they are drawn, and may be many more.
     """
-    kind = rendering.kind(request, rendering.OF_PICTURES)
+    kind = rendering.negotiate(request, rendering.OF_PICTURES)
     body = await request_bodies.read_json(request, GenerateRequest)
     is_stream = kind.media_type == NDJSON
     limit = settings(request).max_stream_images if is_stream else settings(request).max_count
@@ -49,7 +49,7 @@ async def generate(request: Request) -> Response:
         parts = generation.parts(body, model.manifest, streaming.step_images(model.manifest.image))
         return streaming.Stream(request, model.manifest, parts, draw)
     planned = generation.plan(body, model.manifest)
-    return await rendering.write(request, kind, model.manifest, await draw(planned))
+    return await rendering.render(request, kind, model.manifest, await draw(planned))
 
 
 async def _draw(request: Request, model: Model, body: GenerateRequest, planned: Plan) -> dict[str, Any]:

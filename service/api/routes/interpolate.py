@@ -40,7 +40,7 @@ async def interpolate(request: Request) -> Response:
     that came with images of its training data. What a stop adds leads from the mean of one class to that of
     another, such as from "Sneaker" to "Ankle boot", times its strength.
     """
-    kind = rendering.kind(request, rendering.OF_PICTURES)
+    kind = rendering.negotiate(request, rendering.OF_PICTURES)
     body = await request_bodies.read_json(request, InterpolateRequest)
     request_bodies.check_count(body.steps, settings(request).max_count, "steps")
     encodes = any(stop.image is not None or stop.mean is not None or stop.add for stop in body.stops)
@@ -58,7 +58,7 @@ async def interpolate(request: Request) -> Response:
         members["labels"] = [model.manifest.labels[i] for i in inputs["labels"]]
     outputs = await model.run(graph, inputs, deadline_s(request))
     pictures = Pictures(outputs["images"], model.manifest.image)
-    return await rendering.write(request, kind, model.manifest, {"images": pictures, **members})
+    return await rendering.render(request, kind, model.manifest, {"images": pictures, **members})
 
 
 async def _stops(request: Request, model: Model, stops: list[Stop]) -> NDArray[np.float32]:

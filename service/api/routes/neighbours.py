@@ -39,14 +39,14 @@ async def neighbours(request: Request) -> Response:
 
     `points` says where each picture lies on the map of `GET /models/{name}/map`.
     """
-    kind = rendering.kind(request, (JSON,))
+    kind = rendering.negotiate(request, (JSON,))
     body = await request_bodies.read_json(request, NeighboursRequest)
     model = repository(request).get(body.model, "neighbours")
     reference = model.need_reference(", so it does not offer neighbours")
     codes = await _codes(request, model, body)
     found = await asyncio.to_thread(_found, reference, codes, body.count)
     members = {"neighbours": found, "points": reference.positions(codes)}
-    return await rendering.write(request, kind, model.manifest, members)
+    return await rendering.render(request, kind, model.manifest, members)
 
 
 async def _codes(request: Request, model: Model, body: NeighboursRequest) -> NDArray[np.float32]:

@@ -36,7 +36,7 @@ async def translate(request: Request) -> Response:
 
     Without `model`, `to` selects among the models that translate to that domain.
     """
-    kind = rendering.kind(request, rendering.OF_PICTURES)
+    kind = rendering.negotiate(request, rendering.OF_PICTURES)
     options, pictures = await request_bodies.read_pictures(request, TranslateOptions, TranslateRequest)
     model = translation.choose(repository(request), options)
     to, source = translation.domains(model.manifest, options)
