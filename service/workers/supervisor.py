@@ -32,9 +32,9 @@ from service.coordination.shared_folder import DRIFT, METRICS_FOLDER, ORDERS, VO
 from service.observability import logs
 from service.runtime import memory
 from service.settings import Settings
-from service.workers.worker import Ties, serve
+from service.workers.worker import WorkerHandles, serve
 
-LOOK_EVERY_S = 0.5
+CHECK_EVERY_S = 0.5
 """Time from one look for signs of life to the next."""
 
 RESTART_DELAY_S = 1.0
@@ -58,11 +58,11 @@ class Supervisor:
         self._workers: dict[ForkProcess, int] = {}
         """With their numbers, from 0 on."""
         self._connection_counts = ConnectionCounts(settings.workers)
-        self._heartbeats = Heartbeats(settings.workers, math.ceil(settings.stuck_worker_s / LOOK_EVERY_S))
+        self._heartbeats = Heartbeats(settings.workers, math.ceil(settings.stuck_worker_s / CHECK_EVERY_S))
         self._orders = OrderBook(folder / ORDERS, settings.workers)
         self._agreement = Agreement(folder / VOTES, settings.workers)
         self._drift = folder / DRIFT
-        self._looked_s = time.monotonic()
+        self._checked_s = time.monotonic()
         self._stopping = False
         self._exit_code = 0
         self._woken, self._waker = socket.socketpair()
@@ -79,13 +79,13 @@ class Supervisor:
         for number in range(self._settings.workers):
             self._start(number, announce=number == 0)
         while self._workers:
-            ready = wait([self._woken, *(worker.sentinel for worker in self._workers)], LOOK_EVERY_S)
+            ready = wait([self._woken, *(worker.sentinel for worker in self._workers)], CHECK_EVERY_S)
             if self._woken in ready:
                 for number in self._woken.recv(64):
                     self._pass_on(number)
             for worker in [worker for worker in self._workers if worker.sentinel in ready]:
                 self._bury(worker, self._workers.pop(worker))
-            self._look()
+            self._check_heartbeats()
         return self._exit_code
 
     def _start(self, number: int, *, announce: bool = False, pause_s: float = 0) -> None:
@@ -106,13 +106,13 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         time.sleep(pause_s)
         try:
-            serve(self._settings, self._listener, self._ties(number), announce=announce)
+            serve(self._settings, self._listener, self._handles(number), announce=announce)
         except Exception:
             logger.exception("a worker cannot serve")
             sys.exit(CANNOT_START)
 
-    def _ties(self, number: int) -> Ties:
-        return Ties(
+    def _handles(self, number: int) -> WorkerHandles:
+        return WorkerHandles(
             self._connection_counts.worker(number),
             self._heartbeats.heartbeat(number),
             self._orders.orders(number),
@@ -121,11 +121,11 @@ class Supervisor:
             self._alive,
         )
 
-    def _look(self) -> None:
+    def _check_heartbeats(self) -> None:
         """Kill workers that show no sign of life; they are buried like any other."""
-        if time.monotonic() < self._looked_s + LOOK_EVERY_S:
+        if time.monotonic() < self._checked_s + CHECK_EVERY_S:
             return
-        self._looked_s = time.monotonic()
+        self._checked_s = time.monotonic()
         silent = self._heartbeats.check()
         for worker, number in self._workers.items():
             if number in silent:

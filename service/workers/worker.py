@@ -58,7 +58,7 @@ STUCK = 4
 logger = logging.getLogger(__name__)
 
 
-class Ties(NamedTuple):
+class WorkerHandles(NamedTuple):
     """What ties a worker to the supervisor and the others."""
 
     connection_count: WorkerConnections
@@ -75,11 +75,11 @@ class Ties(NamedTuple):
     """A pipe whose end says that the supervisor is gone."""
 
 
-def serve(settings: Settings, listener: socket.socket, ties: Ties, *, announce: bool) -> None:
+def serve(settings: Settings, listener: socket.socket, handles: WorkerHandles, *, announce: bool) -> None:
     """Serve on `listener` until told to stop; `announce` prints where, and what, once it does."""
     memory.limit_pools()
     logs.configure_logs(settings.log_level, settings.log_format)
-    app = create_app(settings, ties.orders, ties.vote, ties.windows)
+    app = create_app(settings, handles.orders, handles.vote, handles.windows)
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -93,7 +93,7 @@ def serve(settings: Settings, listener: socket.socket, ties: Ties, *, announce: 
         timeout_keep_alive=math.ceil(settings.keep_alive_timeout_s),
         timeout_graceful_shutdown=math.ceil(settings.request_timeout_s) + 1,
     )
-    Server(config, app, settings, ties, announce).run(sockets=[listener])
+    Server(config, app, settings, handles, announce).run(sockets=[listener])
 
 
 class Server(uvicorn.Server):
@@ -104,21 +104,21 @@ class Server(uvicorn.Server):
         config: uvicorn.Config,
         app: FastAPI,
         settings: Settings,
-        ties: Ties,
+        handles: WorkerHandles,
         announce: bool,
     ) -> None:
         super().__init__(config)
         self._app = app
         self._settings = settings
-        self._connection_count = ties.connection_count
+        self._connection_count = handles.connection_count
         self._connections = Connections(
             cast(set[Connection], self.server_state.connections),
-            ties.connection_count,
+            handles.connection_count,
             most=max(1, settings.max_connections // settings.workers),
             max_unread_bytes=settings.max_held_bytes,
         )
-        self._heartbeat = ties.heartbeat
-        self._parent = ties.parent
+        self._heartbeat = handles.heartbeat
+        self._parent = handles.parent
         self._announce = announce
         self._held_connections = 0
         self._is_stuck = False
