@@ -30,7 +30,7 @@ from training.data.datasets import Dataset, Images, fashion_mnist
 from training.data.domain_pairs import DomainPair, domain_pair
 from training.recipes import RECIPES
 from training.recipes.base import ImageShape, Recipe
-from training.runs.setup import feed_of
+from training.runs.setup import batches_of
 from training.runs.trainer import Trainer
 from training.runtime.devices import fastest
 from training.runtime.progress import Progress
@@ -120,27 +120,27 @@ def resized(dataset: Dataset, side: int, channels: int = 1) -> Dataset:
     return Dataset(dataset.name, larger(dataset.train), larger(dataset.test), dataset.classes, dataset.sha256)
 
 
-class TimedFeed:
+class TimedBatches:
     """A feed that ends the training once the time is over."""
 
-    def __init__(self, feed: Any, watch: Stopwatch) -> None:
-        self._feed, self._watch = feed, watch
-        self.images = feed.images
+    def __init__(self, batches: Any, watch: Stopwatch) -> None:
+        self._batches, self._watch = batches, watch
+        self.images = batches.images
 
     def batch(self, update: int) -> tuple[Tensor, Tensor]:
         """Return the next batch."""
         self._watch.tick()
-        return self._feed.batch(update)
+        return self._batches.batch(update)
 
 
 def train(recipe: Recipe, config: Config, data: Dataset | DomainPair, watch: Stopwatch) -> None:
     """Train until the time is over."""
-    feed = TimedFeed(feed_of(data, config, recipe), watch)
+    batches = TimedBatches(batches_of(data, config, recipe), watch)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder))
         run.sheets.mkdir()
         progress = Progress(Console(quiet=True), config.batch_size)
-        Trainer(recipe, config, feed, run, lambda _: None, progress).train()
+        Trainer(recipe, config, batches, run, lambda _: None, progress).train()
 
 
 OURS: dict[str, Callable[[Path], tuple[Recipe, Config, Dataset | DomainPair]]] = {

@@ -30,7 +30,7 @@ from training.packaging.package import (
 from training.recipes import RECIPES
 from training.recipes.base import Recipe
 from training.runs.restore import Saved, data_of, kept_figures, measure, opened, restored
-from training.runs.setup import build, check_data, check_same, feed_of, load_data, sketch
+from training.runs.setup import batches_of, build, check_data, check_same, load_data, sketch
 from training.runs.trainer import Interrupted, Trainer
 from training.runtime import devices, distributed
 from training.runtime.progress import Progress
@@ -90,7 +90,7 @@ def fit(options: argparse.Namespace, console: Console) -> int:
             sheet(recipe, data).save(run.sheets / f"{name}.png")
 
     with Progress(shown, config.batch_size) as progress:
-        trainer = Trainer(recipe, config, feed_of(data, config, recipe), run, save_sheet, progress)
+        trainer = Trainer(recipe, config, batches_of(data, config, recipe), run, save_sheet, progress)
         if distributed.is_first() and options.resume:
             check_data(run.record(), record)
         elif distributed.is_first():

@@ -16,7 +16,7 @@ from training.runtime.distributed import share
 from training.runtime.randomness import Shuffle
 
 
-class Feed(Protocol):
+class BatchSource(Protocol):
     """An endless source of batches."""
 
     images: int
@@ -26,7 +26,7 @@ class Feed(Protocol):
         """Return the two halves of a batch, on the device."""
 
 
-class LabelledFeed:
+class LabelledBatches:
     """Images in `value_range` with their class indices."""
 
     def __init__(
@@ -47,7 +47,7 @@ class LabelledFeed:
         return to_range(batch.pixels.to(self._device), self._range), batch.labels.to(self._device)
 
 
-class DomainFeed:
+class DomainBatches:
     """Images of domain a and images of domain b, each in its own order, or in one where they are paired."""
 
     def __init__(

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from training.config import Config
-from training.data.batches import DomainFeed, Feed, LabelledFeed
+from training.data.batches import BatchSource, DomainBatches, LabelledBatches
 from training.data.datasets import DATASETS, DataError, Dataset
 from training.data.domain_pairs import DomainPair, check_paired, dataset_of, domain_pair, domains_of
 from training.data.image_folder import classes_of, image_folder, name_of
@@ -95,11 +95,11 @@ def _made(name: str, config: Config, shape: ImageShape, device: torch.device) ->
     return RECIPES[name](config, shape, device)
 
 
-def feed_of(data: Dataset | DomainPair, config: Config, recipe: Recipe) -> Feed:
+def batches_of(data: Dataset | DomainPair, config: Config, recipe: Recipe) -> BatchSource:
     """Return the source of batches."""
     if isinstance(data, DomainPair):
-        return DomainFeed(data, config.batch_size, config.seed, recipe.value_range, recipe.device)
-    return LabelledFeed(data, config.batch_size, config.seed, recipe.value_range, recipe.device)
+        return DomainBatches(data, config.batch_size, config.seed, recipe.value_range, recipe.device)
+    return LabelledBatches(data, config.batch_size, config.seed, recipe.value_range, recipe.device)
 
 
 def config_of(record: RunRecord) -> Config:

@@ -20,7 +20,7 @@ from types import FrameType
 import torch
 
 from training.config import Config
-from training.data.batches import Feed
+from training.data.batches import BatchSource
 from training.networks.moving_average import follow
 from training.recipes.base import Losses, Recipe
 from training.runtime import distributed
@@ -42,13 +42,13 @@ class Trainer:
         self,
         recipe: Recipe,
         config: Config,
-        feed: Feed,
+        batches: BatchSource,
         run: Run,
         sheet: Callable[[str], None],
         progress: Progress,
     ) -> None:
-        self.recipe, self.config, self.feed, self.run = recipe, config, feed, run
-        self.total = config.total_updates(feed.images)
+        self.recipe, self.config, self.batches, self.run = recipe, config, batches, run
+        self.total = config.total_updates(batches.images)
         self.update = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
@@ -62,7 +62,7 @@ class Trainer:
     @property
     def epoch(self) -> int:
         """Return how many passes over the data are complete."""
-        return self.update * self.config.batch_size // self.feed.images
+        return self.update * self.config.batch_size // self.batches.images
 
     def resume(self) -> None:
         """Take up the saved state, if there is one.
@@ -159,7 +159,7 @@ class Trainer:
         for name, optimizer in recipe.optimizers.items():
             for group in optimizer.param_groups:
                 group["lr"] = self._base_rates[name] * factor
-        first, second = self.feed.batch(self.update)
+        first, second = self.batches.batch(self.update)
         random = Randomness(self.config.seed, self.update, recipe.device)
         with torch.autocast(recipe.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
             losses = _means(recipe.update(first, second, random))
@@ -188,7 +188,7 @@ class Trainer:
 
     def _end_epoch(self) -> bool:
         """Close the epoch's row of the history if this update completed a pass over the data, or the run."""
-        complete = self.epoch > (self.update - 1) * self.config.batch_size // self.feed.images
+        complete = self.epoch > (self.update - 1) * self.config.batch_size // self.batches.images
         if not complete and self.update < self.total:
             return False
         self.history.append(

@@ -25,7 +25,7 @@ from training.evaluation.evaluate import evaluate_translation
 from training.evaluation.sample_sheets import png_file, sheet
 from training.recipes import RECIPES
 from training.recipes.base import Recipe
-from training.runs.setup import build, feed_of
+from training.runs.setup import batches_of, build
 from training.runs.trainer import Trainer
 from training.runtime.devices import fastest
 from training.runtime.progress import Progress
@@ -116,7 +116,7 @@ def trained(name: str, config: Config, pair: DomainPair, run: Run) -> Recipe:
         recipe = build(name, config, pair, torch.device("cpu"))
     run.folder.mkdir(parents=True)
     with Progress(QUIET, config.batch_size) as progress:
-        Trainer(recipe, config, feed_of(pair, config, recipe), run, lambda _: None, progress).train()
+        Trainer(recipe, config, batches_of(pair, config, recipe), run, lambda _: None, progress).train()
     return recipe
 
 

@@ -34,7 +34,7 @@ from training import plots
 from training.config import Config, LogUniform, OneOf
 from training.data.datasets import DataError, Dataset
 from training.data.domain_pairs import DomainPair, dataset_of
-from training.runs.setup import build, feed_of, load_data, sketch
+from training.runs.setup import batches_of, build, load_data, sketch
 from training.runs.trainer import Trainer
 from training.runtime.progress import Progress
 from training.runtime.randomness import generator
@@ -174,8 +174,8 @@ class Search:
         record = self.record.model_copy(update={"config": config.model_dump(mode="json")})
         recipe = build(record.recipe, config, self.data, self._device)
         with Progress(self._console, config.batch_size) as progress:
-            feed = feed_of(self.data, config, recipe)
-            trainer = Trainer(recipe, config, feed, run, lambda _: None, progress)
+            batches = batches_of(self.data, config, recipe)
+            trainer = Trainer(recipe, config, batches, run, lambda _: None, progress)
             if (run.folder / "run.json").is_file() and run.record() == record:
                 trainer.resume()
             else:

@@ -14,7 +14,7 @@ from support.fashion_subset import FASHION
 from training.data.datasets import Dataset, fashion_mnist
 from training.data.domain_pairs import domain_pair
 from training.recipes import RECIPES
-from training.runs.setup import build, feed_of
+from training.runs.setup import batches_of, build
 from training.runs.trainer import Trainer
 from training.runtime.progress import Progress
 from training.runtime.run_folder import Run, RunRecord
@@ -41,7 +41,7 @@ def trainer_of(
     run = Run(folder)
     run.start(record) if not (folder / "run.json").exists() else None
     progress = Progress(Console(file=io.StringIO()), config.batch_size)
-    return Trainer(recipe, config, feed_of(data, config, recipe), run, lambda _: None, progress)
+    return Trainer(recipe, config, batches_of(data, config, recipe), run, lambda _: None, progress)
 
 
 def train(recipe: str, folder: Path, updates: int, event_number: int | None) -> None:

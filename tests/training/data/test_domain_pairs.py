@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from training.data.batches import DomainFeed
+from training.data.batches import DomainBatches
 from training.data.datasets import DataError, Dataset
 from training.data.domain_pairs import domain_pair, sobel
 
@@ -31,12 +31,12 @@ def test_test_images_of_edges_photos_are_true_pairs(fashion: Dataset):
 
 def test_matched_halves_come_in_pairs_and_are_those_of_photos(fashion: Dataset):
     pair = domain_pair(fashion, "edges-photos")
-    feed = DomainFeed(pair.matched(), 32, 0, (0.0, 1.0), torch.device("cpu"))
+    batches = DomainBatches(pair.matched(), 32, 0, (0.0, 1.0), torch.device("cpu"))
     for update in (0, 20):  # in the first pass and beyond it
-        edges, photos = ((images * 255).round().to(torch.uint8) for images in feed.batch(update))
+        edges, photos = ((images * 255).round().to(torch.uint8) for images in batches.batch(update))
         assert torch.equal(edges, sobel(photos))
     assert torch.equal(pair.matched().train[1], pair.train[1])
-    apart = DomainFeed(pair, 32, 0, (0.0, 1.0), torch.device("cpu")).batch(0)
+    apart = DomainBatches(pair, 32, 0, (0.0, 1.0), torch.device("cpu")).batch(0)
     assert not torch.equal((apart[0] * 255).to(torch.uint8), sobel((apart[1] * 255).to(torch.uint8)))
 
 
