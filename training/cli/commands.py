@@ -77,11 +77,11 @@ def fit(options: argparse.Namespace, console: Console) -> int:
     shown = console if distributed.is_first() else Console(quiet=True)
     say = _say(shown)
     run = Run(RUNS / draft.name)
-    state = distributed.from_first(lambda: _state(run, draft, options.resume))
+    state = distributed.broadcast_from_first(lambda: _state(run, draft, options.resume))
     with distributed.in_turn(place.local_rank):
         data = load_data(draft, config, say)
     record = draft.model_copy(update={"data_sha256": dataset_of(data).sha256})
-    if distributed.from_first(lambda: record) != record:
+    if distributed.broadcast_from_first(lambda: record) != record:
         raise DataError("the data here, or its precision, is not that of the first process")
     recipe = build(record.recipe, config, data, place.device)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from training.data.datasets import Dataset, to_range
 from training.data.domain_pairs import DomainPair
-from training.runtime.distributed import share
+from training.runtime.distributed import shard
 from training.runtime.randomness import Shuffle
 
 
@@ -43,7 +43,7 @@ class LabelledBatches:
 
     def batch(self, update: int) -> tuple[Tensor, Tensor]:
         """Return images (N, C, size, size) and labels (N,)."""
-        batch = self._dataset.train[share(self._order.take(update * self._size, self._size))]
+        batch = self._dataset.train[shard(self._order.take(update * self._size, self._size))]
         return to_range(batch.pixels.to(self._device), self._range), batch.labels.to(self._device)
 
 
@@ -69,7 +69,7 @@ class DomainBatches:
     def batch(self, update: int) -> tuple[Tensor, Tensor]:
         """Return one batch of either domain, (N, C, size, size)."""
         a, b = (
-            to_range(domain[share(order.take(update * self._size, self._size))].to(self._device), self._range)
+            to_range(domain[shard(order.take(update * self._size, self._size))].to(self._device), self._range)
             for domain, order in zip(self._pair.train, self._orders, strict=True)
         )
         return a, b

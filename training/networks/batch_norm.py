@@ -28,7 +28,7 @@ class SharedBatchNorm(_BatchNorm):
         axes = [axis for axis in range(features.ndim) if axis != 1]
         values = features.float()
         own = torch.stack([values.mean(axes), values.var(axes, correction=0)])
-        means, variances = distributed.gathered(own[None]).unbind(1)
+        means, variances = distributed.all_gather(own[None]).unbind(1)
         mean = means.mean(0)
         variance = (variances + (means - mean).square()).mean(0)
         self._remember(mean.detach(), variance.detach(), features.numel() // features.shape[1])

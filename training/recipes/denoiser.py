@@ -23,7 +23,7 @@ from training.metrics import image_metrics
 from training.recipes.autoencoder import Autoencoder, AutoencoderConfig
 from training.recipes.base import ImageShape, Losses, Objective, detached
 from training.runtime.chunks import batched
-from training.runtime.distributed import spread
+from training.runtime.distributed import pad_to_global
 from training.runtime.randomness import Randomness, generator
 
 LossName = Literal["mse", "l1", "huber"]
@@ -81,7 +81,7 @@ class Denoiser(Autoencoder):
 
     def _noisy(self, x: Tensor, levels: Tensor, random: torch.Generator) -> Tensor:
         """Return a whole batch of which only this process's rows, x spoiled, mean anything."""
-        return corrupt(spread(x), self.config.noise, spread(levels), random).clamp(0, 1)
+        return corrupt(pad_to_global(x), self.config.noise, pad_to_global(levels), random).clamp(0, 1)
 
     def operations(self) -> dict[str, nn.Module]:
         """Return encode, decode and the way through both."""

@@ -22,7 +22,7 @@ from training.metrics.pca import PCA
 from training.recipes.base import ImageShape, Losses, Recipe, detached
 from training.recipes.linear_maps import largest_angle_deg
 from training.runtime.chunks import batched
-from training.runtime.distributed import gathered
+from training.runtime.distributed import all_gather
 from training.runtime.randomness import Randomness
 
 
@@ -93,7 +93,7 @@ class Mean(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Return rows (N, size) without the mean."""
         if self.training:
-            sums = gathered(rows.detach().double().sum(0)[None])
+            sums = all_gather(rows.detach().double().sum(0)[None])
             self.total += sums.sum(0)
             self.count += len(rows) * len(sums)
         return rows - self.value()

@@ -70,7 +70,7 @@ class Trainer:
         Raises:
             RunError: it is damaged or belongs to other networks.
         """
-        state = distributed.from_first(lambda: self.run.load(torch.device("cpu")))
+        state = distributed.broadcast_from_first(lambda: self.run.load(torch.device("cpu")))
         if state is not None:
             self.take_up(state)
 
@@ -109,7 +109,7 @@ class Trainer:
                 now = time.monotonic()
                 self.seconds = before + now - started
                 at_epoch = self._end_epoch()
-                stopping = distributed.any_of(bool(stop), self.recipe.device)
+                stopping = distributed.any_process(bool(stop), self.recipe.device)
                 if at_epoch or stopping or now - saved > SAVE_EVERY_S or self.update == self.total:
                     self.save()
                     saved = now

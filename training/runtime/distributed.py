@@ -45,28 +45,28 @@ def is_first() -> bool:
     return rank() == 0
 
 
-def share(rows: Tensor) -> Tensor:
+def shard(rows: Tensor) -> Tensor:
     """Return this process's rows of those of a whole batch."""
     return rows if count() == 1 else rows.chunk(count())[rank()]
 
 
-def spread(rows: Tensor) -> Tensor:
+def pad_to_global(rows: Tensor) -> Tensor:
     """Return rows for a whole batch that are zero but for this process's, which are those given."""
     if count() == 1:
         return rows
     whole = rows.new_zeros(count() * len(rows), *rows.shape[1:])
-    share(whole).copy_(rows)
+    shard(whole).copy_(rows)
     return whole
 
 
-def gathered(rows: Tensor) -> Tensor:
+def all_gather(rows: Tensor) -> Tensor:
     """Return the rows of all processes in their order, (count * N, ...); gradients find their way back."""
     return rows if count() == 1 else _Gathered.apply(rows)
 
 
 def mean(values: Tensor) -> Tensor:
     """Return the mean of the values over all processes; gradients find their way back."""
-    return values if count() == 1 else gathered(values[None]).mean(0)
+    return values if count() == 1 else all_gather(values[None]).mean(0)
 
 
 @torch.no_grad()
@@ -83,15 +83,15 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
         gradient.copy_(piece.view(gradient.shape))
 
 
-def any_of(said: bool, device: torch.device) -> bool:
+def any_process(said: bool, device: torch.device) -> bool:
     """Return whether any process says so."""
     if count() == 1:
         return said
     votes = torch.tensor([int(said)], device=device)
-    return bool(gathered(votes).any())
+    return bool(all_gather(votes).any())
 
 
-def from_first(make: Callable[[], Made]) -> Made:
+def broadcast_from_first(make: Callable[[], Made]) -> Made:
     """Return what `make` returns in the first process, in which alone it is called."""
     if count() == 1:
         return make()
@@ -151,4 +151,4 @@ class _Gathered(torch.autograd.Function):
         total = gradient.clone(memory_format=torch.contiguous_format)
         with _together():
             distributed.all_reduce(total)
-        return share(total)
+        return shard(total)

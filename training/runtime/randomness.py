@@ -41,7 +41,7 @@ class Randomness:
             draw: takes the rows of the whole batch and a CPU generator, and returns as many rows.
         """
         whole = draw(count * distributed.count(), generator(self.seed, purpose, self.update))
-        return distributed.share(whole).to(self.device)
+        return distributed.shard(whole).to(self.device)
 
     def uniform(self, purpose: str, rows: int, *shape: int) -> Tensor:
         """Return numbers uniform on [0, 1), (rows, *shape) float32."""
