@@ -80,7 +80,7 @@ def judged(folder: Path, judge: Callable[[], Figures]) -> Figures:
 def judge_samples(folder: Path, dataset: Dataset) -> Figures:
     """Return the figures of a peer's `samples <how>.npz`, the mean over its sample seeds, by how."""
     pca = PCA.fit(dataset.train.unit(), generated_images.CONTROL_DIMENSIONS)
-    scales = generated_images.Scales(dataset, features.features_of(dataset, CONSOLE), pca)
+    scales = generated_images.FeatureSpaces(dataset, features.features_of(dataset, CONSOLE), pca)
     found: Figures = {}
     for path in sorted(folder.glob("samples *.npz")):
         with np.load(path) as samples:

@@ -48,7 +48,7 @@ Draw = Callable[[int, torch.Generator], Tensor]
 """Latents (count, latent_dim) from which to generate."""
 
 
-class Scales:
+class FeatureSpaces:
     """The test images in both feature spaces, ready to compare others with."""
 
     def __init__(self, dataset: Dataset, features: Features | None, pca: PCA) -> None:
@@ -105,7 +105,7 @@ def judge_generation(recipe: Recipe, dataset: Dataset, pca: PCA, console: Consol
     if count < FEWEST_IMAGES:
         return {}
     features = features_of(dataset, console) if len(dataset.classes) > 1 else None
-    scales = Scales(dataset, features, pca)
+    scales = FeatureSpaces(dataset, features, pca)
 
     def drawn(draw: Draw, seeds: int) -> Row:
         samples = (images_from(recipe, draw(count, seeded(seed))) for seed in range(seeds))
@@ -185,7 +185,7 @@ def sharpness(images: Tensor) -> float:
     return (around - 4 * centre).flatten(1).var(1).double().mean().item()
 
 
-def _stand_ins(scales: Scales, dataset: Dataset, pca: PCA, count: int) -> Rows:
+def _stand_ins(scales: FeatureSpaces, dataset: Dataset, pca: PCA, count: int) -> Rows:
     test = dataset.test[:count].unit()
     chosen = torch.randperm(len(dataset.train), generator=generator(0, "floor"))[:count]
     return {
