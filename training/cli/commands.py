@@ -29,7 +29,7 @@ from training.packaging.package import (
 )
 from training.recipes import RECIPES
 from training.recipes.base import Recipe
-from training.runs.restore import Saved, data_of, kept_figures, measure, opened, restored
+from training.runs.restore import Saved, data_of, kept_figures, load_recipe, measure, opened
 from training.runs.setup import batches_of, build, check_data, check_same, load_data, sketch
 from training.runs.trainer import Interrupted, Trainer
 from training.runtime import devices, distributed
@@ -115,7 +115,7 @@ def fit(options: argparse.Namespace, console: Console) -> int:
     # holds may be on a GPU, and a state that cannot be read back should fail now.
     saved = opened(run.folder)
     if options.no_package:
-        measure(run.folder, restored(saved, data), data, console)
+        measure(run.folder, load_recipe(saved, data), data, console)
         return 0
     return _package(saved, data, options, console)
 
@@ -166,7 +166,7 @@ def evaluate_folder(options: argparse.Namespace, console: Console) -> int:
     if saved.progress is not None:
         check_writable(saved.folder)
     data = data_of(saved, _say(console))
-    metrics = measure(saved.folder, restored(saved, data), data, console)
+    metrics = measure(saved.folder, load_recipe(saved, data), data, console)
     print(json.dumps(metrics, indent=2))  # noqa: T201 - this is the command's output
     return 0
 
@@ -179,7 +179,7 @@ def reference_checkpoint(options: argparse.Namespace, console: Console) -> int:
     encoding_manifest(saved.folder)
     check_writable(saved.folder.parent)
     data = data_of(saved, _say(console))
-    target = add_reference(saved.folder, restored(saved, data), dataset_of(data))
+    target = add_reference(saved.folder, load_recipe(saved, data), dataset_of(data))
     console.print(f"packaged {target}; `make serve` or `latent-service` serves it", highlight=False)
     return 0
 
@@ -243,7 +243,7 @@ def _state(run: Run, draft: RunRecord, resume: bool) -> State | None:
 def _package(saved: Saved, data: Dataset | DomainPair, options: argparse.Namespace, console: Console) -> int:
     """Package what a run folder holds, with the figures kept of it or else measured now."""
     assert saved.progress is not None
-    recipe = restored(saved, data)
+    recipe = load_recipe(saved, data)
     metrics = kept_figures(saved.folder, recipe, data, console)
     trained = Trained(saved.record, recipe, data, metrics, saved.progress)
     target = package(trained, options.checkpoints, options.default_for)

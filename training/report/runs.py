@@ -12,7 +12,7 @@ from training.data.domain_pairs import DomainPair
 from training.packaging.package import Trained
 from training.recipes import RECIPES
 from training.report.planned_runs import FAMILY, Member
-from training.runs.restore import data_of, kept_figures, opened, restored
+from training.runs.restore import data_of, kept_figures, load_recipe, opened
 from training.runs.setup import config_of
 from training.runtime.run_folder import RUNS, Run, RunError, RunRecord
 
@@ -110,7 +110,7 @@ def _read(folder: Path, loaded: dict[tuple[object, ...], Dataset | DomainPair], 
     if images not in loaded:
         loaded[images] = data_of(saved, console.print)
     data = loaded[images]
-    recipe = restored(saved, data)
+    recipe = load_recipe(saved, data)
     return Trained(saved.record, recipe, data, kept_figures(folder, recipe, data, console), saved.progress)
 
 

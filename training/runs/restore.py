@@ -76,7 +76,7 @@ def data_of(saved: Saved, say: Callable[[str], None]) -> Dataset | DomainPair:
     return data
 
 
-def restored(saved: Saved, data: Dataset | DomainPair) -> Recipe:
+def load_recipe(saved: Saved, data: Dataset | DomainPair) -> Recipe:
     """Return the recipe of a run or checkpoint with its averaged weights, on the CPU.
 
     Raises:

@@ -27,7 +27,7 @@ from training.report.planned_runs import FAMILY, Member, Target
 from training.report.rendering import Section, markdown, page_html, place, write
 from training.report.runs import Group, grouped, read_runs, settings
 from training.report.tables import figures, measured, spread, targets, what_was_run
-from training.runs.restore import data_of, opened, restored
+from training.runs.restore import data_of, load_recipe, opened
 from training.runtime.devices import fastest
 from training.studies import STUDIES
 from training.studies.findings import Findings, Plot, Table, rows, save
@@ -364,7 +364,7 @@ def test_confusions_in_the_report_agree_with_those_of_the_run(place_of_runs: Pat
     saved = opened(folder)
     data = data_of(saved, print)
     assert isinstance(data, Dataset)
-    recipe = restored(saved, data)
+    recipe = load_recipe(saved, data)
     found = latent_map.latents_by_class(recipe.operations()["encode"], recipe.value_range, data)
     worst = latent_map.confusions(np.array(found.counts), data.classes)[0]
     assert f"<td>{worst.true}</td>\n<td>{worst.taken_for}</td>" in page
