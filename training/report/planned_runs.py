@@ -33,7 +33,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Member:
+class PlannedRun:
     """One system of the report."""
 
     name: str
@@ -74,8 +74,8 @@ _CLASSES_CHANGED = (
 )
 _RETRIEVED = Target("*/round_trip_retrieval", "at least", 0.8)
 
-FAMILY = (
-    Member(
+PLANNED_RUNS = (
+    PlannedRun(
         "linear-16",
         "linear",
         ("--latent-dim", "16", "--epochs", "250", "--batch-size", "1000", "--learning-rate", "4e-3"),
@@ -84,60 +84,60 @@ FAMILY = (
             Target("largest_principal_angle_deg", "at most", 1.0),
         ),
     ),
-    Member(
+    PlannedRun(
         "fashion-ae-2d",
         "autoencoder",
         ("--latent-dim", "2", "--hidden", "128", "--width", "16", "--epochs", "20", *_TWICE),
         targets=(_over_pca(0.52),),
     ),
-    Member(
+    PlannedRun(
         "autoencoder-16",
         "autoencoder",
         ("--latent-dim", "16", "--epochs", "12", *_TWICE),
         seeds=(0, 1, 2),
         targets=(_over_pca(0.41), _neighbours(0.875)),
     ),
-    Member(
+    PlannedRun(
         "autoencoder-32",
         "autoencoder",
         ("--latent-dim", "32", "--epochs", "12", *_NARROW),
         targets=(_over_pca(0.44), _neighbours(0.88)),
     ),
-    Member(
+    PlannedRun(
         "autoencoder-64",
         "autoencoder",
         ("--latent-dim", "64", "--epochs", "10", *_NARROW),
         targets=(_over_pca(0.48),),
     ),
-    Member("sparse", "sparse", ("--epochs", "6", *_TWICE)),
-    Member("fashion-denoiser", "denoiser", ("--latent-dim", "48", "--epochs", "8", *_NARROW)),
-    Member(
+    PlannedRun("sparse", "sparse", ("--epochs", "6", *_TWICE)),
+    PlannedRun("fashion-denoiser", "denoiser", ("--latent-dim", "48", "--epochs", "8", *_NARROW)),
+    PlannedRun(
         "fashion-vae",
         "vae",
         ("--epochs", "14", *_ONE_THREAD),
         seeds=(0, 1, 2),
         targets=(_over_pca(0.43), _neighbours(0.87)),
     ),
-    Member("likelihood-vae", "likelihood-vae", ("--epochs", "16", *_TWICE)),
-    Member("wae", "wae", ("--width", "24", "--epochs", "6", *_ONE_THREAD)),
-    Member(
+    PlannedRun("likelihood-vae", "likelihood-vae", ("--epochs", "16", *_TWICE)),
+    PlannedRun("wae", "wae", ("--width", "24", "--epochs", "6", *_ONE_THREAD)),
+    PlannedRun(
         "digits-autoencoder", "autoencoder", ("--data", "digits", "--latent-dim", "16", "--updates", "1000")
     ),
-    Member("digits-ae-2d", "autoencoder", ("--data", "digits", "--latent-dim", "2", "--updates", "1000")),
-    Member("gan", "gan", _PRESET),
-    Member("gan-unit-pixels", "gan", ("--pixels", "unit", *_PRESET)),
-    Member("gan-fast-generator", "gan", ("--generator-learning-rate", "8e-4", *_PRESET)),
-    Member("gan-generator-steps", "gan", ("--generator-steps", "3", *_PRESET)),
-    Member("gan-large-batch", "gan", ("--batch-size", "256", *_PRESET)),
-    *(Member(f"gan-{noise}", "gan", ("--noise", noise, *_PRESET)) for noise in _OTHER_NOISES),
-    Member("wgan-gp", "wgan-gp", ("--width", "16", "--epochs", "6", *_ONE_THREAD)),
-    Member(
+    PlannedRun("digits-ae-2d", "autoencoder", ("--data", "digits", "--latent-dim", "2", "--updates", "1000")),
+    PlannedRun("gan", "gan", _PRESET),
+    PlannedRun("gan-unit-pixels", "gan", ("--pixels", "unit", *_PRESET)),
+    PlannedRun("gan-fast-generator", "gan", ("--generator-learning-rate", "8e-4", *_PRESET)),
+    PlannedRun("gan-generator-steps", "gan", ("--generator-steps", "3", *_PRESET)),
+    PlannedRun("gan-large-batch", "gan", ("--batch-size", "256", *_PRESET)),
+    *(PlannedRun(f"gan-{noise}", "gan", ("--noise", noise, *_PRESET)) for noise in _OTHER_NOISES),
+    PlannedRun("wgan-gp", "wgan-gp", ("--width", "16", "--epochs", "6", *_ONE_THREAD)),
+    PlannedRun(
         "fashion-gan",
         "r3gan",
         ("--epochs", "8", *_ONE_THREAD),
         targets=(Target("cfid", "at most", 3, over="generation/training images/cfid"), _COVERAGE),
     ),
-    Member(
+    PlannedRun(
         "fashion-cgan",
         "cgan",
         ("--null-share", "0.1", "--epochs", "20", *_ONE_THREAD),
@@ -150,7 +150,7 @@ FAMILY = (
             Target("by_truncation/truncation 0.4/label_agreement", "at least", 0.98),
         ),
     ),
-    Member(
+    PlannedRun(
         "edges-photos",
         "cyclegan",
         (
@@ -163,21 +163,21 @@ FAMILY = (
             Target("*/round_trip_l1_after_noise", "at most", 1.5, over="*/round_trip_l1"),
         ),
     ),
-    Member(
+    PlannedRun(
         "edges-photos-discogan", "discogan", ("--pair", "edges-photos", "--updates", "2000", *_ONE_THREAD)
     ),
-    Member("edges-photos-paired", "paired", ("--pair", "edges-photos", *_ONE_THREAD)),
+    PlannedRun("edges-photos-paired", "paired", ("--pair", "edges-photos", *_ONE_THREAD)),
     *(
         member
         for pair, rate in (("bags-boots", "0.5"), ("sneakers-boots", "0.8"))
         for member in (
-            Member(
+            PlannedRun(
                 pair,
                 "discogan",
                 ("--pair", pair, "--rate", rate, *_ONE_THREAD),
                 targets=(*_CLASSES_CHANGED, _RETRIEVED),
             ),
-            Member(
+            PlannedRun(
                 f"{pair}-cyclegan",
                 "cyclegan",
                 ("--pair", pair, "--updates", "1500", *_ONE_THREAD),

@@ -11,7 +11,7 @@ from training.data.datasets import DataError, Dataset
 from training.data.domain_pairs import DomainPair
 from training.packaging.package import Trained
 from training.recipes import RECIPES
-from training.report.planned_runs import FAMILY, Member
+from training.report.planned_runs import PLANNED_RUNS, PlannedRun
 from training.runs.restore import data_of, kept_figures, load_recipe, opened
 from training.runs.setup import config_of
 from training.runtime.run_folder import RUNS, Run, RunError, RunRecord
@@ -35,9 +35,9 @@ class Group:
         return self.name if len(self.runs) == 1 else f"{self.name} ({len(self.runs)} seeds)"
 
     @property
-    def member(self) -> Member | None:
+    def member(self) -> PlannedRun | None:
         """Return the member of the family that this is."""
-        return next((member for member in FAMILY if member.name == self.name), None)
+        return next((member for member in PLANNED_RUNS if member.name == self.name), None)
 
 
 def folder_of(run: Trained) -> Path:
@@ -65,7 +65,7 @@ def read_runs(console: Console) -> tuple[list[Trained], list[str]]:
 
 def grouped(runs: list[Trained]) -> list[Group]:
     """Return the runs in groups that differ in their seed alone: the family's first, in its order."""
-    order = [name for member in FAMILY for name in member.fits()]
+    order = [name for member in PLANNED_RUNS for name in member.fits()]
     groups: dict[tuple[object, ...], list[Trained]] = {}
     for run in sorted(runs, key=lambda run: (_position(run, order), seed_of(run), run.record.name)):
         groups.setdefault(_asked(run.record), []).append(run)

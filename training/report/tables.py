@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import JsonValue
 
 from training.data.domain_pairs import dataset_of
-from training.report.planned_runs import FAMILY, Target
+from training.report.planned_runs import PLANNED_RUNS, Target
 from training.report.runs import Group, seed_of, settings
 from training.runtime.progress import duration
 from training.studies.findings import Cell, Table, cell
@@ -34,7 +34,7 @@ def targets(groups: list[Group]) -> Table:
     """Return the targets of the family beside what was measured."""
     by_name = {group.name: group for group in groups}
     rows = []
-    for member in FAMILY:
+    for member in PLANNED_RUNS:
         for target in member.targets:
             numbers = measured(target, member.name, by_name)
             bound = f"{target.bound} {target.value:g}"

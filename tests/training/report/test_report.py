@@ -23,7 +23,7 @@ from training.packaging.package import Trained
 from training.plots import panels, png
 from training.recipes import RECIPES
 from training.report import missing, report
-from training.report.planned_runs import FAMILY, Member, Target
+from training.report.planned_runs import PLANNED_RUNS, PlannedRun, Target
 from training.report.rendering import Section, markdown, page_html, place, write
 from training.report.runs import Group, grouped, read_runs, settings
 from training.report.tables import figures, measured, spread, targets, what_was_run
@@ -151,9 +151,9 @@ def test_every_study_is_there_in_its_order_or_named_with_its_command(page: str, 
 
 
 def test_a_run_that_is_missing_is_named_with_its_command(page: str, text: str):
-    there = [name for member in FAMILY for name in member.fits() if name in RUNS]
+    there = [name for member in PLANNED_RUNS for name in member.fits() if name in RUNS]
     assert there == ["fashion-vae", "fashion-vae-seed-1"]
-    for member in FAMILY:
+    for member in PLANNED_RUNS:
         for name, arguments in member.fits().items():
             command = f"python -m training {' '.join(arguments)}"
             assert (command in page) == (command in text) == (name not in RUNS)
@@ -305,7 +305,7 @@ def test_an_unfinished_run_says_so_and_train_goes_on_with_it(place_of_runs: Path
 def test_without_any_run_the_report_is_a_list_of_commands(workplace: Path):
     report(Path("out"), QUIET)
     text = Path("out/report.md").read_text()
-    assert text.count("python -m training fit") == sum(len(member.seeds) for member in FAMILY)
+    assert text.count("python -m training fit") == sum(len(member.seeds) for member in PLANNED_RUNS)
     assert text.count("python -m training study") == len(STUDIES)
     assert list(Path("out/plots").iterdir()) == []
 
@@ -313,9 +313,9 @@ def test_without_any_run_the_report_is_a_list_of_commands(workplace: Path):
 def test_train_runs_what_is_missing_and_then_builds(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    member = Member("tiny", "linear", ("--latent-dim", "4", *SMALL[:-1]), seeds=(0, 1))
+    member = PlannedRun("tiny", "linear", ("--latent-dim", "4", *SMALL[:-1]), seeds=(0, 1))
     for module in ("training.report", "training.report.runs", "training.report.tables"):
-        monkeypatch.setattr(f"{module}.FAMILY", (member,))
+        monkeypatch.setattr(f"{module}.PLANNED_RUNS", (member,))
     monkeypatch.setattr("training.report.STUDIES", ())
     monkeypatch.setattr(latent_map, "EMBEDDED", 60)
     assert main(["report", "--train"]) == 0
@@ -327,8 +327,8 @@ def test_train_runs_what_is_missing_and_then_builds(
     assert not (workplace / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("member", FAMILY, ids=lambda member: member.name)
-def test_the_family_is_made_of_commands_that_exist(member: Member):
+@pytest.mark.parametrize("member", PLANNED_RUNS, ids=lambda member: member.name)
+def test_the_family_is_made_of_commands_that_exist(member: PlannedRun):
     for name, arguments in member.fits().items():
         options = parser().parse_args(arguments)
         RECIPES[member.recipe].config_type.model_validate(
@@ -342,7 +342,7 @@ def test_the_family_is_made_of_commands_that_exist(member: Member):
 
 
 def test_names_in_the_family_are_given_once():
-    names = [name for member in FAMILY for name in member.fits()]
+    names = [name for member in PLANNED_RUNS for name in member.fits()]
     assert len(set(names)) == len(names)
 
 
