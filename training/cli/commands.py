@@ -75,11 +75,11 @@ def fit(options: argparse.Namespace, console: Console) -> int:
     config, draft = _asked(options)
     place = devices.join(options.device, config.batch_size)
     shown = console if distributed.is_first() else Console(quiet=True)
-    say = _say(shown)
+    log = _log(shown)
     run = Run(RUNS / draft.name)
     state = distributed.broadcast_from_first(lambda: _state(run, draft, options.resume))
     with distributed.in_turn(place.local_rank):
-        data = load_data(draft, config, say)
+        data = load_data(draft, config, log)
     record = draft.model_copy(update={"data_sha256": dataset_of(data).sha256})
     if distributed.broadcast_from_first(lambda: record) != record:
         raise DataError("the data here, or its precision, is not that of the first process")
@@ -98,11 +98,11 @@ def fit(options: argparse.Namespace, console: Console) -> int:
         if state is not None:
             trainer.take_up(state)
         del state  # as large as all that is trained
-        say(f"{record.name}: {_described(data)}; updates {trainer.update} to {trainer.total} on {place}")
+        log(f"{record.name}: {_described(data)}; updates {trainer.update} to {trainer.total} on {place}")
         try:
             trainer.train()
         except Interrupted:
-            say(
+            log(
                 f"stopped after update {trainer.update} of {trainer.total}, saved in {run.folder}; "
                 "the same command with --resume goes on"
             )
@@ -124,12 +124,12 @@ def tune_recipe(options: argparse.Namespace, console: Console) -> int:
     """Search a recipe's settings and print the command that trains with the best."""
     config = read_config(RECIPES[options.recipe].config_type, options)
     device = devices.join(options.device, config.batch_size).device
-    say = _say(console)
-    search = Search(record_of(options, config), config, device, console, say)
+    log = _log(console)
+    search = Search(record_of(options, config), config, device, console, log)
     try:
         search.run(options.trials)
     except (Interrupted, KeyboardInterrupt):
-        say(f"stopped; {search.folder} keeps the finished trials and the same command goes on")
+        log(f"stopped; {search.folder} keeps the finished trials and the same command goes on")
         return INTERRUPTED
     print(search.command())  # noqa: T201 - this is the command's output
     return 0
@@ -144,7 +144,7 @@ def package_run(options: argparse.Namespace, console: Console) -> int:
         raise RunError(f"{saved.folder} is a checkpoint: package takes a run, or a checkpoint with --hub")
     _check_claims(options.default_for, sketch(saved.record, saved.config))
     check_writable(options.checkpoints)
-    return _package(saved, data_of(saved, _say(console)), options, console)
+    return _package(saved, data_of(saved, _log(console)), options, console)
 
 
 def _exchange(options: argparse.Namespace, console: Console) -> int:
@@ -165,7 +165,7 @@ def evaluate_folder(options: argparse.Namespace, console: Console) -> int:
     saved = opened(_folder(options.run))
     if saved.progress is not None:
         check_writable(saved.folder)
-    data = data_of(saved, _say(console))
+    data = data_of(saved, _log(console))
     metrics = measure(saved.folder, load_recipe(saved, data), data, console)
     print(json.dumps(metrics, indent=2))  # noqa: T201 - this is the command's output
     return 0
@@ -178,7 +178,7 @@ def reference_checkpoint(options: argparse.Namespace, console: Console) -> int:
         raise ValueError(f"{saved.folder} translates and has no latent space")
     encoding_manifest(saved.folder)
     check_writable(saved.folder.parent)
-    data = data_of(saved, _say(console))
+    data = data_of(saved, _log(console))
     target = add_reference(saved.folder, load_recipe(saved, data), dataset_of(data))
     console.print(f"packaged {target}; `make serve` or `latent-service` serves it", highlight=False)
     return 0
@@ -187,7 +187,7 @@ def reference_checkpoint(options: argparse.Namespace, console: Console) -> int:
 def import_checkpoint(options: argparse.Namespace, console: Console) -> int:
     """Make a checkpoint of what was trained elsewhere."""
     check_writable(options.checkpoints)
-    target = import_source(options, _say(console))
+    target = import_source(options, _log(console))
     console.print(f"packaged {target}; `make serve` or `latent-service` serves it", highlight=False)
     return 0
 
@@ -281,7 +281,7 @@ def _described(data: Dataset | DomainPair) -> str:
     return f"{images}, {kind}, {len(dataset.classes)} classes"
 
 
-def _say(console: Console) -> Callable[[str], None]:
+def _log(console: Console) -> Callable[[str], None]:
     return lambda line: console.print(line, highlight=False, markup=False)
 
 

@@ -23,17 +23,17 @@ TEST_SHARE = 0.1
 MIN_IMAGES = 10
 
 
-def image_folder(folder: Path, size: int, channels: int | None, say: Callable[[str], None]) -> Dataset:
+def image_folder(folder: Path, size: int, channels: int | None, log: Callable[[str], None]) -> Dataset:
     """Read a folder of pictures; its sub-folders are classes, in alphabetical order.
 
-    One in ten, drawn by a fixed seed within each class, becomes the test set. `say` gets a line for
+    One in ten, drawn by a fixed seed within each class, becomes the test set. `log` gets a line for
     everything a person should know: files that were skipped, mixed grey and colour.
 
     Args:
         folder: holds pictures, or sub-folders of pictures.
         size: side of the square images in pixels.
         channels: 1 for grey, 3 for colour, None to follow the pictures.
-        say: takes the lines.
+        log: takes the lines.
 
     Raises:
         DataError: no folder, too few readable pictures, or pictures both beside and in sub-folders.
@@ -45,9 +45,9 @@ def image_folder(folder: Path, size: int, channels: int | None, say: Callable[[s
         names = ", ".join(str(path.relative_to(folder)) for path in broken[:5]) + (
             " ..." if len(broken) > 5 else ""
         )
-        say(f"skipped {len(broken)} of {len(files)} files that are not readable pictures: {names}")
+        log(f"skipped {len(broken)} of {len(files)} files that are not readable pictures: {names}")
     readable = [(label, image) for _, label, image in opened if image is not None]
-    channels = channels or _channels([image for _, image in readable], say)
+    channels = channels or _channels([image for _, image in readable], log)
     pixels = torch.from_numpy(np.stack([fit(image, size, channels) for _, image in readable]))
     labels = torch.tensor([label for label, _ in readable], dtype=torch.int64)
     is_test = _test_mask(labels)
@@ -144,10 +144,10 @@ def _open(path: Path) -> Image.Image | None:
         return None
 
 
-def _channels(images: list[Image.Image], say: Callable[[str], None]) -> int:
+def _channels(images: list[Image.Image], log: Callable[[str], None]) -> int:
     grey = sum(image.mode in GREY_MODES for image in images)
     if 0 < grey < len(images):
-        say(
+        log(
             f"{grey} of {len(images)} pictures are grey, the rest colour: all are read as colour "
             "(--channels 1 reads all as grey)"
         )

@@ -42,7 +42,7 @@ class Trial:
     """Pixels of the smallest image that all of them take."""
 
 
-def try_out(source: Source, pictures: Tensor, count: int, say: Callable[[str], None]) -> Trial:
+def try_out(source: Source, pictures: Tensor, count: int, log: Callable[[str], None]) -> Trial:
     """Export every operation and compare it, on `count` random inputs and the pictures, uint8 (N, C, H, W).
 
     Raises:
@@ -72,7 +72,7 @@ def try_out(source: Source, pictures: Tensor, count: int, say: Callable[[str], N
             for kind, tried in (("random", count), ("real", len(images)))
             if f"{key}.{kind}" in parity
         )
-        say(f"{key}: graph and network differ by at most {said}, of the output's range")
+        log(f"{key}: graph and network differ by at most {said}, of the output's range")
     return Trial(graphs, parity, smallest)
 
 

@@ -64,13 +64,13 @@ def opened(folder: Path) -> Saved:
     return Saved(folder, record, config, state["averaged"], progress)
 
 
-def data_of(saved: Saved, say: Callable[[str], None]) -> Dataset | DomainPair:
+def data_of(saved: Saved, log: Callable[[str], None]) -> Dataset | DomainPair:
     """Return the images that a run or checkpoint learned from.
 
     Raises:
         DataError: they cannot be had, or have changed since.
     """
-    data = load_data(saved.record, saved.config, say)
+    data = load_data(saved.record, saved.config, log)
     if dataset_of(data).sha256 != saved.record.data_sha256:
         raise DataError(f"the data of {saved.record.name} has changed since it was trained")
     return data

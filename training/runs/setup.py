@@ -56,7 +56,7 @@ def _domains(record: RunRecord, classes: tuple[str, ...]) -> tuple[str, str]:
     return domains
 
 
-def load_data(record: RunRecord, config: Config, say: Callable[[str], None]) -> Dataset | DomainPair:
+def load_data(record: RunRecord, config: Config, log: Callable[[str], None]) -> Dataset | DomainPair:
     """Return the images of a run, as its recipe wants them.
 
     Raises:
@@ -66,7 +66,7 @@ def load_data(record: RunRecord, config: Config, say: Callable[[str], None]) -> 
     if record.data in DATASETS:
         dataset = DATASETS[record.data].load(Path(record.path) if record.path else None)
     else:
-        dataset = image_folder(Path(record.data), record.size or DEFAULT_SIZE, record.channels, say)
+        dataset = image_folder(Path(record.data), record.size or DEFAULT_SIZE, record.channels, log)
     dataset = dataset.hold_out(config.holdout)
     if not RECIPES[record.recipe].translates:
         return dataset

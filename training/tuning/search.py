@@ -56,7 +56,7 @@ class Search:
         config: Config,
         device: torch.device,
         console: Console,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:
         """Prepare a search for the settings that `config` was not given.
 
@@ -65,7 +65,7 @@ class Search:
             config: the recipe's own settings and the given ones, which are not searched.
             device: where to train.
             console: shows the progress of trials.
-            say: takes lines about the search.
+            log: takes lines about the search.
 
         Raises:
             DataError, ValueError: the data cannot be had or split, or the recipe cannot be made.
@@ -77,11 +77,11 @@ class Search:
         self.folder = RUNS / "tune" / draft.name
         check_writable(self.folder)
         self.config, self.space = config, space_of(config)
-        self._device, self._console, self._say = device, console, say
+        self._device, self._console, self._log = device, console, log
         self.record = draft
         if (self.folder / JOURNAL).is_file():
             self._check_same(self._opened())
-        self.data = _apart(load_data(draft, config, say), config.holdout)
+        self.data = _apart(load_data(draft, config, log), config.holdout)
         self.record = draft.model_copy(update={"data_sha256": dataset_of(self.data).sha256})
         self._study = self._opened()
         self._check_same(self._study)
@@ -101,7 +101,7 @@ class Search:
         """
         while len(self.trials) < count:
             number, settings = len(self.trials), self._proposal()
-            self._say(f"trial {number}, to {count - 1}: {_options(settings)}")
+            self._log(f"trial {number}, to {count - 1}: {_options(settings)}")
             value, noted = self._tried(number, settings)
             self._study.add_trial(
                 optuna.trial.create_trial(
@@ -112,7 +112,7 @@ class Search:
                     user_attrs=noted,
                 )
             )
-            self._say(f"trial {number}: " + ("diverged" if value is None else f"objective {value:.5g}"))
+            self._log(f"trial {number}: " + ("diverged" if value is None else f"objective {value:.5g}"))
             self._write()
         if all(trial.value is None for trial in self.trials):
             raise RunError(f"a loss stopped being a number in every trial; see {self.folder}")
@@ -184,7 +184,7 @@ class Search:
             try:
                 trainer.train()
             except RunError as error:
-                self._say(str(error))
+                self._log(str(error))
                 return None, {}
         recipe.finish(dataset_of(self.data))
         objective, figures = judged(recipe, self.data, self._console)
