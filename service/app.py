@@ -1,6 +1,6 @@
 """The application: wires the parts together and holds no logic of its own.
 
-server -> create_app -> middleware -> shortcut -> routes
+worker -> create_app -> middleware -> fast_path -> routes
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The members of an answer as lines of JSON: one per image, then one that says it is the end.
 
-    answers, streams -> of_images, of_end -> application/x-ndjson
+    rendering, streaming -> of_images, of_end -> application/x-ndjson
 
     {"index": 0, "image": "<base64 PNG>", "seed": 7, "label": "Bag"}
     {"done": {"count": 1, "model": "fashion-cgan", "version": 1, "request_id": "4f1c2a9be07d5c31"}}

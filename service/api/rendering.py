@@ -1,6 +1,6 @@
 """Writing answers in the media type that was asked for.
 
-    routes -> members (JSON), among them Pictures or latents -> answers -> HTTP response
+    routes -> members (JSON), among them Pictures or latents -> rendering -> HTTP response
 
 Formats that cannot hold the other members have the short ones in headers, `X-Latent-Seeds: 7,8,9`; an archive
 has them in a file of its own.

@@ -1,6 +1,6 @@
 """Reading requests: the Content-Type decides how, the schema decides what is allowed.
 
-    HTTP body -> bodies -> (options, pictures or latents) -> routes
+    HTTP body -> request_bodies -> (options, pictures or latents) -> routes
 
     application/json       everything in the body
     image/png, jpeg, webp  the body is one picture; options in the query

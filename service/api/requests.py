@@ -1,6 +1,6 @@
 """Request bodies: what may be sent, and the sentences that the docs show.
 
-    bodies -> validation -> a request below -> routes
+    request_bodies -> validation -> a request below -> routes
 
 Requests are strict: unknown fields, null, coercions, NaN and infinity are refused. The `*Options` are what
 a request says besides its pictures, which is all that a query string or a form can carry.

@@ -1,4 +1,4 @@
-"""Response bodies: the shape of what `answers` writes, and the sentences that the docs show.
+"""Response bodies: the shape of what `rendering` writes, and the sentences that the docs show.
 
 here -> openapi -> /docs; tests hold every answer against these
 """

@@ -1,6 +1,6 @@
 """The pictures of one request, in whichever form they came, on their way to the model's tensor.
 
-bodies -> Upload -> tensor, (N, C, H, W) float32 -> Model.run
+request_bodies -> Upload -> tensor, (N, C, H, W) float32 -> Model.run
 """
 
 from __future__ import annotations

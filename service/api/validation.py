@@ -1,6 +1,6 @@
 """Validating what was sent against a schema, and saying what is wrong without repeating it.
 
-bodies -> here -> a request of `schemas`, or BadRequest, or InvalidField
+request_bodies -> here -> a request of `requests`, or BadRequest, or InvalidField
 
 What comes back names the fields and the rules, never the value that was sent.
 """

@@ -4,9 +4,9 @@ Every test is by permutation: rows change sides at random, the statistic is comp
 
     p = (1 + #{permuted >= observed}) / (1 + permutations).
 
-The permutations are columns of one matrix (permutations.py), and every statistic is arithmetic on whole
-matrices. For N rows in all, D numbers each and P permutations: O(N² (D + P)) time and O(N (N + P)) memory.
-training/metrics/divergences.py computes the same in torch; a test compares the two.
+The permutations are columns of one matrix (permutation_samples.py), and every statistic is arithmetic on
+whole matrices. For N rows in all, D numbers each and P permutations: O(N² (D + P)) time and O(N (N + P))
+memory. training/metrics/divergences.py computes the same in torch; a test compares the two.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TIE = 1e-6
 SIGNIFICANCE = 0.05
 """The p-value below which samples count as different, for the power."""
 DIRECTION_STREAM = 5
-"""Of raw Philox, as in sampling.py and permutations.py."""
+"""Of raw Philox, as in sampling.py and permutation_samples.py."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Whether the workers live, in memory that they share with the supervisor.
 
-    supervisor -> Heartbeats -> Heartbeat, one per worker -> server, whose event loop beats it
+    supervisor -> Heartbeats -> Heartbeat, one per worker -> worker, whose event loop beats it
 
 A worker whose event loop hangs looks alive from outside: its socket takes connections, its process runs.
 """

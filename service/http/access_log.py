@@ -1,6 +1,6 @@
 """What is reported of every request: its id, a line in the log, and its metrics.
 
-    server -> AccessLog -> RequestLimits -> routes
+    worker -> AccessLog -> RequestLimits -> routes
 
 Plain ASGI, since every request pays for it. It leaves `request_id` in `scope["state"]`.
 """

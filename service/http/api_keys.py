@@ -1,6 +1,6 @@
 """Who may ask: API keys, and the admin key that alone opens the admin routes.
 
-    settings -> Keys; middleware -> Keys.check; routes/admin -> Keys.check_admin
+    settings -> Keys; request_limits -> Keys.check; routes/admin -> Keys.check_admin
 
 Only digests are kept, and every known one is compared in constant time, so that no answer tells by its time
 how much of a key was right.

@@ -1,7 +1,7 @@
 """One connection: HTTP/1.1 with limits on what a client may send and on how long it may take.
 
     acceptor -> Connection -> CoalescedWrites -> socket
-                    |-> application;  server -> Connection.check, from time to time
+                    |-> application;  worker -> Connection.check, from time to time
 
 What comes before there is a request is refused here, in the shape that all refusals have. No request has a
 timer of its own: the server looks at all connections together.

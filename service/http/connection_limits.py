@@ -1,6 +1,6 @@
 """All connections of one event loop: how long each may make it wait, and how many there may be.
 
-server -> Connections -> Connection.check; acceptor -> Connections.room
+worker -> Connections -> Connection.check; acceptor -> Connections.room
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Media types: those that are known, and which of them an Accept header asks for (RFC 9110, 12.5.1).
 
-Accept -> choose -> a media type -> answers;  image/webp;quality=80 -> quality -> 80
+Accept -> choose -> a media type -> rendering;  image/webp;quality=80 -> quality -> 80
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Refusals in the shape of the protocol they answer to: the path says which.
 
-ServiceError, scope -> response -> application/problem+json, or what the clients of /v1 and /v2 read
+ServiceError, scope -> error_response -> application/problem+json, or what the clients of /v1 and /v2 read
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The socket that requests come in on, taken before anything slow is loaded.
 
-__main__ -> listen -> server.serve, or workers.supervise and through it every worker
+__main__ -> listen -> worker.serve, or launch.supervise and through it every worker
 """
 
 from __future__ import annotations

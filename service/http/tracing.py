@@ -1,7 +1,7 @@
 """What happens around every request that may be traced: its span begins, and ends with its answer.
 
-    server -> Tracing -> AccessLog -> RequestLimits -> routes
-                 |-> Trace -> exporter
+    worker -> Tracing -> AccessLog -> RequestLimits -> routes
+                 |-> Trace -> trace_exporter
 
 Part of the application only where the environment names a collector
 (see trace_exporter.py).

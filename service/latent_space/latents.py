@@ -1,6 +1,6 @@
 """Rows of numbers to latent tensors and back: one flat row per image outside, any shape inside.
 
-bodies -> shape, tensor -> Model.run -> flat -> answers
+request_bodies -> shape, tensor -> Model.run -> flat -> rendering
 """
 
 from __future__ import annotations

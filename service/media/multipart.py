@@ -1,6 +1,6 @@
 """multipart/form-data bodies, parsed in memory: the body limit bounds them, and nothing touches the disk.
 
-bodies -> here -> the pictures and the options of a form
+request_bodies -> here -> the pictures and the options of a form
 """
 
 from __future__ import annotations

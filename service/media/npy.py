@@ -1,6 +1,6 @@
 """NumPy's .npy format as it travels over HTTP: one plain array, read without trust.
 
-application/x-npy body -> read -> array -> bodies; answers -> write -> application/x-npy
+application/x-npy body -> read -> array -> request_bodies; rendering -> write -> application/x-npy
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Plain PNG files, fast: 8-bit grey or RGB, not interlaced, with nothing in them that changes the picture.
 
-    uploads -> read -> images;  answers -> images -> write
+    uploads -> read -> images;  rendering -> images -> write
 
 That is what most callers send, and all that is ever written. Every other PNG, and every damaged one, is left
 to Pillow, which knows what to do or what to say.

@@ -1,6 +1,6 @@
 """Zip archives of pictures, in memory: names are never used as paths, and nothing inflates beyond a limit.
 
-application/zip body -> read -> picture files -> bodies; answers -> write -> application/zip
+application/zip body -> read -> picture files -> request_bodies; rendering -> write -> application/zip
 """
 
 from __future__ import annotations

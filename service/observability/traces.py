@@ -1,6 +1,6 @@
 """The trace of one request, where requests are traced: what its spans say, and when they were.
 
-    Tracing -> Trace;  telemetry.Phase, jobs -> Trace.add;  Model, refusals -> what the request came to
+    Tracing -> Trace;  metrics.Phase, batch -> Trace.add;  Model, error_responses -> what the request came to
 
 Whatever works on a request finds its trace here. Where nothing is traced there is None to be found, and that
 is all that it costs.

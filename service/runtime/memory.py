@@ -1,6 +1,6 @@
 """Keeping the process small: what is free goes back to the system, what stays is left alone.
 
-    server -> limit_pools; repository, supervisor -> settle; threads -> give_back
+    worker -> limit_pools; repository, supervisor -> settle; thread_pools -> give_back
 
 All but the garbage collection needs a C library that knows how (glibc).
 """

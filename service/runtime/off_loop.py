@@ -1,6 +1,6 @@
 """Work on what a request carries, where it takes too long for the event loop: in few threads, one by one.
 
-    bodies, uploads, streams, protocols -> run_by_size -> the event loop, or the thread for bodies
+    api, protocols -> run_by_size -> the event loop, or the thread for bodies
     uploads -> run_decoder -> one of the threads for pictures
 
 Most work on bodies keeps the interpreter to itself, so that two such threads would be no faster than one.

@@ -1,6 +1,6 @@
 """Serving processes on one socket, one or several: the way into the supervisor.
 
-__main__ -> supervise -> supervisor -> server.serve, in each worker
+__main__ -> supervise -> supervisor -> worker.serve, in each worker
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The parent of the serving processes: forks them, replaces those that die, serves nothing itself.
 
-    workers.supervise -> Supervisor -> server.serve, in each worker
+    launch.supervise -> Supervisor -> worker.serve, in each worker
 
 What every worker needs is imported here, once, and its memory is shared with them all; models, threads and
 event loops are made in the workers. Told to stop, the supervisor passes it on and waits for all to finish.

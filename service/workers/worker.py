@@ -1,6 +1,6 @@
 """One serving process: a socket, the application behind it, and an end that loses no request.
 
-    __main__ -> serve (one worker); or __main__ -> workers -> serve (in each worker)
+    __main__ -> launch -> supervisor -> serve, in each worker
 
 Told to stop, a process turns not ready at once and goes on serving for the drain delay, closing every
 connection behind its answer; then it stops listening and finishes what it has begun.

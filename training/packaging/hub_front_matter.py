@@ -1,6 +1,6 @@
 """What the Hugging Face hub reads of a model: the YAML above the text of its card.
 
-manifest -> front_matter -> hub
+manifest -> hub_front_matter -> hub
 
 Written line by line: huggingface_hub's ModelCardData would do, but brings a downloader with all that it needs
 to a command that never goes online.

@@ -1,7 +1,7 @@
 """The loop: batches in, averaged weights and saved state out.
 
 Nothing random is kept between updates (see randomness.py), so a resumed run repeats the unbroken one bit
-for bit on a CPU with the same number of threads. Where several processes train together (processes.py), all
+for bit on a CPU with the same number of threads. Where several processes train together (distributed.py), all
 of them run this loop; the first alone reads and writes the run's folder, and what it has read it hands on.
 
 The loop is our own, not Lightning's or Accelerate's: a resumed run must repeat every bit, adversarial recipes

@@ -1,6 +1,6 @@
 """The device that this process trains on, and its joining the other processes of the run.
 
-torchrun starts one process for each device (docs/devices.md); what they do together is in processes.py.
+torchrun starts one process for each device (docs/devices.md); what they do together is in distributed.py.
 """
 
 from __future__ import annotations

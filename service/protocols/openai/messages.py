@@ -1,6 +1,6 @@
 """Requests of OpenAI's API: the fields that mean something here, each of which may be null.
 
-body -> bodies.parse -> a request below -> routes
+body -> request_bodies.parse -> a request below -> routes
 """
 
 from __future__ import annotations

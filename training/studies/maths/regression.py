@@ -1,4 +1,4 @@
-"""Linear regression in float64, with the penalties of regularise.py.
+"""Linear regression in float64, with the penalties of penalties.py.
 
     cost(w) = |X w - y|^2 + l1 sum |w| + l2/2 sum w^2
 
