@@ -36,10 +36,11 @@ chaos: $(VENV)/.test  ## run the full forms of docs/robustness.md's tests, and p
 audit: $(VENV)/.test  ## look up known vulnerabilities of every pinned package; needs the internet
 	@bash .ci/audit $(BIN)/pip-audit
 
-lint: $(VENV)/.test  ## style, types, declared packages, and the form of the workflow
+lint: $(VENV)/.test  ## style, types, walls, declared packages, and the form of the workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/deptry service training
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/zizmor --quiet --offline .github
