@@ -1,7 +1,7 @@
 # The service and its checkpoints, nothing else: no torch, no compiler, no shell needed at run time.
 FROM python:3.11-slim AS build
 WORKDIR /build
-COPY pyproject.toml constraints.txt README.md LICENSE sbom.py ./
+COPY pyproject.toml constraints.txt README.md LICENSE tools/sbom.py ./
 COPY service service
 RUN python -m venv /opt/latent \
  && /opt/latent/bin/python -m pip install --no-cache-dir --no-compile --constraint constraints.txt '.[tracing]' \

@@ -31,15 +31,16 @@ test-bare: $(VENV)/.test  ## run what needs data, a browser or an engine as on a
 
 chaos: $(VENV)/.test  ## run the full forms of docs/robustness.md's tests, and print its table
 	$(BIN)/python -m pytest -m chaos
-	@$(BIN)/python tests/robustness.py
+	@$(BIN)/python tools/robustness_table.py
 
 audit: $(VENV)/.test  ## look up known vulnerabilities of every pinned package; needs the internet
 	@bash .ci/audit $(BIN)/pip-audit
 
-lint: $(VENV)/.test  ## style, types, declared packages, and the form of the workflow
+lint: $(VENV)/.test  ## style, types, walls, declared packages, and the form of the workflow
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/deptry service training
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/zizmor --quiet --offline .github

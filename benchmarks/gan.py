@@ -24,7 +24,7 @@ from benchmarks.judging import (
     publish,
     seconds_of_run,
 )
-from training.study import Table
+from training.studies.findings import Table
 
 QUESTION = "What do other projects' GANs reach on the same data in the processor time that ours took?"
 

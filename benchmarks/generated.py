@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.budget import CHUNK, PEERS, Budget
-from training.data import Dataset
+from training.data.datasets import Dataset
 
 SIZE = 28
 SAMPLES, SAMPLE_SEEDS = 10_000, 5

@@ -17,14 +17,15 @@ from rich.console import Console
 from torch import Tensor
 
 from benchmarks.budget import PEERS
-from training import features, generation, metrics
-from training.cache import cached, versions
-from training.data import Dataset
-from training.domains import dataset_of
+from training.data.datasets import Dataset
+from training.data.domain_pairs import dataset_of
+from training.evaluation import features, generated_images
+from training.evaluation.cache import cached, versions
+from training.metrics.pca import PCA
 from training.recipes import RECIPES
-from training.run import Run
-from training.saved import data_of, kept_figures, opened, restored
-from training.study import Cell, Findings, Table, markdown, save
+from training.runs.restore import data_of, kept_figures, load_recipe, opened
+from training.runtime.run_folder import Run
+from training.studies.findings import Cell, Findings, Table, markdown, save
 
 Figures = dict[str, Any]
 CONSOLE = Console(stderr=True, soft_wrap=True)
@@ -42,7 +43,7 @@ def dataset_of_run(run: Path) -> Dataset:
 def figures_of_run(run: Path, *needed: str) -> Figures:
     """Return the figures of one of our runs, which must have those needed."""
     dataset = dataset_of_run(run)
-    found = kept_figures(run, restored(opened(run), dataset), dataset, CONSOLE)
+    found = kept_figures(run, load_recipe(opened(run), dataset), dataset, CONSOLE)
     if not set(needed) <= set(found):
         raise SystemExit(f"the figures of {run} are incomplete: python -m training evaluate {run}")
     return dict(found)
@@ -78,13 +79,13 @@ def judged(folder: Path, judge: Callable[[], Figures]) -> Figures:
 
 def judge_samples(folder: Path, dataset: Dataset) -> Figures:
     """Return the figures of a peer's `samples <how>.npz`, the mean over its sample seeds, by how."""
-    pca = metrics.PCA.fit(dataset.train.unit(), generation.CONTROL_DIMENSIONS)
-    scales = generation.Scales(dataset, features.features_of(dataset, CONSOLE), pca)
+    pca = PCA.fit(dataset.train.unit(), generated_images.CONTROL_DIMENSIONS)
+    scales = generated_images.FeatureSpaces(dataset, features.features_of(dataset, CONSOLE), pca)
     found: Figures = {}
     for path in sorted(folder.glob("samples *.npz")):
         with np.load(path) as samples:
             each = [scales.row(images(samples[name])) for name in samples]
-        found[path.stem.removeprefix("samples ")] = generation.over_seeds(each)
+        found[path.stem.removeprefix("samples ")] = generated_images.over_seeds(each)
     return found
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.budget import BATCH, CHUNK, NETWORKS, PEERS, Settings, Trained
-from training.data import Dataset, fashion_mnist
+from training.data.datasets import Dataset, fashion_mnist
 
 
 def main() -> None:

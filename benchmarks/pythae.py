@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from benchmarks.budget import BATCH, CHUNK, Budget, Settings, Spent, Trained
 from benchmarks.networks import Ours
-from training.data import Dataset
+from training.data.datasets import Dataset
 
 
 class TheirEncoder(BaseEncoder):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.budget import BATCH, Budget, Settings, Spent, Trained
 from benchmarks.networks import Perceptrons, perceptrons_loss
-from training.data import Dataset
+from training.data.datasets import Dataset
 
 
 def images(settings: Settings, dataset: Dataset) -> Trained:

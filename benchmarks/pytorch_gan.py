@@ -26,7 +26,7 @@ from torchvision import datasets
 from benchmarks.budget import Budget, Spent
 from benchmarks.generated import write
 from benchmarks.stand_in import BudgetLoader, StandIn
-from training.data import Dataset, fashion_mnist
+from training.data.datasets import Dataset, fashion_mnist
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from torchvision import datasets
 
 from benchmarks.budget import Settings, Spent
 from benchmarks.stand_in import StandIn
-from training.data import Dataset, fashion_mnist
+from training.data.datasets import Dataset, fashion_mnist
 
 CYCLEGAN_SIDE = 32
 CYCLEGAN_BATCH = 8

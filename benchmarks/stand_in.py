@@ -9,7 +9,7 @@ from PIL import Image
 from torch.utils import data
 
 from benchmarks.budget import Budget
-from training.data import Dataset
+from training.data.datasets import Dataset
 
 
 class StandIn(data.Dataset[tuple[Any, int]]):

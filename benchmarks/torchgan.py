@@ -25,7 +25,7 @@ from torchvision import transforms
 from benchmarks.budget import Budget, Spent
 from benchmarks.generated import write
 from benchmarks.stand_in import BudgetLoader, StandIn
-from training.data import fashion_mnist
+from training.data.datasets import fashion_mnist
 
 LATENT_DIM, BATCH = 100, 64
 SLOPE = 0.2

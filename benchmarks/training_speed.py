@@ -24,18 +24,18 @@ from torch import Tensor, nn
 
 from benchmarks.budget import PEERS, Spent
 from benchmarks.scripts import CYCLEGAN_SIDE, SCRIPTS, Stopwatch, networks_of, timed
-from service.runtime.cpu import cores
+from service.runtime.cpu import usable_cores
 from training.config import Config
-from training.data import Dataset, Images, fashion_mnist
-from training.domains import DomainPair, domain_pair
-from training.experiment import feed_of
-from training.precision import fastest
-from training.progress import Progress
+from training.data.datasets import Dataset, Images, fashion_mnist
+from training.data.domain_pairs import DomainPair, domain_pair
 from training.recipes import RECIPES
-from training.recipes.recipe import ImageShape, Recipe
-from training.run import Run
-from training.study import Findings, Table, markdown, save
-from training.trainer import Trainer
+from training.recipes.base import ImageShape, Recipe
+from training.runs.setup import batches_of
+from training.runs.trainer import Trainer
+from training.runtime.devices import fastest
+from training.runtime.progress import Progress
+from training.runtime.run_folder import Run
+from training.studies.findings import Findings, Table, markdown, save
 
 REPEATS = 3
 PYTHAE = PEERS / "venv" / "bin" / "python"
@@ -120,27 +120,27 @@ def resized(dataset: Dataset, side: int, channels: int = 1) -> Dataset:
     return Dataset(dataset.name, larger(dataset.train), larger(dataset.test), dataset.classes, dataset.sha256)
 
 
-class TimedFeed:
+class TimedBatches:
     """A feed that ends the training once the time is over."""
 
-    def __init__(self, feed: Any, watch: Stopwatch) -> None:
-        self._feed, self._watch = feed, watch
-        self.images = feed.images
+    def __init__(self, batches: Any, watch: Stopwatch) -> None:
+        self._batches, self._watch = batches, watch
+        self.images = batches.images
 
     def batch(self, update: int) -> tuple[Tensor, Tensor]:
         """Return the next batch."""
         self._watch.tick()
-        return self._feed.batch(update)
+        return self._batches.batch(update)
 
 
 def train(recipe: Recipe, config: Config, data: Dataset | DomainPair, watch: Stopwatch) -> None:
     """Train until the time is over."""
-    feed = TimedFeed(feed_of(data, config, recipe), watch)
+    batches = TimedBatches(batches_of(data, config, recipe), watch)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder))
         run.sheets.mkdir()
         progress = Progress(Console(quiet=True), config.batch_size)
-        Trainer(recipe, config, feed, run, lambda _: None, progress).train()
+        Trainer(recipe, config, batches, run, lambda _: None, progress).train()
 
 
 OURS: dict[str, Callable[[Path], tuple[Recipe, Config, Dataset | DomainPair]]] = {
@@ -159,7 +159,7 @@ THEIRS = {
 
 def measure(case: str, side: str, scripts: Path, seconds: float) -> float:
     """Train one side of one case for a while; return images per second."""
-    torch.set_num_threads(cores())
+    torch.set_num_threads(usable_cores())
     torch.manual_seed(0)
     watch = Stopwatch(seconds)
     try:
@@ -192,7 +192,7 @@ def findings(scripts: Path, seconds: float) -> Findings:
         rows.append((case, peer, f"{theirs:.3g}", f"{ours:.3g}", f"{ours / theirs:.2f}", verdict))
     table = Table(
         title="The same networks, trained by the peer and by us",
-        note=f"Images/s on {cores()} cores, medians of {REPEATS} runs of {seconds:g} s in turns. "
+        note=f"Images/s on {usable_cores()} cores, medians of {REPEATS} runs of {seconds:g} s in turns. "
         f"The target was a ratio of {TARGET}.",
         columns=("recipe", "peer", "its images/s", "ours", "ratio", ""),
         rows=tuple(rows),

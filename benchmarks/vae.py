@@ -30,9 +30,11 @@ from benchmarks.judging import (
     seconds_of_run,
 )
 from benchmarks.networks import Ours, Perceptrons
-from training import codes, likelihood, metrics
-from training.data import Dataset
-from training.study import Table
+from training.data.datasets import Dataset
+from training.evaluation import representations
+from training.metrics import image_metrics
+from training.recipes import likelihood
+from training.studies.findings import Table
 
 LIKELIHOOD_FIGURES = (
     f"iwae_{likelihood.SAMPLES}_nats",
@@ -93,8 +95,8 @@ def _judge_images(folder: Path, dataset: Dataset) -> Figures:
     test = dataset.test.unit()
     rebuilt = images(np.load(folder / "reconstructions.npy"))
     return {
-        "mse": metrics.mse(rebuilt, test),
-        "ssim": metrics.ssim(rebuilt, test),
+        "mse": image_metrics.mse(rebuilt, test),
+        "ssim": image_metrics.ssim(rebuilt, test),
         "generation": judge_samples(folder, dataset),
     }
 
@@ -108,7 +110,7 @@ def _judge_likelihood(folder: Path, dataset: Dataset) -> Figures:
     found = likelihood.likelihood(network.encode, network.decode, dataset)
     chunks = dataset.test.unit().split(500)
     mu, logvar = (torch.cat(parts) for parts in zip(*map(network.encode, chunks), strict=True))
-    return found | codes.posterior_figures(mu, logvar)
+    return found | representations.posterior_figures(mu, logvar)
 
 
 def _note(kind: str, dataset: Dataset) -> str:

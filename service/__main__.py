@@ -28,19 +28,20 @@ def main(arguments: Sequence[str], program: str = "python -m service") -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's own threads would not survive a fork
     # Imported now, so that --help and a bad setting are answered at once.
-    from service import device, exporter  # noqa: PLC0415
-    from service.listener import CannotListen, listen  # noqa: PLC0415
+    from service.http.listener import CannotListen, listen  # noqa: PLC0415
+    from service.inference import device  # noqa: PLC0415
+    from service.observability import trace_exporter  # noqa: PLC0415
 
     try:
         device.check(settings.device)
-        exporter.check()
-    except (device.NoSuchDevice, exporter.CannotTrace) as error:
+        trace_exporter.check()
+    except (device.NoSuchDevice, trace_exporter.CannotTrace) as error:
         return _fail(str(error), 2)
     try:
         listener = listen(settings.host, settings.port)
     except CannotListen as error:
         return _fail(str(error), 1)
-    from service.workers import supervise  # noqa: PLC0415
+    from service.workers.launch import supervise  # noqa: PLC0415
 
     return supervise(settings, listener)
 

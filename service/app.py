@@ -1,6 +1,6 @@
 """The application: wires the parts together and holds no logic of its own.
 
-server -> create_app -> middleware -> shortcut -> routes
+worker -> create_app -> middleware -> fast_path -> routes
 """
 
 from __future__ import annotations
@@ -14,21 +14,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from service import exporter, refusals
-from service.agreement import Vote
-from service.comparison import Comparer
-from service.drain import Drain
-from service.drift import Drift, Windows
-from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError
-from service.exchange import HeldBytes
-from service.keys import Keys
-from service.middleware import Limit, Observe
-from service.orders import Orders
-from service.protocols.inference import routes as inference
-from service.protocols.openai import routes as openai
-from service.protocols.remote_vae import routes as remote_vae
-from service.repository import Repository
-from service.routes import (
+from service.api.routes import (
     admin,
     compare,
     docs,
@@ -43,11 +29,26 @@ from service.routes import (
     playground,
     translate,
 )
+from service.comparison.comparer import Comparer
+from service.comparison.drift import Drift, Windows
+from service.coordination.agreement import Vote
+from service.coordination.orders import Orders
+from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError
+from service.http import error_responses
+from service.http.access_log import AccessLog
+from service.http.api_keys import Keys
+from service.http.exchange import HeldBytes
+from service.http.fast_path import FastPath
+from service.http.open_requests import Drain, OpenRequests
+from service.http.request_limits import RequestLimits
+from service.http.tracing import Tracing
+from service.observability import trace_exporter
+from service.protocols.inference import routes as inference
+from service.protocols.openai import routes as openai
+from service.protocols.remote_vae import routes as remote_vae
+from service.repository.repository import Repository
 from service.settings import Settings
-from service.shortcut import Shortcut
-from service.tracing import Tracing
 from service.version import VERSION
-from service.watch import Watch
 
 DESCRIPTION = """
 Pictures in, latents out, and back: encode, decode, generate and translate with the served checkpoints.
@@ -85,7 +86,7 @@ def create_app(
     app.state.settings = settings
     app.state.drain = Drain()
     app.state.keys = Keys(settings)
-    app.state.watch = Watch()
+    app.state.open_requests = OpenRequests()
     app.state.held = HeldBytes(settings.max_held_bytes)
     app.state.repository = Repository(settings, orders, vote, cores)
     app.state.comparer = Comparer()
@@ -97,16 +98,16 @@ def create_app(
     routers = [part.router for part in (*parts, *protocols)]
     for router in routers:
         app.include_router(router)
-    app.add_middleware(Shortcut, routers=routers)
+    app.add_middleware(FastPath, routers=routers)
     app.add_middleware(
-        Limit,
+        RequestLimits,
         settings=settings,
         keys=app.state.keys,
-        watch=app.state.watch,
+        open_requests=app.state.open_requests,
         held=app.state.held,
     )
-    app.add_middleware(Observe, drain=app.state.drain, log_requests_share=settings.log_requests_share)
-    app.state.exporter = exporter.start()
+    app.add_middleware(AccessLog, drain=app.state.drain, log_requests_share=settings.log_requests_share)
+    app.state.exporter = trace_exporter.start()
     if app.state.exporter:
         app.add_middleware(Tracing, tracer=app.state.exporter.tracer)
     docs.mount_assets(app)
@@ -132,7 +133,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 async def _answer_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, ServiceError):
         raise error
-    return refusals.response(error, request.scope)
+    return error_responses.error_response(error, request.scope)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
@@ -140,4 +141,4 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException) or error.status_code not in (404, 405):
         raise error
     refusal = MethodNotAllowed(headers=error.headers) if error.status_code == 405 else NoSuchRoute()
-    return refusals.response(refusal, request.scope)
+    return error_responses.error_response(refusal, request.scope)

@@ -1,6 +1,6 @@
 """Everything the service refuses or fails with, and the one shape in which it says so (RFC 9457).
 
-    any part raises a ServiceError -> refusals.response -> application/problem+json
+    any part raises a ServiceError -> error_responses.error_response -> application/problem+json
 
 The names say what happened ("QueueFull"), as an answer's reader would put it.
 """

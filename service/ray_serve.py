@@ -16,9 +16,11 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 from ray import serve
 
-from service import device, memory, telemetry
 from service.app import create_app
-from service.repository import Repository
+from service.inference import device
+from service.observability import logs, metrics
+from service.repository.repository import Repository
+from service.runtime import memory
 from service.settings import SECRETS, BadSetting, Settings
 
 NAME = "latent-service"
@@ -79,7 +81,7 @@ class Replica:
         Raises:
             RuntimeError: a thread is lost to a run that does not end.
         """
-        telemetry.MEMORY_BYTES.set(memory.resident_bytes())
+        metrics.MEMORY_BYTES.set(memory.resident_bytes())
         if self._repository.is_stuck:
             raise RuntimeError("a run does not end")
 
@@ -102,7 +104,7 @@ def app(arguments: Mapping[str, Any]) -> serve.Application:
     def build() -> FastAPI:
         """Make a replica's application, in the replica: keys are read there."""
         found = read_settings(arguments)
-        telemetry.configure_logs(found.log_level, found.log_format)
+        logs.configure_logs(found.log_level, found.log_format)
         return create_app(found, cores=replica_cores())
 
     deployment = serve.deployment(

@@ -1,27 +1,25 @@
 """Fixtures that several test files share, and what a run reports of tests that lack something."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import needed
-import robustness
 import service  # noqa: F401 - before any test imports ONNX Runtime, whose telemetry it turns off
-from process import ServiceProcess
-
-StartService = Callable[..., ServiceProcess]
-Measured = Callable[[int, str], None]
+from support import requirements
+from support.service_process import ServiceProcess, StartService
+from tools import robustness_table
+from tools.robustness_table import Measured
 
 
 def pytest_configure() -> None:
-    unknown = needed.HIDDEN - needed.NEEDS.keys() - {"all"}
+    unknown = requirements.HIDDEN - requirements.NEEDS.keys() - {"all"}
     if unknown:
         raise pytest.UsageError(
-            f"HIDE_FROM_TESTS: {', '.join(unknown)} is none of {', '.join(needed.NEEDS)}, all"
+            f"HIDE_FROM_TESTS: {', '.join(unknown)} is none of {', '.join(requirements.NEEDS)}, all"
         )
 
 
@@ -29,7 +27,7 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs something of the machine: whatever requests it, itself or through other fixtures."""
     for item in items:
-        if needed.NEEDS.keys() & set(getattr(item, "fixturenames", ())):
+        if requirements.NEEDS.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker("needs")
 
 
@@ -37,12 +35,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """List what was skipped for lack of what, and what installs it."""
     reasons = (report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
     counts = Counter(reason.removeprefix("Skipped: ") for reason in reasons)
-    lacks = {reason: count for reason, count in counts.items() if reason.startswith(needed.LACKS)}
+    lacks = {reason: count for reason, count in counts.items() if reason.startswith(requirements.LACKS)}
     if lacks:
         terminalreporter.section("skipped tests")
     for reason, count in sorted(lacks.items()):
         tests = f"{count} test{'s' if count > 1 else ''}"
-        terminalreporter.write_line(f"{tests} for lack of {reason.removeprefix(needed.LACKS)}")
+        terminalreporter.write_line(f"{tests} for lack of {reason.removeprefix(requirements.LACKS)}")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -56,7 +54,7 @@ def no_fashion_mnist_unasked() -> Iterator[None]:
 @pytest.fixture
 def whole_fashion_mnist(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the whole data set, where training then finds it by itself."""
-    folder: Path = needed.found("whole_fashion_mnist")
+    folder: Path = requirements.found("whole_fashion_mnist")
     monkeypatch.setenv("FASHION_MNIST", str(folder))
     return folder
 
@@ -64,38 +62,38 @@ def whole_fashion_mnist(monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of a Chromium."""
-    return str(needed.found("chromium"))
+    return str(requirements.found("chromium"))
 
 
 @pytest.fixture(scope="session")
 def prometheus() -> str:
     """The path of a Prometheus."""
-    return str(needed.found("prometheus"))
+    return str(requirements.found("prometheus"))
 
 
 @pytest.fixture(scope="session")
-def container_engine() -> needed.Engine:
+def container_engine() -> requirements.Engine:
     """A container engine."""
-    found: needed.Engine = needed.found("container_engine")
+    found: requirements.Engine = requirements.found("container_engine")
     return found
 
 
 @pytest.fixture(scope="session")
 def curl() -> str:
     """The path of curl."""
-    return str(needed.found("curl"))
+    return str(requirements.found("curl"))
 
 
 @pytest.fixture(scope="session")
 def java() -> str:
     """The path of a Java that runs source files."""
-    return str(needed.found("java"))
+    return str(requirements.found("java"))
 
 
 @pytest.fixture(scope="session")
 def git() -> None:
     """Git."""
-    needed.found("git")
+    requirements.found("git")
 
 
 @pytest.fixture
@@ -117,6 +115,6 @@ def measured(request: pytest.FixtureRequest) -> Measured:
 
     def note(row: int, figure: str) -> None:
         print(f"row {row}: {figure}")
-        robustness.keep(row, request.node.nodeid, figure, full=full)
+        robustness_table.keep(row, request.node.nodeid, figure, full=full)
 
     return note

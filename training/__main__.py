@@ -13,7 +13,7 @@ def console() -> int:
 def run(program: str) -> int:
     """Run the command line of this process and return its exit code: 1 also where a package is missing."""
     try:
-        from training.commands import main
+        from training.cli.commands import main
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("service", "training"):
             raise

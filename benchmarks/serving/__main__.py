@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.serving import comparison, work
 from benchmarks.serving.peers.configurations import CONFIGURATIONS
 from benchmarks.serving.server import CannotRun, check_idle, check_program
-from training.study import markdown, save
+from training.studies.findings import markdown, save
 
 ALONE = ("pauses", "growth", "costs", "capacity", "phases", "ray_overhead")
 

@@ -21,7 +21,7 @@ from benchmarks.serving import bodies, load
 from benchmarks.serving.peers.configurations import ours
 from benchmarks.serving.queueing import Seen, Worker, fit, simulate
 from benchmarks.serving.server import CannotRun, Server
-from training.study import Findings, Table
+from training.studies.findings import Findings, Table
 
 LOADS = (16, 256, 64)
 """Connections that measure a round, each sending as fast as it is answered: the worker is always busy."""

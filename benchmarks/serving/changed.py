@@ -12,30 +12,34 @@ from typing import Any
 
 import orjson
 
-from service import __main__, bodies, memory, middleware, telemetry
+from service import __main__
+from service.api import request_bodies
+from service.http import access_log, request_limits
+from service.observability import metrics
+from service.runtime import memory
 
 
 def _without_metrics() -> None:
-    telemetry.count_request = lambda *_: None
-    for metric in (telemetry.BATCH_ROWS, telemetry.RUN_SECONDS, telemetry.QUEUE_ROWS):
+    metrics.count_request = lambda *_: None
+    for metric in (metrics.BATCH_ROWS, metrics.RUN_SECONDS, metrics.QUEUE_ROWS):
         metric.labels = lambda *_: _Nothing()  # type: ignore[method-assign]
 
 
 def _without_request_ids() -> None:
-    middleware.Observe._new_id = lambda _: b"0"  # type: ignore[method-assign]
+    access_log.AccessLog._new_id = lambda _: b"0"  # type: ignore[method-assign]
 
 
 def _without_validation() -> None:
-    bodies.parse_json = lambda schema, raw: schema.model_construct(**orjson.loads(raw))
+    request_bodies.parse_json = lambda schema, raw: schema.model_construct(**orjson.loads(raw))
 
 
 def _without_limits() -> None:
     async def call(self: Any, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            scope["state"]["exchange"] = middleware.Exchange(receive, send, sys.maxsize, self._held)
+            scope["state"]["exchange"] = request_limits.Exchange(receive, send, sys.maxsize, self._held)
         await self._app(scope, receive, send)
 
-    middleware.Limit.__call__ = call  # type: ignore[method-assign]
+    request_limits.RequestLimits.__call__ = call  # type: ignore[method-assign]
 
 
 def _without_the_frozen_collector() -> None:

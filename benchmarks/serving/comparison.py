@@ -15,7 +15,7 @@ from dataclasses import asdict
 from benchmarks.serving import bodies, limit, load, work
 from benchmarks.serving.server import Configuration, Server
 from benchmarks.serving.table import Cell, tables
-from training.study import Findings
+from training.studies.findings import Findings
 
 ROUTES = ("encode", "generate")
 CONNECTIONS = (1, 8, 64, 256)

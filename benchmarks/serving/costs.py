@@ -11,7 +11,7 @@ from benchmarks.serving.changed import FEATURES
 from benchmarks.serving.collector import Collector
 from benchmarks.serving.peers.configurations import ours
 from benchmarks.serving.server import Server
-from training.study import Findings, Table
+from training.studies.findings import Findings, Table
 
 CONNECTIONS = 64
 REPEATS = 5

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from service.checkpoint import versions
-from service.device import Device, check
-from service.jobs import Inputs
-from service.manifest import Graph
-from service.model import Model, load
-from service.overseer import Overseer
-from service.runtime.cpu import cores
-from service.threads import Threads
+from service.checkpoint.manifest import Graph
+from service.inference.batch import Inputs
+from service.inference.device import Device, check
+from service.inference.loading import load
+from service.inference.model import Model
+from service.inference.run_watchdog import RunWatchdog
+from service.inference.thread_pools import ThreadPools
+from service.runtime.cpu import usable_cores
 
 DEVICES: tuple[Device, Device] = ("cpu", "cuda")
 REPEATS = 20
@@ -34,12 +35,14 @@ FREE_AXIS = 32
 def main(root: Path) -> None:
     """Print milliseconds for a single row, and rows per second of many requests and of a large one."""
     check("cuda")
-    print(f"One process, {cores()} cores.\n")  # noqa: T201 - this is the command's output
+    print(f"One process, {usable_cores()} cores.\n")  # noqa: T201 - this is the command's output
     print(f"| graph | one row, ms | rows/s of {SMALL} requests | rows/s of one request of {LARGE} rows |")  # noqa: T201
     print("|---|---|---|---|")  # noqa: T201
     for name in sorted(path.name for path in root.iterdir()):
         folder = root / name / str(versions(root, name)[0])
-        on_cpu, on_gpu = (load(folder, 4 * LARGE, Threads(), Overseer(60), device) for device in DEVICES)
+        on_cpu, on_gpu = (
+            load(folder, 4 * LARGE, ThreadPools(), RunWatchdog(60), device) for device in DEVICES
+        )
         for key, spec in on_cpu.manifest.graphs().items():
             cpu, gpu = (asyncio.run(measure(model, key, spec)) for model in (on_cpu, on_gpu))
             cells = [f"{brief(a)} and {brief(b)} ({b / a:.2f})" for a, b in zip(cpu, gpu, strict=True)]

@@ -11,9 +11,9 @@ from benchmarks.serving import bodies, load, work
 from benchmarks.serving.peers.configurations import CONFIGURATIONS, ours
 from benchmarks.serving.server import Server
 from benchmarks.serving.table import OURS
-from service import npy
+from service.media import npy
 from training import plots
-from training.study import Findings, Plot, Table
+from training.studies.findings import Findings, Plot, Table
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SIZES = (28, 32, 48, 64, 96, 128, 192, 256)

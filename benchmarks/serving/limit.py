@@ -14,7 +14,7 @@ import onnxruntime
 
 from benchmarks.serving.networks import CLASSES, NOISE_DIM
 from benchmarks.serving.work import BULK, FOLDER
-from service.runtime.cpu import cores
+from service.runtime.cpu import usable_cores
 
 ROWS = 64
 
@@ -22,7 +22,7 @@ ROWS = 64
 def images_per_s(route: str, seconds: float) -> float:
     """Return what all cores together reach with batches of 64 and nothing else to do."""
     command = [sys.executable, "-m", "benchmarks.serving.limit", route, str(seconds)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(cores())]  # noqa: S603
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(usable_cores())]  # noqa: S603
     return sum(float(process.communicate()[0]) for process in running)
 
 

@@ -6,7 +6,7 @@ from benchmarks.serving import bodies, load
 from benchmarks.serving.peers.configurations import CONFIGURATIONS
 from benchmarks.serving.server import Server
 from benchmarks.serving.table import OURS
-from training.study import Findings, Table
+from training.studies.findings import Findings, Table
 
 MINUTES = 10
 CONNECTIONS = 8

@@ -11,7 +11,7 @@ from benchmarks.serving import bodies, load
 from benchmarks.serving.peers.configurations import ours
 from benchmarks.serving.server import Server
 from benchmarks.serving.work import FOLDER
-from training.study import Findings, Table
+from training.studies.findings import Findings, Table
 
 CONNECTIONS = 64
 PER_SECOND = 500
@@ -23,34 +23,45 @@ WAITING = ("(concurrent/futures/thread.py)", "(threading.py)")
 
 PHASES = {
     "the network (ONNX Runtime)": ("onnxruntime/",),
-    "drawing latents": ("service/sampling.py",),
+    "drawing latents": ("service/latent_space/sampling.py",),
     "reading and writing PNG": (
-        "service/png.py",
-        "service/images.py",
-        "service/picture_files.py",
+        "service/media/png.py",
+        "service/media/images.py",
+        "service/media/image_headers.py",
         "pyspng/",
         "PIL/",
-        "service/uploads.py",
+        "service/api/uploads.py",
     ),
-    "reading and checking JSON": ("service/validation.py", "pydantic/", "service/bodies.py", "base64.py"),
-    "batching": ("service/batcher.py", "service/jobs.py", "service/run_time.py", "service/model.py"),
-    "writing JSON": ("service/answers.py",),
+    "reading and checking JSON": (
+        "service/api/validation.py",
+        "pydantic/",
+        "service/api/request_bodies.py",
+        "base64.py",
+    ),
+    "batching": (
+        "service/inference/batcher.py",
+        "service/inference/batch.py",
+        "service/inference/latency_model.py",
+        "service/inference/model.py",
+    ),
+    "writing JSON": ("service/api/rendering.py",),
     "limits, request ids, metrics": (
-        "service/middleware.py",
-        "service/exchange.py",
-        "service/watch.py",
-        "service/telemetry.py",
+        "service/http/access_log.py",
+        "service/http/request_limits.py",
+        "service/http/exchange.py",
+        "service/http/open_requests.py",
+        "service/observability/metrics.py",
         "prometheus_client/",
     ),
     "HTTP, event loop, system": (
         "uvicorn/",
         "starlette/",
         "fastapi/",
-        "service/connection.py",
-        "service/connections.py",
-        "service/transport.py",
-        "service/acceptor.py",
-        "service/server.py",
+        "service/http/connection.py",
+        "service/http/connection_limits.py",
+        "service/http/coalesced_writes.py",
+        "service/http/acceptor.py",
+        "service/workers/worker.py",
     ),
     "routes": ("service/",),
 }

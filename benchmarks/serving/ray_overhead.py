@@ -15,7 +15,7 @@ from benchmarks.serving import bodies, load
 from benchmarks.serving.peers.configurations import ENVIRONMENTS, HERE, QUIET
 from benchmarks.serving.server import CannotRun, Configuration, Server
 from benchmarks.serving.work import CHECKPOINTS
-from training.study import Findings, Table
+from training.studies.findings import Findings, Table
 
 REPEATS = 2
 ROUTES = ("encode", "generate")

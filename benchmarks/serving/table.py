@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
-from training.study import Table
+from training.studies.findings import Table
 
 OURS = "latent-service 2"
 

@@ -18,10 +18,10 @@ from PIL import Image
 
 from benchmarks.serving.networks import CLASSES, LATENT_DIM, NOISE_DIM, networks, sized_encoder
 from service import checkpoint
-from training.data import read_idx
-from training.export import ExportedGraph, export, graph_spec
-from training.package import golden
-from training.sheets import png_file
+from training.data.datasets import read_idx
+from training.evaluation.sample_sheets import png_file
+from training.packaging.onnx_export import ExportedGraph, export, graph_spec
+from training.packaging.package import golden
 
 FOLDER = Path("runs/serving")
 CHECKPOINTS = FOLDER / "checkpoints"

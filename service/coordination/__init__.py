@@ -1,1 +1,1 @@
-"""What the workers of one service share: files in one folder."""
+"""What the workers of one service share: memory, and files in one folder."""

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.errors import BadRequest, ServiceError
-from service.exchange import HeldBytes
+from service.http.exchange import HeldBytes
 from service.http.headers import field_bytes, framing
 from service.http.message_slices import MessageSlices
 

@@ -1,1 +1,1 @@
-"""What the process has: memory and processor cores."""
+"""The process itself: its memory and its processor cores."""

@@ -12,14 +12,14 @@ NICEST = 19
 """The largest nice value that the system knows."""
 
 
-def cores() -> int:
+def usable_cores() -> int:
     """Return how many processor cores this process may use."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def be_patient() -> None:
+def lower_priority() -> None:
     """Let other threads go first, where a thread has a priority of its own (Linux)."""
     if hasattr(os, "sched_getaffinity"):
         thread = threading.get_native_id()

@@ -1,6 +1,6 @@
 """Work on what a request carries, where it takes too long for the event loop: in few threads, one by one.
 
-    bodies, uploads, streams, protocols -> run_by_size -> the event loop, or the thread for bodies
+    api, protocols -> run_by_size -> the event loop, or the thread for bodies
     uploads -> run_decoder -> one of the threads for pictures
 
 Most work on bodies keeps the interpreter to itself, so that two such threads would be no faster than one.
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from service.runtime.cpu import be_patient, cores
+from service.runtime.cpu import lower_priority, usable_cores
 
 IN_PLACE_BYTES = 1 << 14
 """What is no larger is worked on at once: the dearest JSON of this size takes some 10 ms."""
@@ -37,7 +37,7 @@ class _Lane:
     """
 
     def __init__(self, name: str, most: int) -> None:
-        self._threads = ThreadPoolExecutor(most, name, be_patient)
+        self._threads = ThreadPoolExecutor(most, name, lower_priority)
         self._free = asyncio.Semaphore(most)
 
     async def run(self, work: Callable[..., Result], *arguments: object) -> Result:
@@ -51,7 +51,7 @@ class _Lanes:
 
     def __init__(self) -> None:
         self.bodies = _Lane("bodies", 1)
-        self.pictures = _Lane("pictures", min(cores(), MAX_DECODERS))
+        self.pictures = _Lane("pictures", min(usable_cores(), MAX_DECODERS))
         self.large_files = _Lane("large files", 1)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from process import ROOT
+from support.service_process import ROOT
 
 ENVIRONMENTS = ROOT / "runs" / "clients"
 

@@ -1,6 +1,6 @@
 """Print the fields of a manifest that KServe's classes do not have: python kserve_manifest.py FILE
 
-What they take over from Kubernetes is left to tests/test_kubernetes.py.
+What they take over from Kubernetes is left to tests/repository/test_kubernetes.py.
 """
 
 import json

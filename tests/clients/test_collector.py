@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from collector import Collector
-from process import ServiceProcess, free_port, wait_until
-from tiny import write_tiny
+from support.otlp_collector import Collector
+from support.service_process import ServiceProcess, free_port, wait_until
+from support.tiny_checkpoints import write_tiny
 
 PHASES = ["queue", "compute", "encode"]
 

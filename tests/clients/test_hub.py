@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from process import ROOT
-from training.commands import main
+from support.service_process import ROOT
+from training.cli.commands import main
 
 SHIPPED = sorted(path for path in (ROOT / "checkpoints").glob("*/*") if path.is_dir())
 PACKAGES = ("huggingface-hub==2.4.0", "safetensors==0.8.0", "numpy==2.4.6")

@@ -9,8 +9,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from process import ROOT
 from service import checkpoint
+from support.service_process import ROOT
 
 DIFFUSERS = "diffusers==0.42.1"
 PYTHAE = ("--no-deps", "pythae==0.1.2", "imageio", "cloudpickle")

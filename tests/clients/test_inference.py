@@ -12,10 +12,10 @@ import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
-import examples
-from process import ROOT, ServiceProcess
-from service import png
-from tiny import write_tiny
+from service.media import png
+from support import doc_examples
+from support.service_process import ROOT, ServiceProcess
+from support.tiny_checkpoints import write_tiny
 
 LATENTS = np.linspace(-1, 1, 160, dtype=np.float32).reshape(40, 4)
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 8), np.uint8)
@@ -258,11 +258,11 @@ def test_a_tensor_that_is_shorter_than_its_shape_is_refused(client: triton.Infer
 
 
 def test_the_documented_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (example,) = examples.python("inference-protocol.md")
+    (example,) = doc_examples.python("inference-protocol.md")
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     monkeypatch.chdir(tmp_path)
     with ServiceProcess(ROOT / "checkpoints", tmp_path / "service.log") as service:
-        printed = examples.run(example, service.url)
+        printed = doc_examples.run(example, service.url)
     assert printed.splitlines() == [
         "(1, 16)",
         "(1, 1, 28, 28)",

@@ -4,8 +4,8 @@ import json
 import subprocess
 from pathlib import Path
 
-from conftest import StartService
-from tiny import write_tiny
+from support.service_process import StartService
+from support.tiny_checkpoints import write_tiny
 
 PROGRAM = """
 import java.net.URI;

@@ -14,11 +14,10 @@ import openai
 import pytest
 from PIL import Image
 
-import examples
-from conftest import StartService
-from process import ROOT, ServiceProcess
-from service import png
-from tiny import write_tiny
+from service.media import png
+from support import doc_examples
+from support.service_process import ROOT, ServiceProcess, StartService
+from support.tiny_checkpoints import write_tiny
 
 PICTURE = base64.b64encode(png.write(np.arange(64, dtype=np.uint8).reshape(8, 8))).decode()
 
@@ -206,11 +205,11 @@ def test_a_full_queue_is_a_rate_limit_which_the_client_waits_out(tmp_path: Path,
 
 
 def test_the_documented_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (example,) = examples.python("openai.md")
+    (example,) = doc_examples.python("openai.md")
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     monkeypatch.chdir(tmp_path)
     with ServiceProcess(ROOT / "checkpoints", tmp_path / "service.log") as service:
-        printed = examples.run(example, service.url)
+        printed = doc_examples.run(example, service.url)
         expected = httpx.post(
             f"{service.url}/generate", json={"label": "Ankle boot", "seed": 7}, verify=False
         ).json()

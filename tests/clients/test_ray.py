@@ -20,13 +20,13 @@ from typing import Any
 import httpx
 import pytest
 
-import examples
-from cluster import FILE, START_LIMIT_S, Cluster
-from colours import DECODE, Load, colour_of
-from process import ROOT, ServiceProcess, wait_until
 from service import checkpoint
 from service.client import AsyncClient
-from tiny import describe_tiny, write_tiny
+from support import doc_examples
+from support.coloured_versions import DECODE, Load, colour_of
+from support.ray_cluster import FILE, START_LIMIT_S, Cluster
+from support.service_process import ROOT, ServiceProcess, wait_until
+from support.tiny_checkpoints import describe_tiny, write_tiny
 
 RAY = "ray[serve]==2.60.0"
 CLIENTS = 12
@@ -128,7 +128,7 @@ def task_stats(pid: int) -> list[Path]:
 
 def test_the_commands_of_the_guide_are_those_of_the_test(cluster: Cluster):
     """The second is what the test deploys with; the first does the same and waits."""
-    first, second, ask, _ = examples.blocks("ray.md", "sh")
+    first, second, ask, _ = doc_examples.blocks("ray.md", "sh")
     assert first == f"serve run {FILE}\n"
     assert second == f"serve run --non-blocking --address=auto {FILE}\n"
     said = subprocess.run(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from process import ROOT, ServiceProcess
+from support.service_process import ROOT, ServiceProcess
 
 DIFFUSERS = "diffusers==0.42.1"
 

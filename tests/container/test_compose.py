@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from needed import Engine
+from support.requirements import Engine
 
 ROOT = Path(__file__).parents[2]
 URL = "http://127.0.0.1:8000"

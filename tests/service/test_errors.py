@@ -7,7 +7,7 @@ import pytest
 
 from service import errors
 from service.errors import FieldError, InvalidField, QueueFull, ServiceError, UnknownModel
-from service.refusals import problem_response
+from service.http.error_responses import problem_response
 
 
 def ladder() -> list[type[ServiceError]]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from process import ROOT
-from service import settings_page
 from service.settings import SECRETS, BadSetting, Settings, read_settings
+from support.service_process import ROOT
+from tools import settings_page
 
 
 @pytest.fixture(autouse=True)
@@ -222,7 +222,7 @@ def test_keys_are_never_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 
 def test_the_page_of_settings_is_what_the_code_says():
-    command = [sys.executable, "-m", "service.settings_page"]
+    command = [sys.executable, "-m", "tools.settings_page"]
     made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert made == (ROOT / "docs" / "settings.md").read_text()
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
-from subset import FASHION
-from training import evaluate, generation
-from training.data import Dataset, fashion_mnist
+from support.fashion_subset import FASHION
+from training.data.datasets import Dataset, fashion_mnist
+from training.evaluation import evaluate, generated_images
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +22,8 @@ def fashion() -> Dataset:
 def few_samples() -> Iterator[None]:
     """Judge by few images, draws and ways between latents: enough where figures are not the point."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generation, "SAMPLES", 128)
-        patch.setattr(generation, "PATHS", 50)
+        patch.setattr(generated_images, "SAMPLES", 128)
+        patch.setattr(generated_images, "PATHS", 50)
         patch.setattr(evaluate, "SAMPLES", 300)
         yield
 

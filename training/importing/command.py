@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.card import IMPORT
-from training.export import graph_spec
+from training.evaluation.sample_sheets import COLUMNS, grid, png_file
 from training.importing import cyclegan, diffusers_folder, pythae, python_object
 from training.importing.inputs import check_images, real_images
 from training.importing.source import ImageFormat, Source, SourceError
 from training.importing.trial import Trial, preview, try_out
-from training.package import golden, graph_files, write
-from training.provenance import commit, library_versions
-from training.sheets import COLUMNS, grid, png_file
+from training.packaging.model_card import IMPORT
+from training.packaging.onnx_export import graph_spec
+from training.packaging.package import golden, graph_files, write
+from training.packaging.provenance import commit, library_versions
 
 READERS: dict[str, Callable[[argparse.Namespace], Source]] = {
     "diffusers": lambda options: diffusers_folder.read(options.path),
@@ -44,7 +44,7 @@ OFFERED = {
 """What a kind of source offers at most; a Python object offers what it is said to."""
 
 
-def import_source(options: argparse.Namespace, say: Callable[[str], None]) -> Path:
+def import_source(options: argparse.Namespace, log: Callable[[str], None]) -> Path:
     """Write the next version of the checkpoint that a source becomes, and return its folder.
 
     Raises:
@@ -57,9 +57,9 @@ def import_source(options: argparse.Namespace, say: Callable[[str], None]) -> Pa
     offered = list(dict.fromkeys(key.partition(".")[0] for key in source.operations))
     _check_claims(options, offered)
     height, width = source.image.size(options.size)
-    say(f"{source.title}: {', '.join(offered)}; tried at {height} x {width} pixels")
+    log(f"{source.title}: {', '.join(offered)}; tried at {height} x {width} pixels")
     pictures = real_images(options.images, options.inputs, source.image.channels, (height, width))
-    trial = try_out(source, pictures, options.inputs, say)
+    trial = try_out(source, pictures, options.inputs, log)
     files, names = graph_files(source.operations, trial.graphs)
     files["golden.npz"] = golden(trial.graphs)
     files["preview.png"] = png_file(grid(preview(source, pictures), COLUMNS))

@@ -10,9 +10,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from training.folders import SUFFIXES
+from training.data.image_folder import SUFFIXES
 from training.importing.source import LatentFormat, Range, SourceError
-from training.randomness import generator
+from training.runtime.randomness import generator
 
 SMALLEST_CROP = 128
 """Pixels of the side of a part of a photograph, at least."""

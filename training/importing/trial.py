@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.data import to_range, to_unit
-from training.export import BATCHES, CHUNK, ExportedGraph, Free, difference, export, opened
+from training.data.datasets import to_range, to_unit
 from training.importing.inputs import random_images, random_latents
 from training.importing.source import Source, SourceError
-from training.package import OUTPUTS
+from training.packaging.onnx_export import BATCHES, CHUNK, ExportedGraph, Free, difference, export, opened
+from training.packaging.package import OUTPUTS
 
 BATCHED_PIXELS = 64 * 64
 """Images of more pixels run one at a time: on one thread a batch of them saves nothing."""
@@ -42,7 +42,7 @@ class Trial:
     """Pixels of the smallest image that all of them take."""
 
 
-def try_out(source: Source, pictures: Tensor, count: int, say: Callable[[str], None]) -> Trial:
+def try_out(source: Source, pictures: Tensor, count: int, log: Callable[[str], None]) -> Trial:
     """Export every operation and compare it, on `count` random inputs and the pictures, uint8 (N, C, H, W).
 
     Raises:
@@ -72,7 +72,7 @@ def try_out(source: Source, pictures: Tensor, count: int, say: Callable[[str], N
             for kind, tried in (("random", count), ("real", len(images)))
             if f"{key}.{kind}" in parity
         )
-        say(f"{key}: graph and network differ by at most {said}, of the output's range")
+        log(f"{key}: graph and network differ by at most {said}, of the output's range")
     return Trial(graphs, parity, smallest)
 
 

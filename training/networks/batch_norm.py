@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from training import processes
+from training.runtime import distributed
 
 
 class SharedBatchNorm(_BatchNorm):
@@ -28,7 +28,7 @@ class SharedBatchNorm(_BatchNorm):
         axes = [axis for axis in range(features.ndim) if axis != 1]
         values = features.float()
         own = torch.stack([values.mean(axes), values.var(axes, correction=0)])
-        means, variances = processes.gathered(own[None]).unbind(1)
+        means, variances = distributed.all_gather(own[None]).unbind(1)
         mean = means.mean(0)
         variance = (variances + (means - mean).square()).mean(0)
         self._remember(mean.detach(), variance.detach(), features.numel() // features.shape[1])
@@ -45,7 +45,7 @@ class SharedBatchNorm(_BatchNorm):
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         assert self.momentum is not None
-        numbers = own_numbers * processes.count()
+        numbers = own_numbers * distributed.count()
         self.num_batches_tracked += 1
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance * (numbers / (numbers - 1)), self.momentum)

@@ -1,6 +1,7 @@
 """One file per family; what a single update does, in the paper's symbols."""
 
 from training.recipes.autoencoder import Autoencoder
+from training.recipes.base import Recipe
 from training.recipes.cgan import ConditionalGAN
 from training.recipes.cyclegan import CycleGAN
 from training.recipes.denoiser import Denoiser
@@ -10,7 +11,6 @@ from training.recipes.likelihood_vae import LikelihoodVAE
 from training.recipes.linear import LinearAutoencoder
 from training.recipes.paired import Paired
 from training.recipes.r3gan import R3GAN
-from training.recipes.recipe import Recipe
 from training.recipes.sparse import SparseAutoencoder
 from training.recipes.vae import VAE
 from training.recipes.wae import WAE

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from training.config import Config
 from training.networks.convolution import Encoder, UnitDecoder
-from training.randomness import Randomness
-from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+from training.recipes.base import ImageShape, Losses, Recipe, detached
+from training.runtime.randomness import Randomness
 
 
 class AutoencoderConfig(Config):

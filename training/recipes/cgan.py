@@ -26,8 +26,8 @@ from torch.nn.functional import cross_entropy, softplus
 
 from training.config import BatchSize, Config, LearningRate
 from training.networks.conditional import ConditionalDiscriminator, ConditionalGenerator
-from training.randomness import Randomness
-from training.recipes.recipe import ImageShape, Losses, Objective, Recipe, detached
+from training.recipes.base import ImageShape, Losses, Objective, Recipe, detached
+from training.runtime.randomness import Randomness
 
 NULL_LABEL = "any"
 

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from training.config import BatchSize, Config, LearningRate
 from training.networks.translation import PatchDiscriminator, ResidualGenerator
-from training.processes import gathered, share
-from training.randomness import Randomness
-from training.recipes.recipe import ImageShape, Losses, TranslationRecipe, detached
+from training.recipes.base import ImageShape, Losses, TranslationRecipe, detached
+from training.runtime.distributed import all_gather, shard
+from training.runtime.randomness import Randomness
 
 
 class CycleGANConfig(Config):
@@ -82,7 +82,7 @@ class CycleGAN(TranslationRecipe):
             critic.requires_grad_(True)
         critics = torch.zeros((), device=real_a.device)
         for critic, real, fake, side in ((d_a, real_a, fake_a, "a"), (d_b, real_b, fake_b, "b")):
-            seen = share(self.buffers[side].exchange(gathered(fake.detach()), random, side))
+            seen = shard(self.buffers[side].exchange(all_gather(fake.detach()), random, side))
             critics = (
                 critics + (critic(real).float() - 1).square().mean() + critic(seen).float().square().mean()
             )

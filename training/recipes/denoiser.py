@@ -17,14 +17,14 @@ from pydantic import Field, JsonValue
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training import metrics
-from training.data import Dataset, to_range
-from training.inference import batched
-from training.noise import NoiseKind, corrupt
-from training.processes import spread
-from training.randomness import Randomness, generator
+from training.data.corruption import NoiseKind, corrupt
+from training.data.datasets import Dataset, to_range
+from training.metrics import image_metrics
 from training.recipes.autoencoder import Autoencoder, AutoencoderConfig
-from training.recipes.recipe import ImageShape, Losses, Objective, detached
+from training.recipes.base import ImageShape, Losses, Objective, detached
+from training.runtime.chunks import batched
+from training.runtime.distributed import pad_to_global
+from training.runtime.randomness import Randomness, generator
 
 LossName = Literal["mse", "l1", "huber"]
 HUBER_DELTA = 0.1
@@ -81,7 +81,7 @@ class Denoiser(Autoencoder):
 
     def _noisy(self, x: Tensor, levels: Tensor, random: torch.Generator) -> Tensor:
         """Return a whole batch of which only this process's rows, x spoiled, mean anything."""
-        return corrupt(spread(x), self.config.noise, spread(levels), random).clamp(0, 1)
+        return corrupt(pad_to_global(x), self.config.noise, pad_to_global(levels), random).clamp(0, 1)
 
     def operations(self) -> dict[str, nn.Module]:
         """Return encode, decode and the way through both."""
@@ -102,10 +102,10 @@ class Denoiser(Autoencoder):
             noisy = self._spoiled(clean, level)
             restored = self._restored(noisy)
             rows[f"{self.config.noise} {level}"] = {
-                "noisy_psnr_db": metrics.psnr(noisy, clean),
-                "psnr_db": metrics.psnr(restored, clean),
-                "noisy_ssim": metrics.ssim(noisy, clean),
-                "ssim": metrics.ssim(restored, clean),
+                "noisy_psnr_db": image_metrics.psnr(noisy, clean),
+                "psnr_db": image_metrics.psnr(restored, clean),
+                "noisy_ssim": image_metrics.ssim(noisy, clean),
+                "ssim": image_metrics.ssim(restored, clean),
             }
         return {"by_noise": rows}
 

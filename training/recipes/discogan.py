@@ -23,9 +23,9 @@ from torch.nn.functional import softplus
 from training.config import BatchSize, Config, LearningRate, WeightDecay
 from training.networks.convolution import Decoder, Encoder
 from training.networks.translation import FeatureDiscriminator
-from training.processes import mean
-from training.randomness import Randomness
-from training.recipes.recipe import ImageShape, Losses, TranslationRecipe, detached
+from training.recipes.base import ImageShape, Losses, TranslationRecipe, detached
+from training.runtime.distributed import mean
+from training.runtime.randomness import Randomness
 
 
 class DiscoGANConfig(Config):

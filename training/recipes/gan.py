@@ -18,9 +18,9 @@ from torch.nn.functional import softplus
 
 from training.config import BatchSize, Config, LearningRate
 from training.networks.adversarial import Discriminator, Generator
-from training.priors import PriorKind
-from training.randomness import Randomness
-from training.recipes.recipe import SAMPLES_ALIKE, ImageShape, Losses, Recipe, detached
+from training.recipes.base import SAMPLES_ALIKE, ImageShape, Losses, Recipe, detached
+from training.recipes.priors import PriorKind
+from training.runtime.randomness import Randomness
 
 PIXELS = {"unit": (0.0, 1.0), "normalised": (-1.0, 1.0)}
 

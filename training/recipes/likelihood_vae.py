@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.config import Config
-from training.data import Dataset
-from training.likelihood import likelihood
+from training.data.datasets import Dataset
 from training.networks.convolution import Encoder, UnitDecoder
-from training.randomness import Randomness
-from training.recipes.recipe import ImageShape, Losses, Objective, Recipe, detached
+from training.recipes.base import ImageShape, Losses, Objective, Recipe, detached
+from training.recipes.likelihood import likelihood
 from training.recipes.vae import Posterior
+from training.runtime.randomness import Randomness
 
 
 class LikelihoodVAEConfig(Config):

@@ -15,14 +15,15 @@ import torch
 from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
-from training import metrics
 from training.config import Config
-from training.data import Dataset, to_range
-from training.inference import batched
-from training.linear_autoencoder import largest_angle_deg
-from training.processes import gathered
-from training.randomness import Randomness
-from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+from training.data.datasets import Dataset, to_range
+from training.metrics import image_metrics
+from training.metrics.pca import PCA
+from training.recipes.base import ImageShape, Losses, Recipe, detached
+from training.recipes.linear_maps import largest_angle_deg
+from training.runtime.chunks import batched
+from training.runtime.distributed import all_gather
+from training.runtime.randomness import Randomness
 
 
 class LinearConfig(Config):
@@ -66,10 +67,10 @@ class LinearAutoencoder(Recipe):
         train, test = (to_range(part.pixels, self.value_range) for part in (dataset.train, dataset.test))
         operations = self.operations()
         rebuilt = batched(lambda rows: operations["decode"](operations["encode"](rows)), test)
-        pca = metrics.PCA.fit(train, self.latent_dim)
+        pca = PCA.fit(train, self.latent_dim)
         columns = self.averaged["decoder"].get_parameter("weight")
         return {
-            "unclipped_mse_over_pca": metrics.mse(rebuilt, test) / pca.mse(test, self.latent_dim),
+            "unclipped_mse_over_pca": image_metrics.mse(rebuilt, test) / pca.mse(test, self.latent_dim),
             "largest_principal_angle_deg": largest_angle_deg(columns, pca.components.T),
         }
 
@@ -92,7 +93,7 @@ class Mean(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Return rows (N, size) without the mean."""
         if self.training:
-            sums = gathered(rows.detach().double().sum(0)[None])
+            sums = all_gather(rows.detach().double().sum(0)[None])
             self.total += sums.sum(0)
             self.count += len(rows) * len(sums)
         return rows - self.value()

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from training.config import BatchSize, Config, LearningRate
 from training.networks.translation import ResidualGenerator
-from training.randomness import Randomness
-from training.recipes.recipe import ImageShape, Losses, TranslationRecipe, detached
+from training.recipes.base import ImageShape, Losses, TranslationRecipe, detached
+from training.runtime.randomness import Randomness
 
 
 class PairedConfig(Config):

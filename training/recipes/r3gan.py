@@ -21,9 +21,9 @@ from torch.nn.functional import softplus
 
 from training.config import BatchSize, Config, LearningRate
 from training.networks.adversarial import PlainDiscriminator, PlainGenerator
-from training.priors import PriorKind
-from training.randomness import Randomness
-from training.recipes.recipe import SAMPLES_ALIKE, ImageShape, Losses, Recipe, detached
+from training.recipes.base import SAMPLES_ALIKE, ImageShape, Losses, Recipe, detached
+from training.recipes.priors import PriorKind
+from training.runtime.randomness import Randomness
 
 
 class R3GANConfig(Config):

@@ -14,11 +14,11 @@ from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
 from training.config import Config
-from training.data import Dataset, to_range
-from training.inference import batched
+from training.data.datasets import Dataset, to_range
 from training.networks.convolution import Encoder, UnitDecoder
-from training.randomness import Randomness
-from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+from training.recipes.base import ImageShape, Losses, Recipe, detached
+from training.runtime.chunks import batched
+from training.runtime.randomness import Randomness
 
 
 class SparseConfig(Config):

@@ -19,12 +19,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from training.config import Config, WeightDecay
-from training.data import Dataset, to_range
-from training.inference import batched
+from training.data.datasets import Dataset, to_range
 from training.networks.convolution import Encoder, UnitDecoder
-from training.priors import MixturePrior
-from training.randomness import Randomness, generator
-from training.recipes.recipe import ImageShape, Losses, Recipe, detached
+from training.recipes.base import ImageShape, Losses, Recipe, detached
+from training.recipes.priors import MixturePrior
+from training.runtime.chunks import batched
+from training.runtime.randomness import Randomness, generator
 
 
 class VAEConfig(Config):

@@ -16,11 +16,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from training.config import BatchSize
-from training.divergences import inverse_multiquadric, mmd
-from training.processes import gathered
-from training.randomness import Randomness
+from training.metrics.divergences import inverse_multiquadric, mmd
 from training.recipes.autoencoder import Autoencoder, AutoencoderConfig
-from training.recipes.recipe import ImageShape, Losses, detached
+from training.recipes.base import ImageShape, Losses, detached
+from training.runtime.distributed import all_gather
+from training.runtime.randomness import Randomness
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
@@ -52,7 +52,7 @@ class WAE(Autoencoder):
         z = self.encoder(x).float()
         squared_error = (self.decoder(z) - x).square().flatten(1).sum(1).mean()
         prior = random.normal("prior", *z.shape)
-        distance = mmd(gathered(z), gathered(prior), self.kernel)
+        distance = mmd(all_gather(z), all_gather(prior), self.kernel)
         self.step("all", squared_error + self.config.mmd_weight * distance)
         return detached(mse=squared_error / x[0].numel(), mmd=distance)
 

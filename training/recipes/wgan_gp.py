@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from training.config import BatchSize, Config, LearningRate
 from training.networks.adversarial import Discriminator, Generator
-from training.priors import PriorKind
-from training.randomness import Randomness
-from training.recipes.recipe import SAMPLES_ALIKE, ImageShape, Losses, Recipe, detached
+from training.recipes.base import SAMPLES_ALIKE, ImageShape, Losses, Recipe, detached
+from training.recipes.priors import PriorKind
+from training.runtime.randomness import Randomness
 
 
 class WGANGPConfig(Config):

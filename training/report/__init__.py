@@ -13,19 +13,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from training.data import Dataset
-from training.package import Trained
+from training.data.datasets import Dataset
+from training.packaging.package import Trained
 from training.recipes import RECIPES
-from training.report.family import FAMILY
 from training.report.generators import generators_section
-from training.report.maps import latents_section
-from training.report.pages import Section, of_findings, write
+from training.report.latent_maps import latents_section
 from training.report.pictures import loss_curves, reconstructions, sample_sheet
+from training.report.planned_runs import PLANNED_RUNS
+from training.report.rendering import Section, of_findings, write
 from training.report.runs import Group, grouped, images_of, is_complete, read_runs
-from training.report.systems import figures, targets, what_was_run
-from training.run import RUNS, Run
+from training.report.tables import figures, targets, what_was_run
+from training.runtime.run_folder import RUNS, Run
 from training.studies import STUDIES
-from training.study import STUDY_RUNS, Table, load
+from training.studies.findings import STUDY_RUNS, Table, load
 
 TITLE = "Experiment report"
 
@@ -33,7 +33,7 @@ TITLE = "Experiment report"
 def missing() -> list[list[str]]:
     """Return the arguments of `python -m training` for every run and study that the report still lacks."""
     commands = []
-    for member in FAMILY:
+    for member in PLANNED_RUNS:
         for name, arguments in member.fits().items():
             if not is_complete(name):
                 started = Run(RUNS / name).progress() is not None
@@ -61,7 +61,7 @@ def _runs_section(runs: list[Trained], groups: list[Group], refused: list[str]) 
     there = {run.record.name for run in runs}
     absent = tuple(
         (name, f"`{_command(arguments)}`")
-        for member in FAMILY
+        for member in PLANNED_RUNS
         for name, arguments in member.fits().items()
         if name not in there
     )

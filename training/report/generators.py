@@ -7,17 +7,17 @@ import time
 import torch
 from torch import Tensor
 
-from training.data import Dataset, to_unit
-from training.inference import batched
-from training.interpolation import linear, spherical
-from training.package import Trained, seeded_inputs
-from training.progress import duration
-from training.report.pages import Section
+from training.data.datasets import Dataset, to_unit
+from training.metrics.interpolation import linear, spherical
+from training.packaging.package import Trained, seeded_inputs
 from training.report.pictures import SHOWN, strips_of
+from training.report.rendering import Section
 from training.report.runs import Group, folder_of
-from training.report.systems import SPREAD, of_runs, spread, words
-from training.saved import kept
-from training.study import Plot, Table
+from training.report.tables import SPREAD, of_runs, spread, words
+from training.runs.restore import kept
+from training.runtime.chunks import batched
+from training.runtime.progress import duration
+from training.studies.findings import Plot, Table
 
 QUALITY = ("cfid", "kid", "density", "coverage", "class_distance", "sharpness", "cfid_control")
 BATCH, REPEATS = 64, 20

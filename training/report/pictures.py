@@ -8,15 +8,15 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.data import Dataset, to_unit
-from training.domains import DomainPair
-from training.evaluate import reconstruct
-from training.metrics import PCA
-from training.package import Trained, preview
+from training.data.datasets import Dataset, to_unit
+from training.data.domain_pairs import DomainPair
+from training.evaluation.evaluate import reconstruct
+from training.evaluation.sample_sheets import png_file
+from training.metrics.pca import PCA
+from training.packaging.package import Trained, preview
 from training.plots import panels, png
 from training.report.runs import Group
-from training.sheets import png_file
-from training.study import Plot
+from training.studies.findings import Plot
 
 SHOWN = 16
 NOT_LOSSES = ("epoch", "update", "seconds")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from training.data import DataError, Dataset
-from training.domains import DomainPair
-from training.experiment import config_of
-from training.package import Trained
+from training.data.datasets import DataError, Dataset
+from training.data.domain_pairs import DomainPair
+from training.packaging.package import Trained
 from training.recipes import RECIPES
-from training.report.family import FAMILY, Member
-from training.run import RUNS, Run, RunError, RunRecord
-from training.saved import data_of, kept_figures, opened, restored
+from training.report.planned_runs import PLANNED_RUNS, PlannedRun
+from training.runs.restore import data_of, kept_figures, load_recipe, opened
+from training.runs.setup import config_of
+from training.runtime.run_folder import RUNS, Run, RunError, RunRecord
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Group:
         return self.name if len(self.runs) == 1 else f"{self.name} ({len(self.runs)} seeds)"
 
     @property
-    def member(self) -> Member | None:
+    def member(self) -> PlannedRun | None:
         """Return the member of the family that this is."""
-        return next((member for member in FAMILY if member.name == self.name), None)
+        return next((member for member in PLANNED_RUNS if member.name == self.name), None)
 
 
 def folder_of(run: Trained) -> Path:
@@ -65,7 +65,7 @@ def read_runs(console: Console) -> tuple[list[Trained], list[str]]:
 
 def grouped(runs: list[Trained]) -> list[Group]:
     """Return the runs in groups that differ in their seed alone: the family's first, in its order."""
-    order = [name for member in FAMILY for name in member.fits()]
+    order = [name for member in PLANNED_RUNS for name in member.fits()]
     groups: dict[tuple[object, ...], list[Trained]] = {}
     for run in sorted(runs, key=lambda run: (_position(run, order), seed_of(run), run.record.name)):
         groups.setdefault(_asked(run.record), []).append(run)
@@ -110,7 +110,7 @@ def _read(folder: Path, loaded: dict[tuple[object, ...], Dataset | DomainPair], 
     if images not in loaded:
         loaded[images] = data_of(saved, console.print)
     data = loaded[images]
-    recipe = restored(saved, data)
+    recipe = load_recipe(saved, data)
     return Trained(saved.record, recipe, data, kept_figures(folder, recipe, data, console), saved.progress)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from importlib import import_module
 
-from training.study import Findings
+from training.studies.findings import Findings
 
 STUDIES = (
     "regression",

@@ -7,7 +7,9 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 
-from training.averages import (
+from training.plots import panels, png
+from training.studies.findings import Cell, Findings, Plot, Table
+from training.studies.maths.averages import (
     DRAWS,
     SUMS,
     Estimate,
@@ -20,8 +22,6 @@ from training.averages import (
     spread,
     trimmed_mean,
 )
-from training.plots import panels, png
-from training.study import Cell, Findings, Plot, Table
 
 SAMPLE_SIZES = (100, 1000, 10_000, 100_000, 1_000_000)
 SEEDS = 32

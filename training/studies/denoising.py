@@ -17,16 +17,16 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
-from training import metrics
-from training.data import Dataset, fashion_mnist, to_range
-from training.inference import batched
-from training.noise import NOISES, NoiseKind, corrupt
+from training.data.corruption import NOISES, NoiseKind, corrupt
+from training.data.datasets import Dataset, fashion_mnist, to_range
+from training.metrics import image_metrics
 from training.plots import panels, png
-from training.randomness import Randomness, Shuffle, generator
+from training.recipes.base import ImageShape
 from training.recipes.denoiser import PIXEL_LOSSES, Denoiser, DenoiserConfig
-from training.recipes.recipe import ImageShape
-from training.run import replace
-from training.study import STUDY_RUNS, Cell, Findings, Plot, Table
+from training.runtime.chunks import batched
+from training.runtime.randomness import Randomness, Shuffle, generator
+from training.runtime.run_folder import replace
+from training.studies.findings import STUDY_RUNS, Cell, Findings, Plot, Table
 
 TRAIN_IMAGES = 6000
 TEST_IMAGES = 2000
@@ -38,9 +38,9 @@ SETTINGS = {"width": 8, "latent_dim": 32, "updates": 600, "batch_size": 64, "lea
 PICTURES = (0, 1)
 """Test images that are shown."""
 MEASURES: dict[str, Callable[[Tensor, Tensor], float]] = {
-    "MSE": metrics.mse,
-    "L1": metrics.l1,
-    "PSNR (dB)": metrics.psnr,
+    "MSE": image_metrics.mse,
+    "L1": image_metrics.l1,
+    "PSNR (dB)": image_metrics.psnr,
 }
 Filter = Callable[[Tensor], Tensor]
 
@@ -119,7 +119,7 @@ def gaussian_blur(sigma: float) -> Filter:
 def best_filter(images: Tensor, kind: NoiseKind) -> tuple[str, Filter]:
     """Return the filter of least squared error on noisy training images."""
     noisy = spoil(images, kind, "noise for filters")
-    return min(filters().items(), key=lambda item: metrics.mse(item[1](noisy), images))
+    return min(filters().items(), key=lambda item: image_metrics.mse(item[1](noisy), images))
 
 
 def cell(kind: NoiseKind, loss: str, dataset: Dataset, train: Tensor, noisy: Tensor, test: Tensor) -> Outcome:

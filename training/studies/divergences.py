@@ -8,14 +8,21 @@ import torch
 from torch import Tensor
 
 from training import plots
-from training.axioms import TRIPLES, axioms, distances
-from training.data import FASHION_CLASSES, Dataset, Images, fashion_mnist
-from training.divergences import biased_mmd, median_distance, mmd, rbf, sliced_wasserstein, wasserstein
-from training.metrics import PCA
-from training.randomness import generator
-from training.segments import segments
-from training.study import Cell, Findings, Plot, Table
-from training.two_samples import (
+from training.data.datasets import FASHION_CLASSES, Dataset, Images, fashion_mnist
+from training.metrics.divergences import (
+    biased_mmd,
+    median_distance,
+    mmd,
+    rbf,
+    sliced_wasserstein,
+    wasserstein,
+)
+from training.metrics.pca import PCA
+from training.runtime.randomness import generator
+from training.studies.findings import Cell, Findings, Plot, Table
+from training.studies.maths.axioms import TRIPLES, axioms, distances
+from training.studies.maths.segments import segments
+from training.studies.maths.two_samples import (
     Statistic,
     js_neighbours,
     kl_histogram,

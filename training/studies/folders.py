@@ -19,19 +19,19 @@ from pydantic import JsonValue
 from rich.console import Console
 
 from training.config import Config
-from training.domains import DomainPair, domain_pair
-from training.evaluate import evaluate_translation
-from training.experiment import build, feed_of
-from training.folders import image_folder
-from training.precision import fastest
-from training.progress import Progress
-from training.randomness import generator
+from training.data.domain_pairs import DomainPair, domain_pair
+from training.data.image_folder import image_folder
+from training.evaluation.evaluate import evaluate_translation
+from training.evaluation.sample_sheets import png_file, sheet
 from training.recipes import RECIPES
-from training.recipes.recipe import Recipe
-from training.run import Run
-from training.sheets import png_file, sheet
-from training.study import Cell, Findings, Plot, Table
-from training.trainer import Trainer
+from training.recipes.base import Recipe
+from training.runs.setup import batches_of, build
+from training.runs.trainer import Trainer
+from training.runtime.devices import fastest
+from training.runtime.progress import Progress
+from training.runtime.randomness import generator
+from training.runtime.run_folder import Run
+from training.studies.findings import Cell, Findings, Plot, Table
 
 PIECES, SIDE = 400, 96
 """Pieces of each photograph, and their side in pixels."""
@@ -116,7 +116,7 @@ def trained(name: str, config: Config, pair: DomainPair, run: Run) -> Recipe:
         recipe = build(name, config, pair, torch.device("cpu"))
     run.folder.mkdir(parents=True)
     with Progress(QUIET, config.batch_size) as progress:
-        Trainer(recipe, config, feed_of(pair, config, recipe), run, lambda _: None, progress).train()
+        Trainer(recipe, config, batches_of(pair, config, recipe), run, lambda _: None, progress).train()
     return recipe
 
 

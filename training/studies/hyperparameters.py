@@ -6,7 +6,8 @@ import torch
 from matplotlib.axes import Axes
 
 from training import plots
-from training.hyperparameters import (
+from training.studies.findings import Cell, Findings, Plot, Table
+from training.studies.maths.hyperparameters import (
     Split,
     after,
     descend_penalty,
@@ -15,7 +16,6 @@ from training.hyperparameters import (
     hypergradient_descent,
     steepest_descent,
 )
-from training.study import Cell, Findings, Plot, Table
 
 STEPS = 100
 """Of gradient descent, in the search for eta."""

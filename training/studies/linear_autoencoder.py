@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data import fashion_mnist
-from training.linear_autoencoder import Descent, Maps, covariance, descend, largest_angle_deg, start
-from training.metrics import PCA
+from training.data.datasets import fashion_mnist
+from training.metrics.pca import PCA
 from training.plots import panels, png
-from training.randomness import generator
-from training.study import Cell, Findings, Plot, Table
+from training.recipes.linear_maps import Descent, Maps, covariance, descend, largest_angle_deg, start
+from training.runtime.randomness import generator
+from training.studies.findings import Cell, Findings, Plot, Table
 
 DIMENSIONS = 16
 STEPS = 2000

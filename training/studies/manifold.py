@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.manifold import (
+from training.data.corruption import NoiseKind
+from training.plots import panels, png
+from training.runtime.randomness import generator
+from training.studies.findings import Cell, Findings, Plot, Table
+from training.studies.maths.manifold import (
     Fit,
     Loss,
     clean_points,
@@ -19,10 +23,6 @@ from training.manifold import (
     posterior_median,
     train,
 )
-from training.noise import NoiseKind
-from training.plots import panels, png
-from training.randomness import generator
-from training.study import Cell, Findings, Plot, Table
 
 KINDS: tuple[NoiseKind, ...] = ("gaussian", "uniform", "laplace", "cauchy")
 LOSSES: tuple[Loss, ...] = ("mse", "l1", "huber")

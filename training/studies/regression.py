@@ -7,9 +7,16 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from training import plots
-from training.randomness import generator
-from training.regression import closed_form, cost, curvature, descend, difference_gradient, gradient
-from training.study import Findings, Plot, Table
+from training.runtime.randomness import generator
+from training.studies.findings import Findings, Plot, Table
+from training.studies.maths.regression import (
+    closed_form,
+    cost,
+    curvature,
+    descend,
+    difference_gradient,
+    gradient,
+)
 
 STEPS = (1e-8, 1e-6, 1e-4, 1e-2, 1.0, 1e2)
 CONDITIONS = (2.0, 10.0, 100.0, 1000.0)

@@ -9,11 +9,11 @@ from sklearn.datasets import load_diabetes
 from torch import Tensor
 
 from training import plots
-from training.randomness import generator
-from training.regression import closed_form, curvature, descend
-from training.shrinkage import Epoch, kept_under_noise, output_weights
+from training.runtime.randomness import generator
+from training.studies.findings import Cell, Findings, Plot, Table
+from training.studies.maths.regression import closed_form, curvature, descend
+from training.studies.maths.shrinkage import Epoch, kept_under_noise, output_weights
 from training.studies.regression import diabetes
-from training.study import Cell, Findings, Plot, Table
 
 ALPHAS = (0.01, 0.1, 1.0)
 EPOCHS = (

@@ -10,7 +10,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from training.manifold import (
+from training.data.corruption import NoiseKind
+from training.plots import panels, png
+from training.runtime.randomness import generator
+from training.studies.findings import Cell, Findings, Plot, Table
+from training.studies.maths.manifold import (
     Fit,
     clean_points,
     curve,
@@ -21,10 +25,6 @@ from training.manifold import (
     score,
     train,
 )
-from training.noise import NoiseKind
-from training.plots import panels, png
-from training.randomness import generator
-from training.study import Cell, Findings, Plot, Table
 
 SIGMA = 0.1
 """Of the networks' noise; the curve is 2 wide, its radius of curvature 0.5 at the vertex."""

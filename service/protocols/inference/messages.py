@@ -16,11 +16,11 @@ import orjson
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from service.api.validation import parse_json
 from service.errors import BadRequest, InvalidField, Location
 from service.http.headers import read_number
 from service.protocols.inference import tensors
 from service.protocols.inference.tensors import BYTES, NUMBERS, Tensor
-from service.validation import parse_json
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 """Bytes of the JSON at the start of a body that has tensors behind it; 0 if the body is one tensor alone."""

@@ -14,19 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from service import encoding, generation, latents, picture_files, seeds, translation
-from service.bodies import check_count
+from service.api import encoding, generation, translation
+from service.api.dependencies import settings
+from service.api.request_bodies import check_count
+from service.api.requests import EncodeOptions, GenerateRequest, TranslateOptions
+from service.api.uploads import Upload
+from service.api.validation import parse_known
+from service.checkpoint.manifest import Graph, ImageSpec, Operation
 from service.errors import BodyTooLarge, InvalidField, UnknownModel
-from service.manifest import Graph, ImageSpec, Operation
-from service.model import Model
+from service.inference.model import Model
+from service.latent_space import latents, seeds
+from service.media import image_headers
 from service.protocols.inference import tensors
 from service.protocols.inference.messages import Call
 from service.protocols.inference.tensors import BYTES, Tensor
-from service.repository import Repository
-from service.schemas import EncodeOptions, GenerateRequest, TranslateOptions
-from service.state import settings
-from service.uploads import Upload
-from service.validation import parse_known
+from service.repository.repository import Repository
 
 SEPARATOR = "."
 
@@ -250,7 +252,7 @@ def of_raw(raw: bytes, served: Served) -> Call:
         InvalidField: it is neither.
     """
     first, place = served.graph.inputs[0], ("inputs", 0)
-    if first.name == "images" and picture_files.format_of(raw):
+    if first.name == "images" and image_headers.format_of(raw):
         return Call({"images": Tensor("images", BYTES, (1,), [raw], place)}, {})
     row = [axis for axis in first.shape if axis is not None]
     size = 4 * math.prod(row)

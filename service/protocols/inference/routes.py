@@ -8,18 +8,19 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 
-from service import bodies, compression, telemetry
+from service.api import request_bodies
+from service.api.dependencies import deadline_s, keys, repository, settings
+from service.api.routes.health import check_ready
+from service.checkpoint.manifest import TensorSpec
 from service.errors import InvalidField, UnknownModel
+from service.http.fast_path import raw_router
 from service.http.headers import header
-from service.manifest import TensorSpec
-from service.protocols.inference import messages, operations, statistics, tensors
+from service.observability import metrics
+from service.observability.metrics import Sums
+from service.protocols.inference import compression, messages, operations, statistics, tensors
 from service.protocols.inference.messages import HEADER_LENGTH, Call
 from service.protocols.inference.operations import SEPARATOR, Served
-from service.routes.health import check_ready
-from service.routes.plain import router as plain_router
 from service.runtime.off_loop import run_by_size
-from service.state import deadline_s, keys, repository, settings
-from service.telemetry import Sums
 from service.version import VERSION
 
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
@@ -31,7 +32,7 @@ MAX_INDEX_BYTES = 4096
 MAX_TIMEOUT_US = 10**12
 """Longer than any request may take."""
 
-router = plain_router("Open Inference Protocol")
+router = raw_router("Open Inference Protocol")
 
 
 @router.get("/v2/health/live", include_in_schema=False)
@@ -129,7 +130,9 @@ async def model_statistics(request: Request) -> Response:
 @router.post("/v2/repository/index", include_in_schema=False)
 async def repository_index(request: Request) -> Response:
     """List every version of every model; a checkpoint of which none serves has one entry that says why."""
-    asked = await bodies.parse(messages.IndexRequest, await bodies.read(request, MAX_INDEX_BYTES) or b"{}")
+    asked = await request_bodies.parse(
+        messages.IndexRequest, await request_bodies.read(request, MAX_INDEX_BYTES) or b"{}"
+    )
     serving = repository(request).now()
     found = [
         _entry(f"{status.name}{SEPARATOR}{operation}", model.manifest.version, "READY", "")
@@ -183,11 +186,11 @@ async def infer(request: Request) -> Response:
         return response
     finally:
         seconds = time.perf_counter() - started
-        telemetry.count_inference(served.model.manifest.name, served.operation, seconds, succeeded=succeeded)
+        metrics.count_inference(served.model.manifest.name, served.operation, seconds, succeeded=succeeded)
 
 
 async def _infer(request: Request, served: Served) -> Response:
-    body = await compression.inflate(await bodies.read(request), request)
+    body = await compression.inflate(await request_bodies.read(request), request)
     call = await run_by_size(len(body), _read, body, request, served)
     outputs, said = await operations.run(request, served, call, _deadline_s(request, call))
     version = served.model.manifest.version

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from service.observability.metrics import Sums
 from service.protocols.inference.operations import Served
-from service.telemetry import Sums
 
 NOTHING = {"count": 0, "ns": 0}
 """Of phases that are not measured one by one."""

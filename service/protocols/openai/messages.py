@@ -1,6 +1,6 @@
 """Requests of OpenAI's API: the fields that mean something here, each of which may be null.
 
-body -> bodies.parse -> a request below -> routes
+body -> request_bodies.parse -> a request below -> routes
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from service.images import Format
-from service.schemas import MAX_TEXT, MAX_TRUNCATION, Seed
+from service.api.requests import MAX_TEXT, MAX_TRUNCATION, Seed
+from service.media.images import Format
 
 MAX_PROMPT = 32_000
 """Characters, as many as that API takes."""

@@ -13,16 +13,18 @@ import orjson
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import bodies, encoding, generation, images, labels
+from service.api import encoding, generation, request_bodies
+from service.api.dependencies import deadline_s, repository, settings, windows
+from service.api.requests import GenerateRequest
+from service.api.uploads import Upload
+from service.api.validation import parse_known
+from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import InvalidField, UnknownModel
-from service.images import Format
-from service.manifest import ImageSpec, Manifest
+from service.http.fast_path import raw_router
+from service.latent_space import labels
+from service.media import images
+from service.media.images import Format
 from service.protocols.openai.messages import EmbeddingsRequest, ImagesRequest
-from service.routes.plain import router as plain_router
-from service.schemas import GenerateRequest
-from service.state import deadline_s, repository, settings, windows
-from service.uploads import Upload
-from service.validation import parse_known
 
 USED = {"encode", "generate"}
 """A model is of use here if it offers one of these."""
@@ -32,7 +34,7 @@ MAX_PIXELS = 1 << 23
 
 NO_TOKENS = {"prompt_tokens": 0, "total_tokens": 0}
 
-router = plain_router("OpenAI")
+router = raw_router("OpenAI")
 
 
 @router.post("/v1/images/generations", include_in_schema=False)
@@ -41,9 +43,9 @@ async def generate_images(request: Request) -> Response:
 
     An empty prompt has classes drawn as well. Of a model without classes any prompt draws the same.
     """
-    body = await bodies.parse(ImagesRequest, await bodies.read(request))
+    body = await request_bodies.parse(ImagesRequest, await request_bodies.read(request))
     count = body.n or 1
-    bodies.check_count(count, settings(request).max_count, "n")
+    request_bodies.check_count(count, settings(request).max_count, "n")
     _check_size(body, count)
     model = repository(request).get(body.model, "generate")
     asked = {
@@ -106,8 +108,8 @@ def _files(pixels: NDArray[np.uint8], spec: ImageSpec, size: tuple[int, int], ki
 @router.post("/v1/embeddings", include_in_schema=False)
 async def create_embeddings(request: Request) -> Response:
     """Return the latent of each picture as a flat row of numbers; of a distribution its mean."""
-    body = await bodies.parse(EmbeddingsRequest, await bodies.read(request))
-    bodies.check_count(len(body.input), settings(request).max_images, "input")
+    body = await request_bodies.parse(EmbeddingsRequest, await request_bodies.read(request))
+    request_bodies.check_count(len(body.input), settings(request).max_images, "input")
     model = repository(request).get(body.model, "encode")
     places = [("body", "input", i) for i in range(len(body.input))]
     rows = await encoding.latents_of(request, model, Upload(body.input, places))

@@ -15,12 +15,12 @@ from fastapi import Request, Response
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import images
-from service.images import Format
-from service.manifest import LatentSpec
+from service.api.validation import parse_known
+from service.checkpoint.manifest import LatentSpec
+from service.media import images
+from service.media.images import Format
 from service.protocols.remote_vae import tensors
 from service.protocols.remote_vae.tensors import DType
-from service.validation import parse_known
 
 TENSOR = "tensor/binary"
 FORMATS: dict[str, tuple[Format, str]] = {"png": ("png", "image/png"), "jpg": ("jpeg", "image/jpeg")}

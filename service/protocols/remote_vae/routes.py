@@ -9,18 +9,20 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service import bodies, encoding, images, latents
-from service.answers import IN_PLACE_VALUES
-from service.bodies import check_count
+from service.api import encoding, request_bodies
+from service.api.dependencies import deadline_s, repository, settings
+from service.api.rendering import IN_PLACE_VALUES
+from service.api.request_bodies import check_count
+from service.api.uploads import Upload
+from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import BodyTooLarge, InvalidField
-from service.manifest import ImageSpec, Manifest
+from service.http.fast_path import raw_router
+from service.latent_space import latents
+from service.media import images
 from service.protocols.remote_vae import messages, packing, tensors
 from service.protocols.remote_vae.messages import TENSOR, DecodeQuery, EncodeQuery
-from service.routes.plain import router as plain_router
-from service.state import deadline_s, repository, settings
-from service.uploads import Upload
 
-router = plain_router("remote VAE")
+router = raw_router("remote VAE")
 
 
 @router.post("/remote-vae/{model}/decode", include_in_schema=False)
@@ -28,7 +30,7 @@ async def decode(request: Request) -> Response:
     """Return the images of the latents in the body, as a file or as a tensor."""
     query = messages.read_query(request, DecodeQuery)
     model = repository(request).get(request.path_params["model"], "decode")
-    codes = _latents(request, model.manifest, query, await bodies.read_some(request))
+    codes = _latents(request, model.manifest, query, await request_bodies.read_some(request))
     if query.output_type == "pil" and len(codes) > 1:
         raise InvalidField.at(("query", "shape"), "a file holds one image; ask for more with output_type=pt")
     scale, shift = messages.scaling(query, latents.spec(model.manifest))
@@ -103,7 +105,7 @@ async def encode(request: Request) -> Response:
     """Return the latents of the image in the body, a file or a tensor; of a distribution the mean."""
     query = messages.read_query(request, EncodeQuery)
     model = repository(request).get(request.path_params["model"], "encode")
-    raw = await bodies.read_some(request)
+    raw = await request_bodies.read_some(request)
     if query.shape is None:
         upload = Upload([raw], [("body",)])
         pictures = await upload.tensor(model.manifest.image, settings(request).max_image_pixels)

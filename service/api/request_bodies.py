@@ -1,0 +1,190 @@
+"""Reading requests: the Content-Type decides how, the schema decides what is allowed.
+
+    HTTP body -> request_bodies -> (options, pictures or latents) -> routes
+
+    application/json       everything in the body
+    image/png, jpeg, webp  the body is one picture; options in the query
+    multipart/form-data    pictures are the parts named `images`; options are parts, or in the query
+    application/x-npy      the body is one array, of pictures or of latents; options in the query
+    application/zip        the body is an archive of pictures; options in the query
+    application/x-ndjson   the body is one JSON object a line, read as they come; options in the query
+
+Options obey the same schema wherever they are.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import ClientDisconnect, Request
+
+from service.api import dependencies
+from service.api.requests import DecodeOptions, DecodeRequest, Options, PicturesRequest
+from service.api.streaming import PictureLines
+from service.api.uploads import Upload
+from service.api.validation import Schema, parse_json, parse_options
+from service.errors import BadRequest, BodyTooLarge, InvalidField, UnsupportedMediaType
+from service.http.content_negotiation import JSON, NDJSON, NPY, ZIP, media_type_of
+from service.latent_space.latents import Rows, Shape
+from service.media import multipart, npy, zip_archives
+from service.runtime.off_loop import run_by_size
+
+FORM = "multipart/form-data"
+PICTURES = ("image/png", "image/jpeg", "image/webp")
+OF_PICTURES = (JSON, *PICTURES, FORM, NPY, ZIP, NDJSON)
+OF_LATENTS = (JSON, NPY)
+
+Chosen = TypeVar("Chosen", bound=Options)
+
+
+async def read_json(request: Request, schema: type[Schema]) -> Schema:
+    """Return the JSON body as `schema`.
+
+    Raises:
+        UnsupportedMediaType, BadRequest, InvalidField: it is not JSON, or breaks the schema.
+    """
+    _media_type(request, (JSON,))
+    _refuse_query(request)
+    return await parse(schema, await read(request))
+
+
+async def parse(schema: type[Schema], raw: bytes) -> Schema:
+    """Return a body that is JSON, whatever it is called, as `schema`; a large one is parsed in a thread.
+
+    Raises:
+        BodyTooLarge, BadRequest, InvalidField: see `parse_json`.
+    """
+    return await run_by_size(len(raw), parse_json, schema, raw)
+
+
+async def read_pictures(
+    request: Request, options: type[Chosen], body: type[PicturesRequest]
+) -> tuple[Chosen, Upload | PictureLines]:
+    """Return what is asked, and the pictures. `body` is `options` with the pictures, as JSON has both.
+
+    A body of lines is not read yet.
+
+    Raises:
+        UnsupportedMediaType, BadRequest, InvalidField: it cannot be read, or breaks the schema.
+    """
+    kind = _media_type(request, OF_PICTURES)
+    limit = dependencies.settings(request).max_images
+    if kind == JSON:
+        _refuse_query(request)
+        parsed = await parse(body, await read(request))
+        check_count(len(parsed.images), limit, "images")
+        return cast(Chosen, parsed), Upload(parsed.images)
+    query = request.query_params.multi_items()
+    if kind == FORM:
+        raw = await read(request)
+        form = await run_by_size(len(raw), multipart.read, raw, request.headers["content-type"], limit)
+        if not form.pictures:
+            raise InvalidField.at(("body", "images"), "the form needs at least one part named images")
+        return parse_options(options, [*query, *form.options], "form"), Upload(form.pictures)
+    chosen = parse_options(options, query, "query")
+    if kind == NDJSON:
+        return chosen, PictureLines(request)
+    raw = await read_some(request)
+    if kind == ZIP:
+        most_bytes = dependencies.settings(request).max_body_bytes
+        return chosen, Upload(await run_by_size(len(raw), zip_archives.read, raw, limit, most_bytes))
+    if kind == NPY:
+        pixels = cast(NDArray[np.uint8], await run_by_size(len(raw), npy.read, raw, np.uint8, (3, 4)))
+        check_count(len(pixels), limit, "images")
+        return chosen, Upload(pixels)
+    return chosen, Upload([raw])
+
+
+async def read_latents(request: Request) -> tuple[DecodeOptions, Rows, Shape | None]:
+    """Return what is asked, the latents as flat rows, and the shape of one if that was said; unchecked.
+
+    Raises:
+        UnsupportedMediaType, BadRequest, InvalidField: it cannot be read, or breaks the schema.
+    """
+    kind = _media_type(request, OF_LATENTS)
+    limit = dependencies.settings(request).max_count
+    if kind == JSON:
+        _refuse_query(request)
+        body = await parse(DecodeRequest, await read(request))
+        check_count(len(body.latents), limit, "latents")
+        return body, body.latents, None if body.shape is None else tuple(body.shape)
+    options = parse_options(DecodeOptions, request.query_params.multi_items(), "query")
+    raw = await read_some(request)
+    found = await run_by_size(len(raw), npy.read, raw, np.float32, (2, 3, 4, 5))
+    array = cast(NDArray[np.float32], found)
+    check_count(len(array), limit, "latents")
+    return options, array.reshape(len(array), -1), None if array.ndim == 2 else array.shape[1:]
+
+
+def _media_type(request: Request, readable: Sequence[str]) -> str:
+    """Return the body's media type.
+
+    Raises:
+        UnsupportedMediaType: it is not one of `readable`; says what to send.
+    """
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("The body is compressed (Content-Encoding); send it plain.")
+    kind = media_type_of(request.headers.get("content-type", ""))
+    if kind in readable:
+        return kind
+    offer = f"Send one of {', '.join(readable)}" if len(readable) > 1 else f"Send {readable[0]}"
+    if not kind:
+        raise UnsupportedMediaType(f"The Content-Type header is missing. {offer}.")
+    if kind == "application/x-www-form-urlencoded":
+        raise UnsupportedMediaType(
+            f"A form cannot be read here. {offer}. curl calls every body a form unless told otherwise: "
+            f"add -H 'content-type: {readable[0]}'."
+        )
+    raise UnsupportedMediaType(f"A body of this Content-Type cannot be read here. {offer}.")
+
+
+def _refuse_query(request: Request) -> None:
+    if request.scope["query_string"]:
+        raise InvalidField.at(("query",), "with a JSON body all options belong into the body")
+
+
+async def read(request: Request, max_bytes: int | None = None) -> bytes:
+    """Return the whole body; most come in one piece, which Starlette's reader would copy.
+
+    Raises:
+        BodyTooLarge: it has more than `max_bytes`, where a route takes less than any body may have.
+    """
+    whole, more = io.BytesIO(), True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        piece: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        if max_bytes is not None and whole.tell() + len(piece) > max_bytes:
+            raise BodyTooLarge(f"The body of this request may have {max_bytes} bytes.")
+        if not whole.tell() and not more:
+            return piece
+        whole.write(piece)  # a list of pieces would be in memory beside what they are joined to
+    return whole.getvalue()
+
+
+async def read_some(request: Request) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        BadRequest: it is empty.
+    """
+    raw = await read(request)
+    if not raw:
+        raise BadRequest("The body is empty.")
+    return raw
+
+
+def check_count(count: int, limit: int, field: str) -> None:
+    """Hold the number of things in a field of the body to a limit.
+
+    Raises:
+        InvalidField: there are more.
+    """
+    if count > limit:
+        raise InvalidField.at(("body", field), f"at most {limit} in one request")

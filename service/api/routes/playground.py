@@ -1,0 +1,35 @@
+"""The playground: a page without a build step, which asks nobody but this service. / leads there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from starlette.responses import FileResponse, RedirectResponse
+
+from service.http.fast_path import raw_router
+from service.routes.assets import Assets
+
+PAGE = "/playground"
+FOLDER = Path(__file__).parents[2] / "playground"
+POLICY = "default-src 'self'; img-src 'self' data: blob:; connect-src 'self' blob:; frame-ancestors 'none'"
+"""What the page may load: nothing from anywhere else, whatever ends up in it."""
+
+router = raw_router("playground")
+
+
+@router.get("/", include_in_schema=False)
+async def root(_: Request) -> Response:
+    """Lead people to the playground."""
+    return RedirectResponse(PAGE)
+
+
+@router.get(PAGE, include_in_schema=False)
+async def page(_: Request) -> Response:
+    """Return the page; its scripts and styles lie below it."""
+    return FileResponse(FOLDER / "index.html", headers={"content-security-policy": POLICY})
+
+
+def mount_assets(app: FastAPI) -> None:
+    """Serve the page's scripts, styles and sample images."""
+    app.mount(PAGE, Assets(directory=FOLDER))

@@ -1,0 +1,127 @@
+"""The pictures of one request, in whichever form they came, on their way to the model's tensor.
+
+request_bodies -> Upload -> tensor, (N, C, H, W) float32 -> Model.run
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.checkpoint.manifest import ImageSpec
+from service.errors import BodyTooLarge, InvalidField, Location, ServiceError, UnsupportedMediaType
+from service.media import images
+from service.media.images import BrokenImage, ImageError, ImageTooLarge
+from service.observability import metrics, traces
+from service.runtime.off_loop import run_by_size, run_decoder
+
+IN_PLACE_BYTES = 1 << 16
+"""Pixels of an array that are fitted on the event loop; more belong in a thread."""
+
+BASE64_PIECE = 1 << 20
+"""Characters that are read at once, since nobody else has the interpreter meanwhile."""
+
+
+class Upload:
+    """One or more pictures: image files, also as text, or one uint8 array, (N, H, W) or (N, H, W, C)."""
+
+    def __init__(
+        self,
+        pictures: list[bytes] | list[str] | NDArray[np.uint8],
+        places: Sequence[Location] | None = None,
+        first: int = 0,
+    ) -> None:
+        """Keep the pictures as they came, text as base64 or as data URLs; nothing is decoded yet.
+
+        A list is emptied as it is decoded: a picture and its text together would take more than is counted.
+        `places` says where in the body each file was, where that is not `images`. The first one is number
+        `first` of all that come in the request.
+        """
+        self._pictures = pictures
+        self._places = places
+        self.count = len(pictures)
+        self.first = first
+
+    async def tensor(self, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
+        """Return the pictures fitted to a model, (N, C, H, W), once; large ones are decoded in a thread.
+
+        Raises:
+            UnsupportedMediaType, BodyTooLarge, InvalidField: a picture cannot be used; says which and why.
+        """
+        started = time.perf_counter()
+        fitted = await self._fit(spec, max_pixels)
+        metrics.DECODE.end(started, traces.recorded(), {traces.ROWS: len(fitted)})
+        return fitted
+
+    async def _fit(self, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
+        if isinstance(self._pictures, np.ndarray):
+            return await self._fit_array(self._pictures, spec, max_pixels)
+        places = self._places or [("body", "images", i) for i in range(len(self._pictures))]
+        fitted = [
+            await _decode(self._pictures.pop(0), i, place, spec, max_pixels)
+            for i, place in enumerate(places, self.first)
+        ]
+        if len(fitted) == 1:
+            return fitted[0][None]
+        if len({one.shape for one in fitted}) > 1:
+            raise InvalidField.at(places[0][:2], "for this model all images of a request must be of one size")
+        return np.stack(fitted)
+
+    @staticmethod
+    async def _fit_array(array: NDArray[np.uint8], spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
+        max_pixels = spec.pixel_limit(max_pixels)
+        if array.shape[1] * array.shape[2] > max_pixels:
+            raise BodyTooLarge(f"An image may have {max_pixels} pixels at most.")
+        try:
+            images.check_fitted(array.shape[2], array.shape[1], spec, max_pixels)
+            if array.size <= IN_PLACE_BYTES:
+                return images.from_array(array, spec)
+            return await run_decoder(array.nbytes, images.from_array, array, spec)
+        except ImageTooLarge as error:
+            raise BodyTooLarge(f"An image of this array: {error}.") from None
+        except ImageError as error:
+            raise InvalidField.at(("body",), str(error)) from None
+
+
+def _from_base64(text: str, place: Location) -> bytes:
+    if text.startswith("data:"):
+        head, comma, text = text.partition(",")
+        if not comma or not head.endswith(";base64"):
+            raise InvalidField.at(place, "a data URL must be data:image/...;base64,...")
+    raw = io.BytesIO()
+    try:
+        for start in range(0, len(text), BASE64_PIECE):
+            if raw.tell() != start // 4 * 3:
+                raise ValueError("padded before its end")
+            raw.write(base64.b64decode(text[start : start + BASE64_PIECE], validate=True))
+    except (binascii.Error, ValueError):
+        raise InvalidField.at(place, "Input should be base64 (no line breaks) or a data URL") from None
+    return raw.getvalue()
+
+
+async def _decode(
+    picture: bytes | str, position: int, place: Location, spec: ImageSpec, max_pixels: int
+) -> NDArray[np.float32]:
+    if isinstance(picture, str):
+        picture = await run_by_size(len(picture), _from_base64, picture, place)
+    try:
+        if images.is_large(picture):
+            return await run_decoder(len(picture), images.decode, picture, spec, max_pixels)
+        return images.decode(picture, spec, max_pixels)
+    except ImageError as error:
+        raise _refusal(error, position, place) from None
+
+
+def _refusal(error: ImageError, position: int, place: Location) -> ServiceError:
+    """Return the answer to a picture that cannot be used."""
+    if isinstance(error, ImageTooLarge):
+        return BodyTooLarge(f"Image {position}: {error}.")
+    if isinstance(error, BrokenImage):
+        return InvalidField.at(place, str(error))
+    return UnsupportedMediaType(f"Image {position}: {error}.")

@@ -1,0 +1,62 @@
+"""Routes that take the request and return the response themselves, and the short way to them.
+
+    AccessLog -> RequestLimits -> FastPath -> endpoint(request) -> Response
+                                 |-> FastAPI's router -> RawRoute -> endpoint(request) -> Response
+
+FastAPI's own reading of parameters and bodies costs more than a small model's run, and knows one content
+type per route; here `request_bodies` does it. FastAPI still documents these routes. Its router costs as much
+again: a path that is spelled out whole needs none, since a look-up finds its route. Parameters in a path,
+unknown paths and other methods go the long way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, cast
+
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.errors import ServiceError
+from service.http import error_responses
+
+
+class FastPath:
+    """Answers the plain routes of some routers whose paths have no parameters."""
+
+    def __init__(self, app: ASGIApp, routers: Iterable[APIRouter]) -> None:
+        self._app = app
+        self._routes = {
+            (method, route.path): route
+            for router in routers
+            for route in router.routes
+            if isinstance(route, RawRoute) and not route.param_convertors
+            for method in route.methods or ()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass it on."""
+        route = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if route is None:
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = route
+        try:
+            response = await route.endpoint(Request(scope, receive))
+        except ServiceError as error:
+            response = error_responses.error_response(error, scope)
+        await response(scope, receive, send)
+
+
+class RawRoute(APIRoute):
+    """A route whose endpoint is called with the request and nothing else."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the endpoint as it is."""
+        return cast(Callable[[Request], Coroutine[Any, Any, Response]], self.endpoint)
+
+
+def raw_router(tag: str) -> APIRouter:
+    """Return a router of plain routes; they are listed under `tag`."""
+    return APIRouter(route_class=RawRoute, tags=[tag], default_response_class=Response)

@@ -1,0 +1,296 @@
+"""Bytes of pictures to image tensors and back: the border between HTTP bodies and graphs.
+
+A body's PNG, JPEG or WebP becomes one (C, H, W) float32 array in the checkpoint's range, fitted exactly as
+training fits the pictures of a folder; what a graph returns becomes 8-bit pixels and then a file again.
+This is the only file of the service that imports PIL. Pillow's JPEG `draft` is not used: it would decode
+large photographs faster and to other pixels than the model was trained on.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Literal, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The plugins are imported for their registration: Pillow would otherwise load all forty at the first WebP.
+from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
+
+from service.checkpoint.manifest import ImageSpec
+from service.media import image_headers, png
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+BAND_PIXELS = 1 << 20
+PNG_DEPTH_AT = 24
+"""Where a PNG says how many bits a channel has."""
+IN_PLACE_BYTES = 1 << 14
+IN_PLACE_PIXELS = 1 << 18
+Format = Literal["png", "webp", "jpeg"]
+Made = TypeVar("Made")
+LOSSLESS_WEBP: dict[str, int | bool] = {"lossless": True, "quality": 0, "method": 0}
+JPEG_QUALITY = 95
+
+# Pillow's own limit only warns up to twice its size; `_open` checks every header against `max_pixels`.
+Image.MAX_IMAGE_PIXELS = None
+
+
+class ImageError(Exception):
+    """A picture that cannot be used; the message is meant for whoever sent it."""
+
+
+class UnsupportedImage(ImageError):
+    """The bytes are not a PNG, JPEG or WebP, or the array is not one of pictures."""
+
+
+class ImageTooLarge(ImageError):
+    """The header declares more pixels than are allowed."""
+
+
+class BrokenImage(ImageError):
+    """The file is truncated or damaged."""
+
+
+def decode(raw: bytes, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
+    """Return the picture in `raw` fitted to the model, (C, H, W) float32 in `spec.range`.
+
+    Raises:
+        UnsupportedImage: not a PNG, JPEG or WebP.
+        ImageTooLarge: more than `max_pixels`; known from the header, nothing is decoded.
+        BrokenImage: truncated or damaged; never half a picture.
+    """
+    max_pixels = spec.pixel_limit(max_pixels)
+    plain = png.read(raw, min(max_pixels, IN_PLACE_PIXELS))
+    if plain is not None:
+        check_fitted(plain.shape[1], plain.shape[0], spec, max_pixels)
+        (only,) = from_array(plain[None], spec)
+        return cast(NDArray[np.float32], only)
+    with _open(raw, max_pixels) as image:
+        check_fitted(*image.size, spec, max_pixels)
+        pixels = _try(_fitted, image, raw, spec)
+    if pixels is None:
+        raise BrokenImage("the image is truncated or damaged")
+    (only,) = _to_floats(pixels[None], spec)
+    return cast(NDArray[np.float32], only)
+
+
+def _fitted(image: Image.Image, raw: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
+    _shorten_colour_key(image, raw)
+    ImageOps.exif_transpose(image, in_place=True)
+    return np.asarray(_fit(_flatten(image, spec), spec))
+
+
+def _try(step: Callable[..., Made], *arguments: Any, **options: Any) -> Made | None:
+    """Return what a decoder makes, None where it fails: decoders raise whatever they stumble over.
+
+    What it raised is let go here, since its frames hold copies of the file.
+    """
+    try:
+        return step(*arguments, **options)
+    except Exception:  # noqa: BLE001
+        return None
+
+
+def check_fitted(width: int, height: int, spec: ImageSpec, max_pixels: int) -> None:
+    """Check what a picture becomes where sizes are free: a narrow one grows to the model's stride.
+
+    Raises:
+        ImageTooLarge: more than `max_pixels`.
+    """
+    if spec.height is None:
+        width, height = _target((width, height), spec)
+        if width * height > max_pixels:
+            raise ImageTooLarge(
+                f"the image becomes {width} x {height} here; at most {max_pixels} pixels are allowed"
+            )
+
+
+def is_large(raw: bytes) -> bool:
+    """Say whether decoding takes longer than a few milliseconds and belongs in a thread.
+
+    Only the header is read, and only of files of at most 16 KiB: a hostile header is as long as its file.
+    Bytes that are not a picture are not large, since refusing them is quick.
+    """
+    if len(raw) > IN_PLACE_BYTES:
+        return True
+    if pixels := png.size(raw):
+        return pixels > IN_PLACE_PIXELS
+    try:
+        _open(raw, IN_PLACE_PIXELS).close()
+    except ImageTooLarge:
+        return True
+    except ImageError:
+        return False
+    return False
+
+
+def from_array(array: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]:
+    """Return pictures given as pixels fitted to the model, (N, C, H, W) float32 in `spec.range`.
+
+    Args:
+        array: uint8 of shape (N, H, W) or (N, H, W, C); C is 1 grey, 3 RGB or 4 RGBA.
+        spec: the model's images.
+
+    Raises:
+        UnsupportedImage: another type or shape, or no pixels at all.
+    """
+    if array.ndim == 4 and array.shape[3] == 1:
+        array = array[..., 0]
+    shape = array.shape
+    if array.dtype != np.uint8 or not (array.ndim == 3 or (array.ndim == 4 and shape[3] in (3, 4))):
+        raise UnsupportedImage("an array of images is uint8, (N, H, W) or (N, H, W, C) with C 1, 3 or 4")
+    if 0 in shape:
+        raise UnsupportedImage("the array of images is empty")
+    count, height, width = shape[:3]
+    if _target((width, height), spec) == (width, height):
+        if len(shape) == (3 if spec.channels == 1 else 4) and shape[3:] in ((), (3,)):
+            return _to_floats(array, spec)
+        # Nothing is resized, so the whole batch passes as one tall picture.
+        tall = Image.fromarray(array.reshape(count * height, *shape[2:]))
+        pixels = np.asarray(_flatten(tall, spec)).reshape(count, height, width, -1)
+    else:
+        pixels = np.stack([np.asarray(_fit(_flatten(Image.fromarray(one), spec), spec)) for one in array])
+    return _to_floats(pixels, spec)
+
+
+def to_pixels(images: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.uint8]:
+    """Return a graph's images as 8-bit pixels, (N, H, W) or (N, H, W, 3).
+
+    `images` is (N, C, H, W) and finite. Values outside `spec.range` are clipped; halves round to even.
+    """
+    low, high = spec.range
+    levels = (images - np.float32(low)) * np.float32(255 / (high - low))
+    np.rint(levels, out=levels)
+    np.minimum(np.maximum(levels, 0, out=levels), 255, out=levels)
+    pixels = levels.astype(np.uint8)
+    return pixels[:, 0] if spec.channels == 1 else np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+
+
+def encode(pixels: NDArray[np.uint8], format: Format, quality: int | None = None) -> bytes:  # noqa: A002
+    """Return one picture, (H, W) or (H, W, 3), as a file.
+
+    PNG keeps every pixel, and so does WebP without a quality (1 to 100).
+    """
+    if format == "png":
+        return png.write(pixels)
+    options: dict[str, int | bool] = {"quality": quality or JPEG_QUALITY, "subsampling": 0}
+    if format == "webp":
+        options = {"quality": quality} if quality else LOSSLESS_WEBP
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format, **options)
+    return file.getvalue()
+
+
+def resize(pixels: NDArray[np.uint8], spec: ImageSpec, width: int, height: int) -> NDArray[np.uint8]:
+    """Return one picture of a model, (H, W) or (H, W, 3), fitted to a size as pictures are to models."""
+    target = spec.model_copy(update={"width": width, "height": height})
+    return np.asarray(_fit(Image.fromarray(pixels), target))
+
+
+def grid(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Lay pictures, (N, H, W[, 3]), edge to edge in reading order: nine become 3 x 3, one stays itself.
+
+    The grid has ceil(sqrt(N)) columns and as few rows as hold all; cells left over are black.
+    """
+    count, height, width, *colour = pixels.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    cells = np.zeros((rows * columns, height, width, *colour), np.uint8)
+    cells[:count] = pixels
+    table = cells.reshape(rows, columns, height, width, *colour).swapaxes(1, 2)
+    return table.reshape(rows * height, columns * width, *colour)
+
+
+def _open(raw: bytes, max_pixels: int) -> Image.Image:
+    """Read the picture's header, without decoding."""
+    if image_headers.format_of(raw) is None:
+        raise UnsupportedImage("the image is not a PNG, JPEG or WebP")
+    if image_headers.has_too_many_parts(raw):
+        raise BrokenImage("the image has too many parts")
+    image = _try(Image.open, io.BytesIO(raw), formats=FORMATS)
+    if image is None:
+        raise BrokenImage("the image's header is truncated or damaged")
+    width, height = image.size
+    if width * height > max_pixels:
+        image.close()
+        raise ImageTooLarge(f"the image is {width} x {height}; at most {max_pixels} pixels are allowed")
+    return image
+
+
+def _shorten_colour_key(image: Image.Image, raw: bytes) -> None:
+    """Give the transparent colour of a 16-bit RGB PNG the 8 bits that Pillow gives its pixels."""
+    key = image.info.get("transparency")
+    if image.format == "PNG" and raw[PNG_DEPTH_AT] == 16 and isinstance(key, tuple):
+        image.info["transparency"] = tuple(level >> 8 for level in key)
+
+
+def _flatten(image: Image.Image, spec: ImageSpec) -> Image.Image:
+    """Return the picture as 8-bit grey or RGB, laid over `spec.fill` where it is transparent.
+
+    It goes band by band, since the layers of a 50-megapixel picture would take a gigabyte.
+    """
+    rows = max(1, BAND_PIXELS // image.width)
+    if image.height <= rows:
+        return _flatten_band(image, spec)
+    flat = Image.new("L" if spec.channels == 1 else "RGB", image.size)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        flat.paste(_flatten_band(band, spec), (0, top))
+    return flat
+
+
+def _flatten_band(image: Image.Image, spec: ImageSpec) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey, which `convert` would clip instead of scale
+        image = _from_16_bit(image, spec)
+    if image.mode in ("P", "PA", "LA", "RGBA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, (spec.fill, spec.fill, spec.fill, 255))
+        image = Image.alpha_composite(ground, image)
+    return image.convert("L" if spec.channels == 1 else "RGB")
+
+
+def _from_16_bit(image: Image.Image, spec: ImageSpec) -> Image.Image:
+    levels = np.asarray(image, np.int32)
+    pixels = ((levels + 128) // 257).clip(0, 255).astype(np.uint8)
+    if "transparency" in image.info:
+        pixels[levels == image.info["transparency"]] = spec.fill
+    return Image.fromarray(pixels)
+
+
+def _target(size: tuple[int, int], spec: ImageSpec) -> tuple[int, int]:
+    """Return the (width, height) of the model's image for a picture of `size`."""
+    if spec.width is not None and spec.height is not None:
+        return spec.width, spec.height
+    return spec.side(size[0]), spec.side(size[1])
+
+
+def _fit(image: Image.Image, spec: ImageSpec) -> Image.Image:
+    """Resize to the model's size; a picture that has it passes through untouched."""
+    target = _target(image.size, spec)
+    if image.size == target:
+        return image
+    if spec.width is None:
+        shrinks = target[0] * target[1] < image.width * image.height
+        return image.resize(target, Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC)
+    scale = min(target[0] / image.width, target[1] / image.height)
+    width, height = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    resized = image.resize((width, height), Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC)
+    canvas = Image.new(image.mode, target, spec.fill if spec.channels == 1 else (spec.fill,) * 3)
+    canvas.paste(resized, ((target[0] - width) // 2, (target[1] - height) // 2))
+    return canvas
+
+
+def _to_floats(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]:
+    """Map (N, H, W[, C]) pixels to (N, C, H, W) floats in the model's range."""
+    channels_first = pixels.reshape(*pixels.shape[:3], spec.channels).transpose(0, 3, 1, 2)
+    return _levels(spec.range)[channels_first]
+
+
+@lru_cache
+def _levels(value_range: tuple[float, float]) -> NDArray[np.float32]:
+    """Return the float of each of the 256 levels; 0 and 255 are exactly the ends of the range."""
+    low, high = value_range
+    return (low + np.arange(256) / 255 * (high - low)).astype(np.float32)

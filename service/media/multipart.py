@@ -1,0 +1,143 @@
+"""multipart/form-data bodies, parsed in memory: the body limit bounds them, and nothing touches the disk.
+
+request_bodies -> here -> the pictures and the options of a form
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import quopri
+from collections.abc import Callable
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from service.errors import BadRequest, InvalidField
+
+PICTURES = "images"
+MAX_OPTIONS = 32
+MAX_OPTION_BYTES = 1024
+"""More than any option has; without a limit one could be as large as the body, and dear to read."""
+
+NOT_A_FORM = "The body is not a multipart/form-data form."
+
+DECODERS: dict[bytes, Callable[[bytes], bytes]] = {
+    b"": bytes,
+    b"7bit": bytes,
+    b"8bit": bytes,
+    b"binary": bytes,
+    b"base64": base64.b64decode,
+    b"quoted-printable": quopri.decodestring,
+}
+"""By Content-Transfer-Encoding, which browsers do not send and old clients may."""
+
+
+class Form:
+    """What a form carries: the parts named `images` in order, and everything else as text.
+
+    The parser calls it as it goes; nothing of the form is in memory twice but the part that is read.
+    """
+
+    def __init__(self, max_pictures: int) -> None:
+        """Start empty; more than `max_pictures` are refused."""
+        self.pictures: list[bytes] = []
+        self.options: list[tuple[str, str]] = []
+        self.whole = False
+        self._max_pictures = max_pictures
+        self._headers: dict[bytes, bytes] = {}
+        self._header = self._value = b""
+        self._content = io.BytesIO()
+
+    def on_part_begin(self) -> None:
+        """Start on a part."""
+        self._headers, self._content = {}, io.BytesIO()
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        """Take a piece of a header's name."""
+        self._header += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        """Take a piece of a header's value."""
+        self._value += data[start:end]
+
+    def on_header_end(self) -> None:
+        """Keep a header."""
+        self._headers[self._header.lower()] = self._value
+        self._header = self._value = b""
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """Take a piece of a part."""
+        self._content.write(memoryview(data)[start:end])
+        if self._content.tell() > MAX_OPTION_BYTES and self._name() != PICTURES.encode():
+            raise BadRequest(f"A field of the form other than a picture may have {MAX_OPTION_BYTES} bytes.")
+
+    def on_part_end(self) -> None:
+        """Keep a part."""
+        coding = self._headers.get(b"content-transfer-encoding", b"").strip().lower()
+        try:
+            content = DECODERS[coding](self._content.getvalue())
+        except (KeyError, binascii.Error):
+            raise BadRequest(NOT_A_FORM) from None
+        name = self._name()
+        if not name:
+            raise BadRequest("A part of the form has no name.")
+        if name == PICTURES.encode():
+            self._add_picture(content)
+        else:
+            self._add_option(name, content)
+
+    def on_end(self) -> None:
+        """Note that the last boundary has come."""
+        self.whole = True
+
+    def _name(self) -> bytes:
+        disposition = self._headers.get(b"content-disposition", b"")
+        return parse_options_header(disposition)[1].get(b"name", b"")
+
+    def _add_picture(self, content: bytes) -> None:
+        if len(self.pictures) == self._max_pictures:
+            raise InvalidField.at(("body", PICTURES), f"at most {self._max_pictures} in one request")
+        self.pictures.append(content)
+
+    def _add_option(self, name: bytes, content: bytes) -> None:
+        if len(self.options) == MAX_OPTIONS:
+            raise BadRequest("The form has too many fields.")
+        try:
+            self.options.append((name.decode(), content.decode()))
+        except UnicodeDecodeError:
+            raise BadRequest("A field of the form is not UTF-8 text.") from None
+
+
+def read(raw: bytes, content_type: str, max_pictures: int) -> Form:
+    """Return the parts of a form.
+
+    Raises:
+        BadRequest: it is broken, cut off, without boundary, or its options are not text.
+        InvalidField: it has more pictures than `max_pictures`.
+    """
+    boundary = parse_options_header(content_type)[1].get(b"boundary")
+    if not boundary:
+        raise BadRequest("The Content-Type multipart/form-data lacks its boundary; let the client set it.")
+    form = Form(max_pictures)
+    try:
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": form.on_part_begin,
+                "on_part_data": form.on_part_data,
+                "on_part_end": form.on_part_end,
+                "on_header_field": form.on_header_field,
+                "on_header_value": form.on_header_value,
+                "on_header_end": form.on_header_end,
+                "on_end": form.on_end,
+            },
+        )
+        parser.write(raw)
+        parser.finalize()
+    except FormParserError:
+        raise BadRequest(NOT_A_FORM) from None
+    if not form.whole:
+        raise BadRequest("The multipart/form-data form is cut off.")
+    return form

@@ -1,0 +1,76 @@
+"""Zip archives of pictures, in memory: names are never used as paths, and nothing inflates beyond a limit.
+
+application/zip body -> read -> picture files -> request_bodies; rendering -> write -> application/zip
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable
+
+from service.errors import BadRequest, BodyTooLarge, InvalidField, ServiceError
+
+DESCRIPTION = "answer.json"
+"""The entry with what an answer says besides its pictures; in a body it is passed over."""
+
+ENTRY = b"PK\x01\x02"
+"""Begins each entry of the list at an archive's end."""
+MAX_OTHERS = 64
+"""Folders and descriptions that an archive may list besides its pictures."""
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+NOT_ZIP = "The body is not a whole .zip file."
+
+
+def read(raw: bytes, max_pictures: int, max_bytes: int) -> list[bytes]:
+    """Return the files of an archive in the order it lists them, of `max_bytes` together at most.
+
+    Takes as long as that many bytes take to inflate: call it in a thread.
+
+    Raises:
+        BadRequest: this is not an archive, is damaged, or is compressed or encrypted in an unusual way.
+        BodyTooLarge: its files hold more than `max_bytes`.
+        InvalidField: it has more files than `max_pictures`, or none.
+    """
+    too_many = InvalidField.at(("body",), f"at most {max_pictures} pictures in one archive")
+    if raw.count(ENTRY) > max_pictures + MAX_OTHERS:  # before each becomes an object
+        raise too_many
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            entries = [one for one in archive.infolist() if _is_picture(one)]
+            if len(entries) > max_pictures:
+                raise too_many
+            if sum(one.file_size for one in entries) > max_bytes:
+                raise BodyTooLarge(f"The files of an archive may have {max_bytes} bytes together.")
+            files = [_read_entry(archive, one) for one in entries]
+    except ServiceError:
+        raise
+    except Exception:  # noqa: BLE001 -- parsers raise whatever they stumble over
+        raise BadRequest(NOT_ZIP) from None
+    if not files:
+        raise InvalidField.at(("body",), "the archive needs at least one picture")
+    return files
+
+
+def _is_picture(entry: zipfile.ZipInfo) -> bool:
+    return not entry.is_dir() and entry.filename != DESCRIPTION
+
+
+def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Inflate one file, up to the size it declares; a longer one fails its checksum."""
+    if entry.compress_type not in METHODS:
+        raise BadRequest("The files of an archive must be stored or deflated.")
+    with archive.open(entry) as file:
+        content = file.read(entry.file_size + 1)
+    if len(content) != entry.file_size:
+        raise BadRequest(NOT_ZIP)
+    return content
+
+
+def write(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """Return named files as an archive; nothing is compressed, since pictures are already."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in files:
+            archive.writestr(zipfile.ZipInfo(name), content)  # without a time: equal answers are equal bytes
+    return packed.getvalue()

@@ -1,0 +1,57 @@
+"""The log: one record is one line, for people or as JSON, with the trace of its request."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import orjson
+
+from service.observability import traces
+
+
+def _ids() -> dict[str, str]:
+    """Return what leads from a record to the trace of the request that it is about."""
+    trace = traces.current()
+    return {} if trace is None else trace.ids._asdict()
+
+
+class _LineFormatter(logging.Formatter):
+    """One record, one line: nothing that is logged can look like another record."""
+
+    converter = time.gmtime  # type: ignore[assignment]
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record).replace("\r", "\\r").replace("\n", "\\n")
+        return " ".join([line, *(f"{name}={value}" for name, value in _ids().items())])
+
+
+class _JsonFormatter(_LineFormatter):
+    """One record, one JSON object; what a record says of a request are members of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        members = {
+            "time": f"{self.formatTime(record, self.datefmt)}.{record.msecs:03.0f}Z",
+            "level": record.levelname.lower(),
+            "process": record.process,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "request", {}),
+            **_ids(),
+        }
+        if record.exc_info:
+            members["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(members).decode()
+
+
+LINE = "%(asctime)s.%(msecs)03dZ %(levelname)s %(process)d %(name)s %(message)s"
+FORMATTERS: dict[str, type[_LineFormatter]] = {"line": _LineFormatter, "json": _JsonFormatter}
+
+
+def configure_logs(level: str, log_format: str) -> None:
+    """Send log lines of at least `level` to standard error, in one of `FORMATTERS`."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(FORMATTERS[log_format](LINE, datefmt="%Y-%m-%dT%H:%M:%S"))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)

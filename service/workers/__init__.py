@@ -1,0 +1,1 @@
+"""The processes: a supervisor, and in each worker uvicorn's server."""

@@ -1,8 +1,0 @@
-"""What a process that trains has imported, and what torch imports at its first optimiser: to be forked."""
-
-import torch
-
-import trainers
-
-torch.optim.Adam([torch.zeros(1)])
-train = trainers.train

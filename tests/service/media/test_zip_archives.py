@@ -1,0 +1,123 @@
+"""Zip archives in memory: what is read, and what is refused before it takes memory."""
+
+import io
+import struct
+import zipfile
+import zlib
+
+import pytest
+
+from service.errors import BadRequest, BodyTooLarge, InvalidField, ServiceError
+from service.media import zip_archives
+
+FILES = [("b.png", b"second" * 50), ("a.png", b"first" * 50)]
+MIB = 1 << 20
+
+
+def pack(files: list[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w", method) as archive:
+        for name, content in files:
+            archive.writestr(name, content)
+    return raw.getvalue()
+
+
+def lie_about_size(raw: bytes, size: int) -> bytes:
+    """Say that the only file is `size` bytes long, in both of its headers."""
+    entry = raw.index(zip_archives.ENTRY)
+    changed = bytearray(raw)
+    struct.pack_into("<I", changed, 22, size)
+    struct.pack_into("<I", changed, entry + 24, size)
+    return bytes(changed)
+
+
+def refused(raw: bytes, pictures: int = 8, limit: int = MIB) -> ServiceError:
+    with pytest.raises(ServiceError) as refusal:
+        zip_archives.read(raw, pictures, limit)
+    return refusal.value
+
+
+@pytest.mark.parametrize("method", zip_archives.METHODS)
+def test_files_come_in_the_order_of_the_archive(method: int):
+    assert zip_archives.read(pack(FILES, method), 8, MIB) == [content for _, content in FILES]
+
+
+def test_what_is_written_can_be_read_and_the_description_is_no_picture():
+    raw = zip_archives.write([*FILES, (zip_archives.DESCRIPTION, b"{}")])
+    assert zip_archives.read(raw, 2, MIB) == [content for _, content in FILES]
+    assert raw == zip_archives.write([*FILES, (zip_archives.DESCRIPTION, b"{}")])
+
+
+def test_names_are_never_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ("../up.png", "/etc/passwd", "C:\\x.png", "a/../../b", "same", "same")
+    with pytest.warns(UserWarning, match="Duplicate"):
+        raw = pack([(name, name.encode() + b"x") for name in names])
+    assert zip_archives.read(raw, 8, MIB) == [name.encode() + b"x" for name in names]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_are_passed_over():
+    assert zip_archives.read(pack([("folder/", b""), ("folder/a.png", b"a")]), 1, MIB) == [b"a"]
+
+
+def test_the_most_pictures_pass_and_one_more_is_refused():
+    raw = pack([(f"{i}.png", b"x") for i in range(8)])
+    assert len(zip_archives.read(raw, 8, MIB)) == 8
+    assert isinstance(refused(raw, pictures=7), InvalidField)
+
+
+def test_a_list_of_a_great_many_entries_is_refused_by_its_length():
+    error = refused(zip_archives.ENTRY * 100_000)
+    assert isinstance(error, InvalidField)
+    assert "at most 8" in error.detail
+
+
+def test_the_most_bytes_pass_and_one_more_is_refused():
+    raw = pack([("a", bytes(600)), ("b", bytes(400))])
+    assert sum(map(len, zip_archives.read(raw, 8, 1000))) == 1000
+    assert isinstance(refused(raw, limit=999), BodyTooLarge)
+
+
+def test_a_bomb_is_refused_by_what_it_declares():
+    bomb = pack([("a.png", bytes(64 * MIB))])
+    assert len(bomb) < MIB
+    assert isinstance(refused(bomb), BodyTooLarge)
+
+
+def test_a_bomb_that_lies_is_inflated_no_further_than_it_says():
+    error = refused(lie_about_size(pack([("a.png", bytes(64 * MIB))]), 10))
+    assert (type(error), error.detail) == (BadRequest, zip_archives.NOT_ZIP)
+
+
+def test_a_file_shorter_than_it_says_is_refused():
+    assert isinstance(refused(lie_about_size(pack([("a.png", b"abc")]), 1000)), BadRequest)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_unusual_compression_is_refused(method: int):
+    assert "stored or deflated" in refused(pack(FILES, method)).detail
+
+
+def test_an_encrypted_file_is_refused():
+    raw = bytearray(pack(FILES))
+    raw[6] |= 1
+    raw[raw.index(zip_archives.ENTRY) + 8] |= 1
+    assert isinstance(refused(bytes(raw)), BadRequest)
+
+
+def test_a_changed_byte_is_noticed():
+    raw = bytearray(pack([("a.png", zlib.compress(b"x" * 1000))], zipfile.ZIP_STORED))
+    raw[45] ^= 1
+    assert isinstance(refused(bytes(raw)), BadRequest)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"PK", b"PK\x05\x06", bytes(100), b"\x89PNG\r\n\x1a\n", pack(FILES)[:-5]]
+)
+def test_what_is_no_archive_is_refused(raw: bytes):
+    assert isinstance(refused(raw), BadRequest)
+
+
+def test_an_archive_without_pictures_is_refused():
+    assert isinstance(refused(pack([(zip_archives.DESCRIPTION, b"{}")])), InvalidField)

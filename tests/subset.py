@@ -1,5 +1,0 @@
-"""Where the tests' real pictures are: the first 512 training and 256 test images of Fashion-MNIST."""
-
-from pathlib import Path
-
-FASHION = Path(__file__).parent / "data" / "fashion-mnist"

@@ -1,0 +1,1 @@
+"""What tests of several folders use: processes, clients, checkpoints and files to test with."""

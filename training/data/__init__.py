@@ -1,0 +1,1 @@
+"""Images to train on: data sets, folders, pairs of domains, corruption, batches."""

@@ -1,0 +1,1 @@
+"""Numbers about images, features and distributions: functions of tensors alone."""

@@ -1,0 +1,1 @@
+"""What a run stands on: its folder, its devices and processes, reproducible randomness, progress."""

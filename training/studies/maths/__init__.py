@@ -1,0 +1,1 @@
+"""The mathematics of single studies, which nothing else uses."""
