@@ -10,9 +10,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 
 from service.api import examples, openapi
+from service.api.routes.assets import Assets
 from service.errors import NoSuchRoute
 from service.http.fast_path import raw_router
-from service.routes.assets import Assets
 
 ASSETS = "/docs/assets"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from starlette.responses import FileResponse, RedirectResponse
 
+from service.api.routes.assets import Assets
 from service.http.fast_path import raw_router
-from service.routes.assets import Assets
 
 PAGE = "/playground"
 FOLDER = Path(__file__).parents[2] / "playground"
