@@ -33,8 +33,7 @@ from service.comparison.comparer import Comparer
 from service.comparison.drift import Drift, Windows
 from service.coordination.agreement import Vote
 from service.coordination.orders import Orders
-from service.errors import MethodNotAllowed, NoSuchRoute, ServiceError
-from service.http import error_responses
+from service.errors import MethodNotAllowed, NoSuchRoute
 from service.http.access_log import AccessLog
 from service.http.api_keys import Keys
 from service.http.exchange import HeldBytes
@@ -81,7 +80,7 @@ def create_app(
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         generate_unique_id_function=lambda route: route.name,
-        exception_handlers={ServiceError: _answer_error, HTTPException: _answer_http_error},
+        exception_handlers={HTTPException: _raise_ours},
     )
     app.state.settings = settings
     app.state.drain = Drain()
@@ -130,15 +129,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await app.state.exporter.stop()
 
 
-async def _answer_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, ServiceError):
-        raise error
-    return error_responses.error_response(error, request.scope)
-
-
-async def _answer_http_error(request: Request, error: Exception) -> Response:
-    """Give the router's own refusals the shape of all others."""
+async def _raise_ours(_: Request, error: Exception) -> Response:
+    """Raise the router's own refusals as ours, which `RequestLimits` answers like all others."""
     if not isinstance(error, HTTPException) or error.status_code not in (404, 405):
         raise error
-    refusal = MethodNotAllowed(headers=error.headers) if error.status_code == 405 else NoSuchRoute()
-    return error_responses.error_response(refusal, request.scope)
+    raise MethodNotAllowed(headers=error.headers) if error.status_code == 405 else NoSuchRoute()

@@ -16,8 +16,6 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import ServiceError
-from service.http import error_responses
 from service.http.headers import header
 from service.http.open_requests import Drain
 from service.observability import metrics
@@ -32,7 +30,7 @@ CLIENT_CLOSED = 499
 
 
 class AccessLog:
-    """Gives a request its id, answers what the application failed to, and tells log and metrics."""
+    """Gives a request its id, and reports to log and metrics what became of it."""
 
     def __init__(self, app: ASGIApp, drain: Drain, log_requests_share: float) -> None:
         self._app = app
@@ -64,20 +62,14 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, send_observed)
-        except Exception:
-            logger.exception("%s %s failed", scope["state"]["request_id"], scope["method"])
-            if status:
-                raise
-            response = error_responses.error_response(ServiceError(), scope)
-            await response(scope, receive, send_observed)
         finally:
-            self._tell(scope, status, time.perf_counter() - started)
+            self._log(scope, status, time.perf_counter() - started)
 
     def _new_id(self) -> bytes:
         """Return 16 hexadecimal digits: half say which process, half which of its requests."""
         return b"%s%08x" % (self._process_id, next(self._numbers))
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+    def _log(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unknown")
         method = scope["method"] if scope["method"] in METHODS else "other"
         status = status or CLIENT_CLOSED
@@ -85,11 +77,11 @@ class AccessLog:
         shown = status >= 400 or random.random() < self._share  # noqa: S311 - no secret
         level = logging.INFO if shown else logging.DEBUG
         if logger.isEnabledFor(level):
-            told = {
+            fields = {
                 "request_id": scope["state"]["request_id"],
                 "method": method,
                 "route": route,
                 "status": status,
                 "milliseconds": round(seconds * 1e3, 1),
             }
-            logger.log(level, "%s %s %s %d %.1f ms", *told.values(), extra={"request": told})
+            logger.log(level, "%s %s %s %d %.1f ms", *fields.values(), extra={"request": fields})

@@ -22,6 +22,9 @@ from service.observability import traces
 WATCH_AFTER_S = 0.25
 """Most requests are answered before it is worth looking whether their client is still there."""
 
+SHORT_BODY_BYTES = 1 << 16
+"""A body that announces no more is passed over where a request is refused before it is read."""
+
 LINGER_S = 2.0
 """Time to read on behind a refusal: a connection closed on unread bytes may take the refusal with it."""
 
@@ -170,7 +173,7 @@ class Exchange:
         more_bytes = len(message.get("body", b""))
         counted_bytes = self.held_bytes if self.is_stream else self._read_bytes
         if counted_bytes > self._max_bytes:
-            self.error = self._too_large()
+            self.error = self._too_large()  # which an application that swallows it does not get past
             raise self.error
         self.hold(more_bytes)
         return message
@@ -182,12 +185,11 @@ class Exchange:
             QueueFull: with them all requests together hold more than they may.
         """
         if not self._held.hold(more_bytes):
-            self.error = QueueFull("Too much is being sent here at once.", headers={"Retry-After": "1"})
-            raise self.error
+            raise QueueFull("Too much is being sent here at once.", headers={"Retry-After": "1"})
         self.held_bytes += more_bytes
 
     async def send(self, message: Message) -> None:
-        """Pass the application's answer on, unless it is refused already.
+        """Pass the application's answer on, unless its time was up before.
 
         A stream waits here for its client to read; that it does is up to the connection.
         """
@@ -206,7 +208,7 @@ class Exchange:
         self.body_deadline_s = now_s + self._step_s[1]
 
     async def refuse(self, error: ServiceError, scope: Scope) -> None:
-        """Answer with an error, and close the connection if the request's body was not read to its end.
+        """Answer with an error, and close the connection if much of the request's body was not read.
 
         Raises the error if an answer that is no stream has begun: all that is left then is to cut it off.
         """
@@ -214,11 +216,18 @@ class Exchange:
             await self._end_stream(error, scope)
             return
         response = error_responses.error_response(error, scope)
-        if self._read_all or scope["method"] in ("GET", "HEAD"):
+        if self._read_all or self._has_short_body(scope):
             await response(scope, self._receive, self._send)
             return
         response.headers["connection"] = "close"
         await response(scope, self._receive, self._send_and_linger)
+
+    def _has_short_body(self, scope: Scope) -> bool:
+        """Return whether the body, of which nothing was read, is not worth closing the connection for."""
+        if self._receiving or self._read_bytes or header(scope, b"transfer-encoding") is not None:
+            return False
+        announced_bytes = read_number(header(scope, b"content-length") or b"0")
+        return announced_bytes is not None and announced_bytes <= min(SHORT_BODY_BYTES, self._max_bytes)
 
     async def _end_stream(self, error: ServiceError, scope: Scope) -> None:
         if not self.is_stream:

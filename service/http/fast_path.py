@@ -18,9 +18,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import ServiceError
-from service.http import error_responses
-
 
 class FastPath:
     """Answers the plain routes of some routers whose paths have no parameters."""
@@ -42,10 +39,7 @@ class FastPath:
             await self._app(scope, receive, send)
             return
         scope["route"] = route
-        try:
-            response = await route.endpoint(Request(scope, receive))
-        except ServiceError as error:
-            response = error_responses.error_response(error, scope)
+        response = await route.endpoint(Request(scope, receive))
         await response(scope, receive, send)
 
 

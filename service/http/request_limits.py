@@ -2,12 +2,14 @@
 
     AccessLog -> RequestLimits -> routes
 
-Plain ASGI, since every request pays for it. It leaves `exchange` in `scope["state"]`.
+Whatever is raised in answering a request is answered here, in the shape of its protocol. Plain ASGI, since
+every request pays for it. It leaves `exchange` in `scope["state"]`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 
@@ -20,6 +22,8 @@ from service.http.exchange import Exchange, HeldBytes
 from service.http.headers import header
 from service.http.open_requests import OpenRequests
 from service.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 class RequestLimits:
@@ -58,6 +62,9 @@ class RequestLimits:
         except asyncio.CancelledError:
             if not exchange.was_cancelled:
                 raise
+        except Exception:
+            logger.exception("%s %s failed", scope["state"]["request_id"], scope["method"])
+            exchange.error = ServiceError()
         finally:
             self._open_requests.end(exchange)
         if exchange.error is not None and not exchange.client_disconnected:

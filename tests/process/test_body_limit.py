@@ -72,6 +72,19 @@ def test_a_length_that_says_too_little_ends_the_body_and_the_connection(wire: Wi
     assert wire.is_closed()
 
 
+@pytest.mark.parametrize(("length", "goes_on"), [(LIMIT, True), (LIMIT + 1, False)])
+def test_a_body_that_nobody_reads_is_passed_over_if_it_is_short(wire: Wire, length: int, goes_on: bool):
+    wire.send(b"POST /encode HTTP/1.1\r\nHost: here\r\nContent-Type: text/x\r\n")
+    wire.send(b"Content-Length: %d\r\n\r\n%s" % (length, b"x" * length))
+    answer = wire.answer()
+    assert answer.status_code == (415 if goes_on else 413)
+    assert ("connection" not in answer.headers) == goes_on
+    if goes_on:
+        assert wire.send(GET + b"\r\n").answer().status_code == 200
+    else:
+        assert wire.is_closed()
+
+
 def test_without_a_length_there_is_no_body(wire: Wire):
     wire.post("/decode").refusal(400, "bad-request")
 
