@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from service.api.routes import (
     admin,
     compare,
+    decode,
     docs,
     drift,
     encode,
@@ -27,6 +28,7 @@ from service.api.routes import (
     models,
     neighbours,
     playground,
+    reconstruct,
     translate,
 )
 from service.comparison.comparer import Comparer
@@ -91,7 +93,7 @@ def create_app(
     app.state.comparer = Comparer()
     app.state.windows = windows or Windows(Path(os.devnull), 0, 0, 1)
     app.state.drift = Drift(app.state.windows, app.state.comparer)
-    latent_space = (encode, generate, interpolate, neighbours, compare)
+    latent_space = (encode, decode, reconstruct, generate, interpolate, neighbours, compare)
     parts = (*latent_space, translate, models, latent_map, drift, health, admin, docs, playground)
     protocols = (inference, openai, remote_vae)
     routers = [part.router for part in (*parts, *protocols)]

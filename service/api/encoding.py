@@ -1,7 +1,6 @@
-"""From the pictures of a request to their latents.
+"""From the images of a request to their latents.
 
-routes/interpolate, neighbours, compare -> latents_of -> Upload.tensor -> Model.run
-routes/encode, protocols -> encode -> Model.run, Windows.add -> draw
+routes, protocols -> fit -> encode -> Model.run, and the drift window if it counts -> draw
 """
 
 from __future__ import annotations
@@ -20,33 +19,60 @@ from service.inference.model import Model
 from service.latent_space import latents, sampling
 
 
-async def latents_of(request: Request, model: Model, upload: Upload) -> NDArray[np.float32]:
-    """Return the latents of pictures as flat rows, (N, D); of a distribution its mean.
+async def fit(request: Request, model: Model, upload: Upload) -> NDArray[np.float32]:
+    """Return images fitted to a model, (N, C, H, W) in its range.
 
     Raises:
-        UnsupportedMediaType, BodyTooLarge, InvalidField: a picture cannot be used.
-        QueueFull, DeadlineExceeded, InferenceFailed: see `Model.run`.
+        UnsupportedMediaType, BodyTooLarge, InvalidField: an image cannot be used.
     """
-    pictures = await upload.tensor(model.manifest.image, settings(request).max_image_pixels)
-    outputs = await model.run("encode", {"images": pictures}, deadline_s(request))
-    return latents.flat(outputs["latents"])
+    return await upload.tensor(model.manifest.image, settings(request).max_image_pixels)
 
 
 async def encode(
-    request: Request, model: Model, pictures: NDArray[np.float32], deadline_s: float
+    request: Request,
+    model: Model,
+    images: NDArray[np.float32],
+    *,
+    counts_for_drift: bool,
+    due_s: float | None = None,
+    waits: bool = False,
 ) -> dict[str, NDArray[Any]]:
-    """Return what `encode` gives for fitted pictures (N, C, H, W), and note the latents for the drift.
+    """Return what `encode` gives for fitted images (N, C, H, W): `latents`, and `logvar` of a distribution.
+
+    Args:
+        request: whose images they are.
+        model: one that encodes.
+        images: see `fit`.
+        counts_for_drift: whether they are live traffic, to be compared with what the model was trained on.
+        due_s: a deadline other than the request's, on the scale of `time.monotonic()`.
+        waits: see `Model.run`.
 
     Raises:
         QueueFull, DeadlineExceeded, InferenceFailed: see `Model.run`.
     """
-    outputs = await model.run("encode", {"images": pictures}, deadline_s)
-    windows(request).add(model, outputs["latents"])
+    due_s = deadline_s(request) if due_s is None else due_s
+    outputs = await model.run("encode", {"images": images}, due_s, waits=waits)
+    if counts_for_drift:
+        windows(request).add(model, outputs["latents"])
     return outputs
 
 
+async def latent_rows(
+    request: Request, model: Model, upload: Upload, *, counts_for_drift: bool
+) -> NDArray[np.float32]:
+    """Return the latents of images as flat rows, (N, D); of a distribution its mean.
+
+    Raises:
+        UnsupportedMediaType, BodyTooLarge, InvalidField, QueueFull, DeadlineExceeded, InferenceFailed: see
+            `fit` and `encode`.
+    """
+    images = await fit(request, model, upload)
+    outputs = await encode(request, model, images, counts_for_drift=counts_for_drift)
+    return latents.flat(outputs["latents"])
+
+
 def draw(outputs: dict[str, NDArray[Any]], seeds: list[int], model: Manifest) -> NDArray[np.float32]:
-    """Return a draw from each posterior that `encode` gave, (N, *latent.shape), one seed per picture.
+    """Return a draw from each posterior that `encode` gave, (N, *latent.shape), one seed per image.
 
     Raises:
         InvalidField: the model has none.
@@ -54,7 +80,7 @@ def draw(outputs: dict[str, NDArray[Any]], seeds: list[int], model: Manifest) ->
     """
     if "logvar" not in outputs:
         raise InvalidField.at(("body", "sample"), f"{model.name} gives one latent, not a distribution")
-    codes = sampling.posterior(seeds, outputs["latents"], outputs["logvar"])
-    if not np.isfinite(codes).all():
+    drawn = sampling.posterior(seeds, outputs["latents"], outputs["logvar"])
+    if not np.isfinite(drawn).all():
         raise InferenceFailed
-    return codes
+    return drawn

@@ -5,7 +5,7 @@ routes/generate, protocols -> GenerateRequest -> plan -> Plan -> Model.run
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,8 @@ class Plan:
     latents: Draw
     classes: NDArray[np.int64] | None
     """The index of each label."""
+    first: int = 0
+    """Which of the request's images the first of them is."""
 
     @property
     def inputs(self) -> dict[str, Draw | NDArray[Any]]:
@@ -40,7 +42,7 @@ class Plan:
         return inputs
 
 
-async def parts(body: GenerateRequest, manifest: Manifest, images: int) -> AsyncGenerator[Plan, None]:
+def parts(body: GenerateRequest, manifest: Manifest, images: int) -> Iterator[Plan]:
     """Yield the plans of so many images of a request after another, each when its turn comes.
 
     Raises:
@@ -69,8 +71,8 @@ def plan(body: GenerateRequest, manifest: Manifest, where: str = "body", start: 
     draw = Draw(drawn, latent, body.truncation)
     classes = _class_indices(body, manifest, drawn, where, start)
     if classes is None or manifest.labels is None:
-        return Plan(drawn, None, draw, None)
-    return Plan(drawn, [manifest.labels[i] for i in classes], draw, classes)
+        return Plan(drawn, None, draw, None, start)
+    return Plan(drawn, [manifest.labels[i] for i in classes], draw, classes, start)
 
 
 def _class_indices(

@@ -1,6 +1,6 @@
 """The members of an answer as lines of JSON: one per image, then one that says it is the end.
 
-    rendering, streaming -> of_images, of_end -> application/x-ndjson
+    rendering, responder -> of_images, of_end -> application/x-ndjson
 
     {"index": 0, "image": "<base64 PNG>", "seed": 7, "label": "Bag"}
     {"done": {"count": 1, "model": "fashion-cgan", "version": 1, "request_id": "4f1c2a9be07d5c31"}}
@@ -10,8 +10,9 @@ Where the stream fails, its last line is {"error": <problem>} instead, with the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+
+from service.api.payload import Members, dump
 
 ONE_OF = {
     "images": "image",
@@ -27,21 +28,19 @@ ONE_OF = {
 }
 """Members that have a value for each image, and what one of the values is called."""
 
-Dump = Callable[[dict[str, Any]], bytes]
 
-
-def of_images(members: dict[str, Any], first: int, dump: Dump) -> list[bytes]:
-    """Return a line for each image, numbered from `first` on; `dump` makes JSON of one."""
+def of_images(members: Members, first: int) -> list[bytes]:
+    """Return a line for each image, numbered from `first` on."""
     return [dump({"index": first + i, **row}) + b"\n" for i, row in enumerate(_rows(members))]
 
 
-def of_end(members: dict[str, Any], count: int, dump: Dump) -> bytes:
-    """Return the line behind `count` images, with the members that are not of one image."""
+def of_end(members: Members, count: int) -> bytes:
+    """Return the line after `count` images, with the members that are not of one image."""
     rest = {name: value for name, value in members.items() if name not in ONE_OF}
     return dump({"done": {"count": count, **rest}}) + b"\n"
 
 
-def _rows(members: dict[str, Any]) -> Iterable[dict[str, Any]]:
+def _rows(members: Members) -> Iterable[Members]:
     """Yield the values of each image by name."""
     columns = {
         ONE_OF[name]: _rows(value) if isinstance(value, dict) else value

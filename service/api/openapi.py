@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service import errors
-from service.api import examples, rendering, request_bodies, requests, responses
+from service.api import examples, image_bodies, rendering, requests, responses
 from service.errors import ServiceError
 from service.http import api_keys
 from service.http.content_negotiation import JSON, NDJSON, NPY, ZIP
@@ -96,27 +96,27 @@ def post(
     answer: type[BaseModel],
     example: Json,
     *,
-    pictures: type[requests.Options] | None = None,
+    images: type[requests.Options] | None = None,
     latents: type[requests.Options] | None = None,
-    offered: Sequence[str] = rendering.OF_PICTURES,
+    offered: Sequence[str] = rendering.OF_IMAGES,
 ) -> Json:
     """Describe a POST route.
 
-    `body` is what JSON holds. With `pictures` or `latents` the other forms are read too, and that is the
+    `body` is what JSON holds. With `images` or `latents` the other forms are read too, and that is the
     schema of what they say in the query. `offered` are the media types of the answer.
     """
     content: Json = {JSON: {"schema": _ref(body), "example": example}}
-    if pictures:
-        content |= {kind: _file(kind) for kind in request_bodies.PICTURES}
-        kinds = ", ".join(request_bodies.PICTURES)
-        content[request_bodies.FORM] = {
-            "schema": _form(pictures),
+    if images:
+        content |= {kind: _file(kind) for kind in image_bodies.FILES}
+        kinds = ", ".join(image_bodies.FILES)
+        content[image_bodies.FORM] = {
+            "schema": _form(images),
             "encoding": {"images": {"contentType": kinds}},
         }
         content |= {kind: _file(kind) for kind in (NPY, ZIP, NDJSON)}
     if latents:
         content[NPY] = _file(NPY, examples.LATENTS)
-    options = pictures or latents
+    options = images or latents
     return {
         "parameters": [*(_option(name, field) for name, field in _properties(options).items()), TIMEOUT],
         "requestBody": {"required": True, "content": content, **_explanation(options, example)},
@@ -199,7 +199,7 @@ def _file(kind: str, name: str | None = None) -> Json:
 
 
 def _form(options: type[requests.Options]) -> Json:
-    pictures = {
+    images = {
         "type": "array",
         "items": {"type": "string", "format": "binary"},
         "minItems": 1,
@@ -208,7 +208,7 @@ def _form(options: type[requests.Options]) -> Json:
     return {
         "type": "object",
         "required": ["images"],
-        "properties": {"images": pictures, **_properties(options)},
+        "properties": {"images": images, **_properties(options)},
         "additionalProperties": False,
     }
 

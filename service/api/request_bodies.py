@@ -1,44 +1,28 @@
-"""Reading requests: the Content-Type decides how, the schema decides what is allowed.
+"""Bodies of requests: bytes as they come, JSON as a schema, latents as rows.
 
-    HTTP body -> request_bodies -> (options, pictures or latents) -> routes
-
-    application/json       everything in the body
-    image/png, jpeg, webp  the body is one picture; options in the query
-    multipart/form-data    pictures are the parts named `images`; options are parts, or in the query
-    application/x-npy      the body is one array, of pictures or of latents; options in the query
-    application/zip        the body is an archive of pictures; options in the query
-    application/x-ndjson   the body is one JSON object a line, read as they come; options in the query
-
-Options obey the same schema wherever they are.
+HTTP body -> read -> parse -> a request of `requests` -> routes;  image_bodies -> read
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from typing import TypeVar, cast
+from collections.abc import Collection
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect, Request
 
 from service.api import dependencies
-from service.api.requests import DecodeOptions, DecodeRequest, Options, PicturesRequest
-from service.api.streaming import PictureLines
-from service.api.uploads import Upload
+from service.api.requests import DecodeOptions, DecodeRequest
 from service.api.validation import Schema, parse_json, parse_options
 from service.errors import BadRequest, BodyTooLarge, InvalidField, UnsupportedMediaType
-from service.http.content_negotiation import JSON, NDJSON, NPY, ZIP, media_type_of
+from service.http.content_negotiation import JSON, NPY, media_type_of
 from service.latent_space.latents import Rows, Shape
-from service.media import multipart, npy, zip_archives
+from service.media import npy
 from service.runtime.off_loop import run_by_size
 
-FORM = "multipart/form-data"
-PICTURES = ("image/png", "image/jpeg", "image/webp")
-OF_PICTURES = (JSON, *PICTURES, FORM, NPY, ZIP, NDJSON)
 OF_LATENTS = (JSON, NPY)
-
-Chosen = TypeVar("Chosen", bound=Options)
 
 
 async def read_json(request: Request, schema: type[Schema]) -> Schema:
@@ -47,8 +31,8 @@ async def read_json(request: Request, schema: type[Schema]) -> Schema:
     Raises:
         UnsupportedMediaType, BadRequest, InvalidField: it is not JSON, or breaks the schema.
     """
-    _media_type(request, (JSON,))
-    _refuse_query(request)
+    media_type(request, (JSON,))
+    refuse_query(request)
     return await parse(schema, await read(request))
 
 
@@ -61,54 +45,16 @@ async def parse(schema: type[Schema], raw: bytes) -> Schema:
     return await run_by_size(len(raw), parse_json, schema, raw)
 
 
-async def read_pictures(
-    request: Request, options: type[Chosen], body: type[PicturesRequest]
-) -> tuple[Chosen, Upload | PictureLines]:
-    """Return what is asked, and the pictures. `body` is `options` with the pictures, as JSON has both.
-
-    A body of lines is not read yet.
-
-    Raises:
-        UnsupportedMediaType, BadRequest, InvalidField: it cannot be read, or breaks the schema.
-    """
-    kind = _media_type(request, OF_PICTURES)
-    limit = dependencies.settings(request).max_images
-    if kind == JSON:
-        _refuse_query(request)
-        parsed = await parse(body, await read(request))
-        check_count(len(parsed.images), limit, "images")
-        return cast(Chosen, parsed), Upload(parsed.images)
-    query = request.query_params.multi_items()
-    if kind == FORM:
-        raw = await read(request)
-        form = await run_by_size(len(raw), multipart.read, raw, request.headers["content-type"], limit)
-        if not form.pictures:
-            raise InvalidField.at(("body", "images"), "the form needs at least one part named images")
-        return parse_options(options, [*query, *form.options], "form"), Upload(form.pictures)
-    chosen = parse_options(options, query, "query")
-    if kind == NDJSON:
-        return chosen, PictureLines(request)
-    raw = await read_some(request)
-    if kind == ZIP:
-        most_bytes = dependencies.settings(request).max_body_bytes
-        return chosen, Upload(await run_by_size(len(raw), zip_archives.read, raw, limit, most_bytes))
-    if kind == NPY:
-        pixels = cast(NDArray[np.uint8], await run_by_size(len(raw), npy.read, raw, np.uint8, (3, 4)))
-        check_count(len(pixels), limit, "images")
-        return chosen, Upload(pixels)
-    return chosen, Upload([raw])
-
-
 async def read_latents(request: Request) -> tuple[DecodeOptions, Rows, Shape | None]:
     """Return what is asked, the latents as flat rows, and the shape of one if that was said; unchecked.
 
     Raises:
         UnsupportedMediaType, BadRequest, InvalidField: it cannot be read, or breaks the schema.
     """
-    kind = _media_type(request, OF_LATENTS)
+    kind = media_type(request, OF_LATENTS)
     limit = dependencies.settings(request).max_count
     if kind == JSON:
-        _refuse_query(request)
+        refuse_query(request)
         body = await parse(DecodeRequest, await read(request))
         check_count(len(body.latents), limit, "latents")
         return body, body.latents, None if body.shape is None else tuple(body.shape)
@@ -120,7 +66,7 @@ async def read_latents(request: Request) -> tuple[DecodeOptions, Rows, Shape | N
     return options, array.reshape(len(array), -1), None if array.ndim == 2 else array.shape[1:]
 
 
-def _media_type(request: Request, readable: Sequence[str]) -> str:
+def media_type(request: Request, readable: Collection[str]) -> str:
     """Return the body's media type.
 
     Raises:
@@ -131,18 +77,24 @@ def _media_type(request: Request, readable: Sequence[str]) -> str:
     kind = media_type_of(request.headers.get("content-type", ""))
     if kind in readable:
         return kind
-    offer = f"Send one of {', '.join(readable)}" if len(readable) > 1 else f"Send {readable[0]}"
+    first = next(iter(readable))
+    offer = f"Send one of {', '.join(readable)}" if len(readable) > 1 else f"Send {first}"
     if not kind:
         raise UnsupportedMediaType(f"The Content-Type header is missing. {offer}.")
     if kind == "application/x-www-form-urlencoded":
         raise UnsupportedMediaType(
             f"A form cannot be read here. {offer}. curl calls every body a form unless told otherwise: "
-            f"add -H 'content-type: {readable[0]}'."
+            f"add -H 'content-type: {first}'."
         )
     raise UnsupportedMediaType(f"A body of this Content-Type cannot be read here. {offer}.")
 
 
-def _refuse_query(request: Request) -> None:
+def refuse_query(request: Request) -> None:
+    """Let a request with a JSON body pass that has no query.
+
+    Raises:
+        InvalidField: it has one.
+    """
     if request.scope["query_string"]:
         raise InvalidField.at(("query",), "with a JSON body all options belong into the body")
 

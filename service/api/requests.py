@@ -60,7 +60,7 @@ Images = Annotated[
 ]
 
 
-PictureSet = Annotated[list[str], Field(min_length=2, fail_fast=True)]
+ImageSet = Annotated[list[str], Field(min_length=2, fail_fast=True)]
 Latents = Annotated[
     list[Annotated[list[float], Field(min_length=1, fail_fast=True)]],
     Field(min_length=1, description="One flat row of numbers per image.", fail_fast=True),
@@ -87,13 +87,13 @@ class Options(_Body):
     )
 
 
-class PicturesRequest(_Body):
+class ImagesRequest(_Body):
     """The pictures of a JSON request."""
 
     images: Images
 
 
-class PictureLine(_Body):
+class ImageLine(_Body):
     """One line of a stream of pictures."""
 
     image: str = Field(description="A base64 PNG, JPEG or WebP file, or a data URL of one.")
@@ -117,7 +117,7 @@ class EncodeOptions(Options):
         return self
 
 
-class EncodeRequest(EncodeOptions, PicturesRequest):
+class EncodeRequest(EncodeOptions, ImagesRequest):
     """Pictures to find the latents of."""
 
 
@@ -141,7 +141,7 @@ class ReconstructOptions(Options):
     """What a request to reconstruct says besides its pictures."""
 
 
-class ReconstructRequest(ReconstructOptions, PicturesRequest):
+class ReconstructRequest(ReconstructOptions, ImagesRequest):
     """Pictures to encode and decode again."""
 
 
@@ -156,7 +156,7 @@ class TranslateOptions(Options):
     cycle: bool = Field(False, description="Also translate back, and say how far that is from the input.")
 
 
-class TranslateRequest(TranslateOptions, PicturesRequest):
+class TranslateRequest(TranslateOptions, ImagesRequest):
     """Pictures to carry over to another domain."""
 
 
@@ -234,8 +234,8 @@ class Stop(_Body):
 class CompareRequest(Options):
     """Two sets of pictures, or one to hold against what the model was trained on."""
 
-    a: PictureSet = Field(description="Pictures of any size, as in `images` elsewhere.")
-    b: Annotated[PictureSet | None, NotNull()] = Field(
+    a: ImageSet = Field(description="Pictures of any size, as in `images` elsewhere.")
+    b: Annotated[ImageSet | None, NotNull()] = Field(
         None, description="The others; left out, training images of the model."
     )
 

@@ -10,7 +10,7 @@ import pytest
 from httpx import Client, Response
 from PIL import Image
 
-from service.api import request_bodies, responses
+from service.api import image_bodies, responses
 from service.http.content_negotiation import JSON, NDJSON, NPY, ZIP
 from support.service_process import ServiceProcess
 
@@ -82,7 +82,7 @@ def test_every_field_of_a_request_has_its_sentence(document: Any) -> None:
 def test_every_picture_route_documents_every_way_to_send_one(document: Any) -> None:
     for path in ("/encode", "/reconstruct", "/translate"):
         content = document["paths"][path]["post"]["requestBody"]["content"]
-        assert set(content) == {JSON, *request_bodies.PICTURES, request_bodies.FORM, NPY, ZIP, NDJSON}
+        assert set(content) == {JSON, *image_bodies.FILES, image_bodies.FORM, NPY, ZIP, NDJSON}
 
 
 def test_every_documented_example_gets_what_is_documented(client: Client, document: Any) -> None:
@@ -110,7 +110,7 @@ def send_examples(client: Client, path: str, method: str, operation: Any) -> Ite
         if kind == JSON:
             yield client.post(path, json=described["example"])
         elif (
-            kind == request_bodies.FORM
+            kind == image_bodies.FORM
         ):  # a form has no file of its own: its parts are those of the raw bodies
             yield client.post(address, files={"images": linked(client, content["image/png"])})
         else:

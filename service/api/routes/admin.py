@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 
-from service.api import openapi, rendering, responses
+from service.api import openapi, responses
 from service.api.dependencies import keys, repository
+from service.api.responder import json_response
 from service.api.routes.models import NAME, info
 from service.errors import Forbidden, Unauthorized, UnknownModel
 from service.http.fast_path import raw_router
@@ -34,4 +35,4 @@ async def unload_model(request: Request) -> Response:
 async def _give(request: Request, *, serve: bool) -> Response:
     keys(request).check_admin(request.scope)
     status = await repository(request).give(request.path_params["name"], serve=serve)
-    return rendering.json(request, info(status).model_dump())
+    return json_response(request, info(status).model_dump())

@@ -6,9 +6,10 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service.api import encoding, examples, openapi, rendering, request_bodies, responses
+from service.api import encoding, examples, openapi, request_bodies, responses
 from service.api.dependencies import comparer, repository, settings
 from service.api.requests import CompareRequest
+from service.api.responder import Responder
 from service.api.uploads import Upload
 from service.comparison.comparer import sample
 from service.errors import InvalidField
@@ -35,12 +36,12 @@ async def compare(request: Request) -> Response:
     Each comes with the probability of as much by chance, from 1,000 permutations. `mmd_power` is how often
     two sets as large would be told apart at p < 0.05, were the difference as large as it seems here.
     """
-    kind = rendering.negotiate(request, (JSON,))
+    respond = Responder(request, (JSON,))
     body = await request_bodies.read_json(request, CompareRequest)
     model = repository(request).get(body.model, "encode")
-    first = await _codes(request, model, body.a, "a")
+    first = await _latents(request, model, body.a, "a")
     if body.b is not None:
-        second = await _codes(request, model, body.b, "b")
+        second = await _latents(request, model, body.b, "b")
     else:
         second = sample(model.need_reference(" to compare with; give b"))
     if first.shape[1] != second.shape[1]:
@@ -48,10 +49,10 @@ async def compare(request: Request) -> Response:
     found = await comparer(request).run(first, second)
     space = f"latent means of {model.manifest.name}"
     members = {"space": space, "n": [len(first), len(second)], **found}
-    return await rendering.render(request, kind, model.manifest, members)
+    return await respond.once(model.manifest, members)
 
 
-async def _codes(request: Request, model: Model, pictures: list[str], field: str) -> NDArray[np.float32]:
-    request_bodies.check_count(len(pictures), settings(request).max_images, field)
-    upload = Upload(pictures, [("body", field, i) for i in range(len(pictures))])
-    return await encoding.latents_of(request, model, upload)
+async def _latents(request: Request, model: Model, images: list[str], field: str) -> NDArray[np.float32]:
+    request_bodies.check_count(len(images), settings(request).max_images, field)
+    upload = Upload(images, [("body", field, i) for i in range(len(images))])
+    return await encoding.latent_rows(request, model, upload, counts_for_drift=False)

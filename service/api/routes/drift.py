@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 
-from service.api import openapi, rendering, responses
+from service.api import openapi, responses
 from service.api.dependencies import drift, repository, windows
+from service.api.responder import json_response
 from service.api.routes.models import NAME
 from service.errors import OperationNotOffered, QueueFull, UnknownModel
 from service.http.fast_path import raw_router
@@ -31,4 +32,4 @@ async def show_drift(request: Request) -> Response:
         raise OperationNotOffered("Drift is off; start the service with LATENT_DRIFT_ROWS=500 or so.")
     found = await drift(request).measure(model)
     manifest = model.manifest
-    return rendering.json(request, {"model": manifest.name, "version": manifest.version, **found})
+    return json_response(request, {"model": manifest.name, "version": manifest.version, **found})

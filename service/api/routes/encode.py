@@ -1,22 +1,24 @@
-"""Into the latent space and out of it: /encode, /decode, /reconstruct."""
+"""Into the latent space: /encode."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service.api import encoding, examples, openapi, rendering, request_bodies, requests, responses, streaming
-from service.api.dependencies import deadline_s, repository, settings
-from service.api.rendering import Pictures
+from service.api import encoding, examples, image_bodies, openapi, rendering, responses
+from service.api.dependencies import deadline_s, repository
+from service.api.image_lines import ImageLines
+from service.api.payload import Members
+from service.api.requests import EncodeOptions, EncodeRequest
+from service.api.responder import Responder
 from service.api.uploads import Upload
-from service.checkpoint.manifest import ImageSpec
 from service.http.fast_path import raw_router
 from service.inference.model import Model
 from service.latent_space import image_metrics, latents, seeds
+from service.latent_space.image_metrics import to_unit_range
 
 router = raw_router("latent space")
 
@@ -25,10 +27,10 @@ router = raw_router("latent space")
     "/encode",
     summary="Find the latents of pictures",
     openapi_extra=openapi.post(
-        requests.EncodeRequest,
+        EncodeRequest,
         responses.EncodeResponse,
         {"images": [examples.boot_base64()]},
-        pictures=requests.EncodeOptions,
+        images=EncodeOptions,
         offered=rendering.OF_LATENTS,
     ),
 )
@@ -37,106 +39,51 @@ async def encode(request: Request) -> Response:
 
     Pictures of any size and colour are turned upright and fitted to the model.
     """
-    kind = rendering.negotiate(request, rendering.OF_LATENTS)
-    options, pictures = await request_bodies.read_pictures(
-        request, requests.EncodeOptions, requests.EncodeRequest
-    )
+    respond = Responder(request, rendering.OF_LATENTS)
+    options, images = await image_bodies.read_images(request, EncodeOptions, EncodeRequest)
     model = repository(request).get(options.model, "encode")
-    reference = model.need_reference(", so no typicality") if options.typicality else None
-    seed = seeds.first(options.seed, 1)
+    if options.typicality:
+        model.need_reference(", so no typicality")
+    asked = _Encode(request, model, options, seeds.first(options.seed, 1))
+    if isinstance(images, ImageLines):
+        parts = (await _encode(asked, part) async for part in images.uploads(model.manifest))
+        return respond.stream(model.manifest, parts)
+    return await respond.once(model.manifest, await _encode(asked, images))
 
-    async def find(upload: Upload) -> dict[str, Any]:
-        given = await upload.tensor(model.manifest.image, settings(request).max_image_pixels)
-        outputs = await encoding.encode(request, model, given, deadline_s(request))
-        codes, drawn = outputs["latents"], {}
-        if options.sample:
-            drawn["seeds"] = seeds.spread(seed + upload.first, len(codes))
-            codes = encoding.draw(outputs, drawn["seeds"], model.manifest)
-        members = {"latents": latents.flat(codes), "shape": list(codes.shape[1:]), **drawn}
-        if reference:
-            errors = await _errors(request, model, given, outputs["latents"])
-            members["typicality"] = reference.typicality(latents.flat(outputs["latents"]), errors)
-        return members
 
-    return await streaming.answer(request, kind, model.manifest, pictures, find)
+class _Encode(NamedTuple):
+    """What is asked of `/encode` besides its images."""
+
+    request: Request
+    model: Model
+    options: EncodeOptions
+    seed: int
+    """Of the first image, where latents are drawn."""
+
+
+async def _encode(asked: _Encode, upload: Upload) -> Members:
+    """Return the members of the answer for some or all of its images."""
+    request, model, options, seed = asked
+    images = await encoding.fit(request, model, upload)
+    outputs = await encoding.encode(request, model, images, counts_for_drift=True, waits=upload.first > 0)
+    found, drawn = outputs["latents"], {}
+    if options.sample:
+        drawn["seeds"] = seeds.spread(seed + upload.first, len(found))
+        found = encoding.draw(outputs, drawn["seeds"], model.manifest)
+    members: Members = {"latents": latents.flat(found), "shape": list(found.shape[1:]), **drawn}
+    if options.typicality and model.reference:
+        errors = await _errors(asked, images, outputs["latents"])
+        members["typicality"] = model.reference.typicality(latents.flat(outputs["latents"]), errors)
+    return members
 
 
 async def _errors(
-    request: Request, model: Model, pictures: NDArray[np.float32], codes: NDArray[np.float32]
+    asked: _Encode, images: NDArray[np.float32], means: NDArray[np.float32]
 ) -> NDArray[np.float32] | None:
-    """Return the mean squared error of each picture decoded again; None where the model does not decode."""
+    """Return the mean squared error of each image decoded again; None where the model does not decode."""
+    model, spec = asked.model, asked.model.manifest.image
     if "decode" not in model.manifest.offers():
         return None
-    decoded = await model.run("decode", {"latents": codes}, deadline_s(request))
-    spec = model.manifest.image
-    errors = image_metrics.mse(
-        image_metrics.to_unit_range(pictures, spec), image_metrics.to_unit_range(decoded["images"], spec)
-    )
+    decoded = await model.run("decode", {"latents": means}, deadline_s(asked.request))
+    errors = image_metrics.mse(to_unit_range(images, spec), to_unit_range(decoded["images"], spec))
     return errors.astype(np.float32)
-
-
-@router.post(
-    "/decode",
-    summary="Make pictures of latents",
-    openapi_extra=openapi.post(
-        requests.DecodeRequest,
-        responses.DecodeResponse,
-        {"latents": examples.latents()},
-        latents=requests.DecodeOptions,
-    ),
-)
-async def decode(request: Request) -> Response:
-    """Return one picture per latent, each latent a flat row of numbers.
-
-    For a model whose images have any size, `shape` says how large the picture is to be.
-    """
-    kind = rendering.negotiate(request, rendering.OF_PICTURES)
-    options, rows, given = await request_bodies.read_latents(request)
-    model = repository(request).get(options.model, "decode")
-    most = settings(request).max_image_pixels
-    shape = latents.shape(model.manifest, given, most, ("body", "shape"))
-    codes = latents.tensor(rows, shape)
-    outputs = await model.run("decode", {"latents": codes}, deadline_s(request))
-    members = {"images": Pictures(outputs["images"], model.manifest.image)}
-    return await rendering.render(request, kind, model.manifest, members)
-
-
-@router.post(
-    "/reconstruct",
-    summary="Encode pictures and decode them again",
-    openapi_extra=openapi.post(
-        requests.ReconstructRequest,
-        responses.ReconstructResponse,
-        {"images": [examples.boot_base64()]},
-        pictures=requests.ReconstructOptions,
-    ),
-)
-async def reconstruct(request: Request) -> Response:
-    """Return each picture as the model gives it back, and how far that is from the picture as it was fitted.
-
-    The distances are on the scale [0, 1], before the answer's pictures are rounded to 8 bits.
-    """
-    kind = rendering.negotiate(request, rendering.OF_PICTURES)
-    options, pictures = await request_bodies.read_pictures(
-        request, requests.ReconstructOptions, requests.ReconstructRequest
-    )
-    model = repository(request).get(options.model, "reconstruct")
-    spec = model.manifest.image
-
-    async def repeat(upload: Upload) -> dict[str, Any]:
-        given = await upload.tensor(spec, settings(request).max_image_pixels)
-        encoded = await model.run("encode", {"images": given}, deadline_s(request))
-        decoded = await model.run("decode", {"latents": encoded["latents"]}, deadline_s(request))
-        distances = await asyncio.to_thread(_compare, given, decoded["images"], spec)
-        return {"images": Pictures(decoded["images"], spec), **distances}
-
-    return await streaming.answer(request, kind, model.manifest, pictures, repeat)
-
-
-def _compare(given: NDArray[np.float32], returned: NDArray[np.float32], spec: ImageSpec) -> dict[str, Any]:
-    given, returned = image_metrics.to_unit_range(given, spec), image_metrics.to_unit_range(returned, spec)
-    return {
-        "mse": image_metrics.mse(given, returned),
-        "psnr": image_metrics.psnr(given, returned),
-        "ssim": image_metrics.ssim(given, returned),
-    }

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import Request, Response
 
-from service.api import generation, openapi, rendering, request_bodies, responses, streaming
+from service.api import generation, openapi, rendering, request_bodies, responses
 from service.api.dependencies import deadline_s, repository, settings
 from service.api.generation import Plan
-from service.api.rendering import Pictures
+from service.api.image_lines import step_images
+from service.api.payload import Members, OutputImages
 from service.api.requests import GenerateRequest
-from service.http.content_negotiation import NDJSON
+from service.api.responder import Responder
 from service.http.fast_path import raw_router
 from service.inference.model import Model
 from service.latent_space import latents, sampling
@@ -35,33 +34,28 @@ async def generate(request: Request) -> Response:
     `null_label`, that asks for an image of whatever class. As `application/x-ndjson` the images come one a
     line, as they are drawn, and may be many more.
     """
-    kind = rendering.negotiate(request, rendering.OF_PICTURES)
+    respond = Responder(request, rendering.OF_IMAGES)
     body = await request_bodies.read_json(request, GenerateRequest)
-    is_stream = kind.media_type == NDJSON
-    limit = settings(request).max_stream_images if is_stream else settings(request).max_count
+    limit = settings(request).max_stream_images if respond.streams else settings(request).max_count
     request_bodies.check_count(body.size, limit, "count" if body.labels is None else "labels")
     model = repository(request).get(body.model, "generate")
-
-    async def draw(planned: Plan) -> dict[str, Any]:
-        return await _draw(request, model, body, planned)
-
-    if is_stream:
-        parts = generation.parts(body, model.manifest, streaming.step_images(model.manifest.image))
-        return streaming.Stream(request, model.manifest, parts, draw)
-    planned = generation.plan(body, model.manifest)
-    return await rendering.render(request, kind, model.manifest, await draw(planned))
+    if respond.streams:
+        plans = generation.parts(body, model.manifest, step_images(model.manifest.image))
+        return respond.stream(model.manifest, (await _draw(request, model, body, plan) for plan in plans))
+    plan = generation.plan(body, model.manifest)
+    return await respond.once(model.manifest, await _draw(request, model, body, plan))
 
 
-async def _draw(request: Request, model: Model, body: GenerateRequest, planned: Plan) -> dict[str, Any]:
-    """Return the members of the answer, for some or all of its images."""
-    inputs, drawn = planned.inputs, {}
+async def _draw(request: Request, model: Model, body: GenerateRequest, plan: Plan) -> Members:
+    """Return the members of the answer for some or all of its images."""
+    inputs, drawn = plan.inputs, {}
     if body.return_latents:
-        codes = sampling.draw([planned.latents])
-        inputs = inputs | {"latents": codes}
-        drawn = {"latents": latents.flat(codes), "shape": list(codes.shape[1:])}
-    outputs = await model.run("generate", inputs, deadline_s(request))
-    members: dict[str, Any] = {"images": Pictures(outputs["images"], model.manifest.image)}
-    members["seeds"] = planned.seeds
-    if planned.labels is not None:
-        members["labels"] = planned.labels
+        noise = sampling.draw([plan.latents])
+        inputs = inputs | {"latents": noise}
+        drawn = {"latents": latents.flat(noise), "shape": list(noise.shape[1:])}
+    outputs = await model.run("generate", inputs, deadline_s(request), waits=plan.first > 0)
+    members: Members = {"images": OutputImages(outputs["images"], model.manifest.image)}
+    members["seeds"] = plan.seeds
+    if plan.labels is not None:
+        members["labels"] = plan.labels
     return members | drawn

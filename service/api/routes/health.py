@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 
-from service.api import openapi, rendering, responses
+from service.api import openapi, responses
 from service.api.dependencies import drain, repository
+from service.api.responder import json_response
 from service.errors import NotReady
 from service.http.fast_path import raw_router
 from service.observability.metrics import metrics_response
@@ -20,7 +21,7 @@ router = raw_router("health")
 )
 async def live(request: Request) -> Response:
     """Answer as long as the event loop turns; restart the process when this stays silent."""
-    return rendering.json(request, {"status": "live"})
+    return json_response(request, {"status": "live"})
 
 
 @router.get(
@@ -33,7 +34,7 @@ async def ready(request: Request) -> Response:
     check_ready(request)
     listing = repository(request).now().listing()
     names = {state: [one.name for one in listing if one.state == state] for state in ("serving", "refused")}
-    return rendering.json(request, {"status": "ready", **names})
+    return json_response(request, {"status": "ready", **names})
 
 
 @router.get(

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from service.api import encoding, openapi, rendering, request_bodies, responses
 from service.api.dependencies import deadline_s, repository, settings
-from service.api.rendering import Pictures
+from service.api.payload import Members, OutputImages
 from service.api.requests import InterpolateRequest, Stop
+from service.api.responder import Responder
 from service.api.uploads import Upload
 from service.checkpoint.manifest import Manifest, Operation
 from service.errors import InvalidField, Location, OperationNotOffered
@@ -40,7 +41,7 @@ async def interpolate(request: Request) -> Response:
     that came with images of its training data. What a stop adds leads from the mean of one class to that of
     another, such as from "Sneaker" to "Ankle boot", times its strength.
     """
-    kind = rendering.negotiate(request, rendering.OF_PICTURES)
+    respond = Responder(request, rendering.OF_IMAGES)
     body = await request_bodies.read_json(request, InterpolateRequest)
     request_bodies.check_count(body.steps, settings(request).max_count, "steps")
     encodes = any(stop.image is not None or stop.mean is not None or stop.add for stop in body.stops)
@@ -51,14 +52,14 @@ async def interpolate(request: Request) -> Response:
     walked = interpolation.walk(stops, body.steps, body.path)
     graph = "decode" if "decode" in model.manifest.offers() else "generate"
     classes = _classes(body.stops, model.manifest, graph)
-    members: dict[str, Any] = {"latents": walked, "shape": list(shape)}
+    members: Members = {"latents": walked, "shape": list(shape)}
     inputs: dict[str, NDArray[Any]] = {"latents": walked.reshape(-1, *shape)}
     if classes is not None and model.manifest.labels:
         inputs["labels"] = classes[interpolation.nearest(len(stops), body.steps)]
         members["labels"] = [model.manifest.labels[i] for i in inputs["labels"]]
     outputs = await model.run(graph, inputs, deadline_s(request))
-    pictures = Pictures(outputs["images"], model.manifest.image)
-    return await rendering.render(request, kind, model.manifest, {"images": pictures, **members})
+    images = OutputImages(outputs["images"], model.manifest.image)
+    return await respond.once(model.manifest, {"images": images, **members})
 
 
 async def _stops(request: Request, model: Model, stops: list[Stop]) -> NDArray[np.float32]:
@@ -86,7 +87,7 @@ async def _stops(request: Request, model: Model, stops: list[Stop]) -> NDArray[n
         _check_offers(manifest, "encode", "has no encoder, so a picture cannot be a stop")
         places = [("body", "stops", i, "image") for i in pictured]
         upload = Upload([stops[i].image or "" for i in pictured], places)
-        rows[pictured] = await encoding.latents_of(request, model, upload)
+        rows[pictured] = await encoding.latent_rows(request, model, upload, counts_for_drift=False)
     for i, stop in enumerate(stops):
         place: Location = ("body", "stops", i)
         if stop.mean is not None:

@@ -7,8 +7,9 @@ import math
 
 from fastapi import Request, Response
 
-from service.api import openapi, rendering, responses
+from service.api import openapi, responses
 from service.api.dependencies import repository
+from service.api.responder import json_response
 from service.api.routes.models import NAME
 from service.checkpoint.reference import Reference
 from service.errors import OperationNotOffered, UnknownModel
@@ -36,7 +37,7 @@ async def show_map(request: Request) -> Response:
     """
     model, reference = _mapped(request)
     height, width = reference.thumbnails.shape[1:3]
-    return rendering.json(
+    return json_response(
         request,
         {
             "model": model.manifest.name,

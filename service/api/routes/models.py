@@ -6,8 +6,9 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from service.api import openapi, rendering, responses
+from service.api import openapi, responses
 from service.api.dependencies import repository, settings
+from service.api.responder import json_response
 from service.api.responses import ImageInfo, LatentInfo, ModelInfo
 from service.checkpoint.manifest import Manifest
 from service.errors import UnknownModel
@@ -36,7 +37,7 @@ async def list_models(request: Request) -> Response:
     found = [info(status).model_dump() for status in repository(request).now().listing()]
     chosen = settings(request)
     limits = {name: getattr(chosen, name) for name in responses.Limits.model_fields}
-    return rendering.json(request, {"models": found, "limits": limits})
+    return json_response(request, {"models": found, "limits": limits})
 
 
 @router.get(
@@ -46,7 +47,7 @@ async def list_models(request: Request) -> Response:
 )
 async def show_model(request: Request) -> Response:
     """Return one checkpoint: what it offers, in which shapes, and how well it does."""
-    return rendering.json(request, info(_status(request)).model_dump())
+    return json_response(request, info(_status(request)).model_dump())
 
 
 @router.get(

@@ -10,9 +10,10 @@ import numpy as np
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service.api import encoding, examples, openapi, rendering, request_bodies, responses
+from service.api import encoding, examples, openapi, request_bodies, responses
 from service.api.dependencies import repository, settings
 from service.api.requests import NeighboursRequest
+from service.api.responder import Responder
 from service.api.uploads import Upload
 from service.checkpoint.reference import Reference
 from service.http.content_negotiation import JSON
@@ -39,27 +40,27 @@ async def neighbours(request: Request) -> Response:
 
     `points` says where each picture lies on the map of `GET /models/{name}/map`.
     """
-    kind = rendering.negotiate(request, (JSON,))
+    respond = Responder(request, (JSON,))
     body = await request_bodies.read_json(request, NeighboursRequest)
     model = repository(request).get(body.model, "neighbours")
     reference = model.need_reference(", so it does not offer neighbours")
-    codes = await _codes(request, model, body)
-    found = await asyncio.to_thread(_found, reference, codes, body.count)
-    members = {"neighbours": found, "points": reference.positions(codes)}
-    return await rendering.render(request, kind, model.manifest, members)
+    rows = await _latents(request, model, body)
+    found = await asyncio.to_thread(_found, reference, rows, body.count)
+    members = {"neighbours": found, "points": reference.positions(rows)}
+    return await respond.once(model.manifest, members)
 
 
-async def _codes(request: Request, model: Model, body: NeighboursRequest) -> NDArray[np.float32]:
+async def _latents(request: Request, model: Model, body: NeighboursRequest) -> NDArray[np.float32]:
     """Return the latents to look around, (N, D)."""
     field = "latents" if body.images is None else "images"
     request_bodies.check_count(len(body.images or body.latents or ()), settings(request).max_images, field)
     if body.images is None:
         return latents.flat(latents.tensor(body.latents or (), latents.fixed_shape(model.manifest)))
-    return await encoding.latents_of(request, model, Upload(body.images))
+    return await encoding.latent_rows(request, model, Upload(body.images), counts_for_drift=False)
 
 
-def _found(reference: Reference, codes: NDArray[np.float32], count: int) -> list[list[dict[str, Any]]]:
-    indices, distances = reference.nearest(codes, count)
+def _found(reference: Reference, rows: NDArray[np.float32], count: int) -> list[list[dict[str, Any]]]:
+    indices, distances = reference.nearest(rows, count)
     return [
         [
             {

@@ -117,7 +117,7 @@ async def _encode(
 ) -> tuple[Arrays, dict[str, int]]:
     options = parse_known(EncodeOptions, call.parameters, "parameters")
     pictures = await _pictures(request, model, call)
-    outputs: Arrays = await encoding.encode(request, model, pictures, deadline_s)
+    outputs: Arrays = await encoding.encode(request, model, pictures, counts_for_drift=True, due_s=deadline_s)
     if not options.sample:
         return outputs, {}
     drawn = seeds.spread(options.seed, len(pictures))

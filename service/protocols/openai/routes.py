@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from numpy.typing import NDArray
 
 from service.api import encoding, generation, request_bodies
-from service.api.dependencies import deadline_s, repository, settings, windows
+from service.api.dependencies import deadline_s, repository, settings
 from service.api.requests import GenerateRequest
 from service.api.uploads import Upload
 from service.api.validation import parse_known
@@ -112,10 +112,10 @@ async def create_embeddings(request: Request) -> Response:
     request_bodies.check_count(len(body.input), settings(request).max_images, "input")
     model = repository(request).get(body.model, "encode")
     places = [("body", "input", i) for i in range(len(body.input))]
-    rows = await encoding.latents_of(request, model, Upload(body.input, places))
+    upload = Upload(body.input, places)
+    rows = await encoding.latent_rows(request, model, upload, counts_for_drift=True)
     if body.dimensions not in (None, rows.shape[1]):
         raise InvalidField.at(("body", "dimensions"), f"a latent of this model has {rows.shape[1]} numbers")
-    windows(request).add(model, rows)
     written: Iterable[object] = map(_base64, rows) if body.encoding_format == "base64" else rows
     data = [{"object": "embedding", "index": i, "embedding": one} for i, one in enumerate(written)]
     return _json({"object": "list", "data": data, "model": model.manifest.name, "usage": NO_TOKENS})

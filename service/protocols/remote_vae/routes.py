@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from service.api import encoding, request_bodies
 from service.api.dependencies import deadline_s, repository, settings
-from service.api.rendering import IN_PLACE_VALUES
 from service.api.request_bodies import check_count
+from service.api.responder import IN_PLACE_VALUES
 from service.api.uploads import Upload
 from service.checkpoint.manifest import ImageSpec, Manifest
 from service.errors import BodyTooLarge, InvalidField
@@ -111,7 +111,7 @@ async def encode(request: Request) -> Response:
         pictures = await upload.tensor(model.manifest.image, settings(request).max_image_pixels)
     else:
         pictures = _images(request, model.manifest.image, query, raw)
-    outputs = await encoding.encode(request, model, pictures, deadline_s(request))
+    outputs = await encoding.encode(request, model, pictures, counts_for_drift=True)
     scale, shift = messages.scaling(query, latents.spec(model.manifest))
     with np.errstate(over="ignore"):
         codes = _finite((outputs["latents"] - shift) * scale)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.api.rendering import OF_LATENTS, OF_PICTURES
+from service.api.rendering import OF_IMAGES, OF_LATENTS
 from service.errors import NotAcceptable
 from service.http.content_negotiation import choose
 
@@ -28,7 +28,7 @@ from service.http.content_negotiation import choose
     ],
 )
 def test_the_best_liked_type_is_chosen(accept: str, chosen: str) -> None:
-    assert choose(accept, OF_PICTURES) == chosen
+    assert choose(accept, OF_IMAGES) == chosen
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def test_the_best_liked_type_is_chosen(accept: str, chosen: str) -> None:
 )
 def test_what_is_not_offered_is_406_and_lists_the_offer(accept: str) -> None:
     with pytest.raises(NotAcceptable) as refusal:
-        choose(accept, OF_PICTURES)
-    for offered in OF_PICTURES:
+        choose(accept, OF_IMAGES)
+    for offered in OF_IMAGES:
         assert offered in refusal.value.detail
 
 

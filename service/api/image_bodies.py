@@ -1,0 +1,101 @@
+"""Images in whichever form a request sends them: the Content-Type decides who reads them.
+
+    application/json       everything in the body
+    image/png, jpeg, webp  the body is one image; options in the query
+    multipart/form-data    images are the parts named `images`; options are parts, or in the query
+    application/x-npy      the body is one array of images; options in the query
+    application/zip        the body is an archive of images; options in the query
+    application/x-ndjson   the body is one JSON object a line, read as they come; options in the query
+
+Options obey the same schema wherever they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import Request
+
+from service.api import dependencies
+from service.api.image_lines import ImageLines
+from service.api.request_bodies import check_count, media_type, parse, read, read_some, refuse_query
+from service.api.requests import ImagesRequest, Options
+from service.api.uploads import Upload
+from service.api.validation import parse_options
+from service.errors import InvalidField
+from service.http.content_negotiation import JSON, NDJSON, NPY, ZIP
+from service.media import multipart, npy, zip_archives
+from service.runtime.off_loop import run_by_size
+
+FORM = "multipart/form-data"
+FILES = ("image/png", "image/jpeg", "image/webp")
+
+Chosen = TypeVar("Chosen", bound=Options)
+Read = tuple[Options, Upload | ImageLines]
+Reader = Callable[[Request, type[Options], type[ImagesRequest]], Awaitable[Read]]
+
+
+async def read_images(
+    request: Request, options: type[Chosen], body: type[ImagesRequest]
+) -> tuple[Chosen, Upload | ImageLines]:
+    """Return what is asked, and the images. `body` is `options` with the images, as JSON has both.
+
+    Raises:
+        UnsupportedMediaType, BadRequest, BodyTooLarge, InvalidField: it cannot be read, or breaks the schema.
+    """
+    asked, images = await READERS[media_type(request, READERS)](request, options, body)
+    if isinstance(images, Upload):
+        check_count(images.count, dependencies.settings(request).max_images, "images")
+    return cast(Chosen, asked), images
+
+
+async def _from_json(request: Request, _: type[Options], body: type[ImagesRequest]) -> Read:
+    refuse_query(request)
+    parsed = await parse(body, await read(request))
+    return cast(Options, parsed), Upload(parsed.images)
+
+
+async def _from_form(request: Request, options: type[Options], _: type[ImagesRequest]) -> Read:
+    raw, limit = await read(request), dependencies.settings(request).max_images
+    form = await run_by_size(len(raw), multipart.read, raw, request.headers["content-type"], limit)
+    if not form.pictures:
+        raise InvalidField.at(("body", "images"), "the form needs at least one part named images")
+    given = [*request.query_params.multi_items(), *form.options]
+    return parse_options(options, given, "form"), Upload(form.pictures)
+
+
+async def _from_lines(request: Request, options: type[Options], _: type[ImagesRequest]) -> Read:
+    return _query(request, options), ImageLines(request)  # of which nothing is read yet
+
+
+async def _from_archive(request: Request, options: type[Options], _: type[ImagesRequest]) -> Read:
+    asked, raw, settings = _query(request, options), await read_some(request), dependencies.settings(request)
+    limits = settings.max_images, settings.max_body_bytes
+    return asked, Upload(await run_by_size(len(raw), zip_archives.read, raw, *limits))
+
+
+async def _from_array(request: Request, options: type[Options], _: type[ImagesRequest]) -> Read:
+    asked, raw = _query(request, options), await read_some(request)
+    pixels = await run_by_size(len(raw), npy.read, raw, np.uint8, (3, 4))
+    return asked, Upload(cast(NDArray[np.uint8], pixels))
+
+
+async def _from_file(request: Request, options: type[Options], _: type[ImagesRequest]) -> Read:
+    return _query(request, options), Upload([await read_some(request)])
+
+
+def _query(request: Request, options: type[Options]) -> Options:
+    return parse_options(options, request.query_params.multi_items(), "query")
+
+
+READERS: dict[str, Reader] = {
+    JSON: _from_json,
+    **dict.fromkeys(FILES, _from_file),
+    FORM: _from_form,
+    NPY: _from_array,
+    ZIP: _from_archive,
+    NDJSON: _from_lines,
+}
