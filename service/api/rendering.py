@@ -120,7 +120,7 @@ async def off_loop_if_large(members: dict[str, Any], make: Callable[[], Made]) -
     shown = members.get("images")
     is_large = shown is not None and shown.images.size > IN_PLACE_VALUES
     made = await asyncio.to_thread(make) if is_large else make()
-    metrics.ENCODE.end(started, traces.recorded())
+    metrics.POSTPROCESS.end(started, traces.recorded())
     return made
 
 
