@@ -47,7 +47,7 @@ class Model:
         """Run one graph on N rows, together with whatever else is waiting for it.
 
         `graph` is a key of `Manifest.graphs`; `inputs` are float32 or int64 arrays by tensor name, or
-        latents to be drawn, all with the same first axis N >= 1; `deadline_s` is a time of
+        rows that are deferred, all with the same first axis N >= 1; `deadline_s` is a time of
         `time.monotonic()`. Returns the outputs by name.
 
         Raises:

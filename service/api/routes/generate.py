@@ -14,7 +14,7 @@ from service.api.requests import GenerateRequest
 from service.http.content_negotiation import NDJSON
 from service.http.fast_path import raw_router
 from service.inference.model import Model
-from service.latent_space import latents, sampling
+from service.latent_space import latents
 
 router = raw_router("latent space")
 
@@ -56,7 +56,7 @@ async def _draw(request: Request, model: Model, body: GenerateRequest, planned: 
     """Return the members of the answer, for some or all of its images."""
     inputs, drawn = planned.inputs, {}
     if body.return_latents:
-        codes = sampling.draw([planned.latents])
+        codes = planned.latents.materialize([planned.latents])
         inputs = inputs | {"latents": codes}
         drawn = {"latents": latents.flat(codes), "shape": list(codes.shape[1:])}
     outputs = await model.run("generate", inputs, deadline_s(request))
