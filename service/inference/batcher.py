@@ -69,17 +69,13 @@ class Batcher:
         self._small: OrderedDict[PendingRequest, None] = OrderedDict()
         self._large: OrderedDict[PendingRequest, None] = OrderedDict()
         self._waiting_rows = 0
+        """Rows that are in the queue and in no run yet."""
         self._shown_rows = 0
         self._awake = False
         self._nobody = Context()
         """That of no request: what is said of a run is not said of the one that set it off."""
         self._runs_in_threads = 0
         self._pieces_running = 0
-
-    @property
-    def waiting_rows(self) -> int:
-        """Rows that are in the queue and in no run yet."""
-        return self._waiting_rows
 
     async def run(self, inputs: Inputs, deadline_s: float = math.inf) -> Arrays:
         """Run the graph on N >= 1 rows and return its outputs by name, N rows each.

@@ -263,7 +263,7 @@ async def test_request_beyond_the_capacity_is_refused_at_once(threads: ThreadPoo
     assert len((await running)["images"]) == 4
     assert len((await fits)["images"]) == 10
     assert len((await bench.run(latents(10)))["images"]) == 10
-    assert bench.batcher.waiting_rows == 0
+    assert bench.batcher._waiting_rows == 0
 
 
 async def test_request_whose_deadline_has_passed_costs_no_run(threads: ThreadPools):
@@ -279,7 +279,7 @@ async def test_deadline_that_passes_in_the_queue_costs_no_run(threads: ThreadPoo
     await until(lambda: bench.engine.runs)
     with pytest.raises(DeadlineExceeded):
         await bench.run(latents(7), time.monotonic() + 0.02)
-    assert bench.batcher.waiting_rows == 0
+    assert bench.batcher._waiting_rows == 0
     await running
     await bench.run(latents(2))
     assert bench.engine.runs == [4, 2]
@@ -295,7 +295,7 @@ async def test_cancelled_callers_harm_nobody(threads: ThreadPools):
     assert all(isinstance(answer, asyncio.CancelledError) for answer in answers[::2])
     for seed in range(1, 60, 2):
         assert np.array_equal(answers[seed]["images"], bench.alone(latents(3, seed))["images"])
-    assert bench.batcher.waiting_rows == 0
+    assert bench.batcher._waiting_rows == 0
     assert sum(bench.engine.runs) < 60 * 3
 
 
@@ -334,7 +334,7 @@ async def test_rows_are_shown_as_waiting_no_longer_than_they_wait(threads: Threa
     while len(ready) < min(2, threads.pieces):
         assert time.monotonic() < deadline
     await asyncio.gather(large, bench.run(latents(1)))
-    assert bench.batcher.waiting_rows == 0
+    assert bench.batcher._waiting_rows == 0
     assert REGISTRY.get_sample_value("latent_queue_rows", {"model": "bench", "graph": "decode"}) == 0
 
 
