@@ -34,7 +34,7 @@ class Model:
         self._batchers = batchers
 
     def need_reference(self, lacking: str) -> Reference:
-        """Return the reference; without one, `why_unsupported` ends the sentence that says so.
+        """Return the reference; `lacking` ends the sentence of the error.
 
         Raises:
             OperationNotOffered: the checkpoint came without.
