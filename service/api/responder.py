@@ -99,5 +99,5 @@ async def _rendered(members: Members, render: Callable[[], Made]) -> Made:
     shown = members.get("images")
     is_large = isinstance(shown, OutputImages) and shown.images.size > IN_PLACE_VALUES
     rendered = await asyncio.to_thread(render) if is_large else render()
-    metrics.ENCODE.end(started, traces.recorded())
+    metrics.POSTPROCESS.end(started, traces.recorded())
     return rendered

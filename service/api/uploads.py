@@ -56,7 +56,7 @@ class Upload:
         """
         started = time.perf_counter()
         fitted = await self._fit(spec, max_pixels)
-        metrics.DECODE.end(started, traces.recorded(), {traces.ROWS: len(fitted)})
+        metrics.PREPROCESS.end(started, traces.recorded(), {traces.ROWS: len(fitted)})
         return fitted
 
     async def _fit(self, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ class Heartbeats:
     """The beats of all workers; made before they are forked, and looked at by the supervisor."""
 
     def __init__(self, workers: int, max_missed: int) -> None:
-        """Take a worker for dead whose beats stay the same for `longest_looks` looks."""
+        """Take a worker for dead whose beats stay the same for `max_missed` checks."""
         self._beats = memoryview(mmap.mmap(-1, 8 * workers)).cast("q")
         self._max_missed = max_missed
         self._seen = [0] * workers
@@ -31,7 +31,7 @@ class Heartbeats:
     def check(self) -> list[int]:
         """Return the numbers of the workers that show no sign of life.
 
-        Looks are counted and not seconds: where all processes were halted together, nobody is to blame.
+        Checks are counted and not seconds: where all processes were halted together, nobody is to blame.
         """
         for worker, beats in enumerate(self._beats):
             self._missed[worker] = self._missed[worker] + 1 if beats == self._seen[worker] else 0

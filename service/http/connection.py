@@ -70,6 +70,8 @@ class Connection(OneAtATime):
         }
         self._reader_timeout_s = settings.reader_timeout_s
         self._max_head_bytes = settings.max_header_bytes
+        # What is around the chunks of a body may be as large as the largest body. It is five bytes or more
+        # for each chunk: small chunks pass, but not a large body in chunks of one byte.
         self._max_message_bytes = settings.max_header_bytes + 2 * settings.max_body_bytes
         self._refused = False
         self._seen: tuple[Phase, object, int] = ("head", None, 0)
@@ -102,8 +104,12 @@ class Connection(OneAtATime):
         super().on_headers_complete()
 
     def _check_size(self) -> None:
+        # The exchange limits the body but sees nothing around it: a head without end, trailers, tiny chunks
+        # with long extensions. They are limited here, by all bytes of the message. Up to the size of a head
+        # nothing can be too large, and most messages are no larger: they cost one comparison.
         if self._refused or self._message_bytes <= self._max_head_bytes:
             return
+        # As trailers follow a body of any size, they are counted by their fields, and limited like a head.
         if self._awaits_head() or self._count_trailers() > self._max_head_bytes:
             self._refuse(self._head_too_large())
         elif self._message_bytes > self._max_message_bytes:
@@ -113,6 +119,7 @@ class Connection(OneAtATime):
         return HeadersTooLarge(f"The head of a request may have {self._max_head_bytes} bytes.")
 
     def _check_streamed_size(self) -> None:
+        # A body of lines may be of any length: what was released of it is no longer in memory.
         exchange = self._exchange()
         more_bytes = exchange.released_bytes + READ_AHEAD_BYTES if exchange and exchange.is_stream else 0
         if self._message_bytes > self._max_message_bytes + more_bytes:

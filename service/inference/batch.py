@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,32 @@ from numpy.typing import NDArray
 from service.errors import DeadlineExceeded, InferenceFailed, ServiceError
 from service.inference.engine import Arrays, Runner
 from service.inference.run_watchdog import WatchedRun
-from service.latent_space.sampling import Draw, draw
 from service.observability import metrics, traces
 from service.observability.metrics import GraphMetrics
 
-Inputs = Mapping[str, NDArray[Any] | Draw]
-"""The rows of one request by tensor name, all as many."""
-
 logger = logging.getLogger(__name__)
+
+
+class DeferredRows(Protocol):
+    """Rows of one tensor of one request that are made when a run takes them, with those of other requests."""
+
+    def __len__(self) -> int:
+        """Return how many rows these are."""
+
+    def __getitem__(self, rows: slice) -> Self:
+        """Return some of them, as deferred as all."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of the array they will be, (N, ...)."""
+
+    @classmethod
+    def materialize(cls, parts: Sequence[Self]) -> NDArray[Any]:
+        """Make the rows of several requests at once, in their order: one array, as long as all together."""
+
+
+Inputs = Mapping[str, NDArray[Any] | DeferredRows]
+"""The rows of one request by tensor name, all as many."""
 
 
 class PendingRequest:
@@ -153,7 +171,7 @@ def leave_spans(parts: list[RowSlice], done: BatchResult, metrics: GraphMetrics)
 
 
 def _join(parts: list[RowSlice]) -> Arrays:
-    """Lay the parts' rows behind one another, and draw those that are still to be drawn."""
+    """Concatenate the parts' rows, and make those that are deferred."""
     return {
         name: _rows([request.inputs[name][a:b] for request, a, b in parts])
         for name in parts[0].request.inputs
@@ -161,8 +179,8 @@ def _join(parts: list[RowSlice]) -> Arrays:
 
 
 def _rows(pieces: list[Any]) -> NDArray[Any]:
-    if isinstance(pieces[0], Draw):
-        return draw(pieces)
+    if not isinstance(pieces[0], np.ndarray):
+        return cast(DeferredRows, pieces[0]).materialize(pieces)
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 

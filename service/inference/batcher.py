@@ -55,7 +55,7 @@ class Batcher:
     ) -> None:
         """Put a queue before `engine`. No run exceeds `batch_rows` and no more than `queue_rows` wait.
 
-        Where rows differ in size, `run_time` is that of rows whose first input has `row_values` numbers.
+        Where rows differ in size, `latency_model` counts as one row a first input of `row_values` numbers.
         """
         self._engine = engine
         self._batch_rows = batch_rows
@@ -69,17 +69,13 @@ class Batcher:
         self._small: OrderedDict[PendingRequest, None] = OrderedDict()
         self._large: OrderedDict[PendingRequest, None] = OrderedDict()
         self._waiting_rows = 0
+        """Rows that are in the queue and in no run yet."""
         self._shown_rows = 0
         self._awake = False
         self._nobody = Context()
         """That of no request: what is said of a run is not said of the one that set it off."""
         self._runs_in_threads = 0
         self._pieces_running = 0
-
-    @property
-    def waiting_rows(self) -> int:
-        """Rows that are in the queue and in no run yet."""
-        return self._waiting_rows
 
     async def run(self, inputs: Inputs, deadline_s: float = math.inf) -> Arrays:
         """Run the graph on N >= 1 rows and return its outputs by name, N rows each.
@@ -216,6 +212,8 @@ class Batcher:
         parts: list[RowSlice] = []
         others: list[PendingRequest] = []
         while room and (request := self._next_request(self._small)):
+            # Another shape is taken out, not left in its place: the queue is read from its front alone, and
+            # what is there must not keep rows that fit from filling the batch.
             if parts and request.shapes != parts[0].request.shapes:
                 others.append(request)
                 continue
@@ -223,6 +221,8 @@ class Batcher:
             room -= parts[-1].rows
             if request.taken < request.rows:
                 others.append(request)
+        # Back to the front, in the order they came: the next batch has the shape of the first that was passed
+        # over, so that no shape starves another. The rest of a request that was cut comes after those.
         for request in reversed(others):
             self._small[request] = None
             self._small.move_to_end(request, last=False)
@@ -249,7 +249,7 @@ class Batcher:
 
     @staticmethod
     def _next_request(queue: OrderedDict[PendingRequest, None]) -> PendingRequest | None:
-        """Take the first job that somebody still waits for, and has to."""
+        """Take the first request that somebody still waits for and whose deadline has not passed."""
         while queue:
             request, _ = queue.popitem(last=False)
             if request.deadline_s <= time.monotonic():

@@ -72,7 +72,7 @@ class Engine:
     def run(self, inputs: Mapping[str, NDArray[Any]], options: ort.RunOptions | None = None) -> Arrays:
         """Run the graph on N rows and return its outputs by name, N rows each.
 
-        `options` are an overseer's, which may end the run. Raises whatever ONNX Runtime raises for inputs
+        `options` are the watchdog's, which may end the run. Raises whatever ONNX Runtime raises for inputs
         that the graph cannot take, or for a run that was ended.
         """
         return dict(zip(self._outputs, self._session.run(self._outputs, inputs, options), strict=True))

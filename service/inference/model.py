@@ -38,7 +38,7 @@ class Model:
         self._batchers = batchers
 
     def need_reference(self, lacking: str) -> Reference:
-        """Return the reference; without one, `lacking` ends the sentence that says so.
+        """Return the reference; `lacking` ends the sentence of the error.
 
         Raises:
             OperationNotOffered: the checkpoint came without.
@@ -53,7 +53,7 @@ class Model:
         """Run one graph on N rows, together with whatever else is waiting for it.
 
         `graph` is a key of `Manifest.graphs`; `inputs` are float32 or int64 arrays by tensor name, or
-        latents to be drawn, all with the same first axis N >= 1; `deadline_s` is a time of
+        rows that are deferred, all with the same first axis N >= 1; `deadline_s` is a time of
         `time.monotonic()`. Returns the outputs by name.
 
         Where the queue is full, one that `waits` tries until its caller gives it up: in the middle of a

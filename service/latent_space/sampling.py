@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ QUANTILES: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
 class Draw:
     """Latents that are still to be drawn, (N, *latent.shape): one per seed.
 
-    They are drawn where a batch is made, many requests' at once, which takes a fraction of the time.
+    They are the queue's `DeferredRows`: drawing many requests' at once takes a fraction of the time.
     """
 
     seeds: Sequence[int]
@@ -69,12 +70,12 @@ class Draw:
         """Return the shape of the array it stands for."""
         return len(self), *self.latent.fixed_shape
 
-
-def draw(draws: Sequence[Draw]) -> NDArray[np.float32]:
-    """Draw the latents of one model's `draws`, laid behind one another."""
-    seeds = [seed for one in draws for seed in one.seeds]
-    truncation = np.repeat([one.truncation for one in draws], [len(one) for one in draws])
-    return noise(seeds, draws[0].latent, truncation)
+    @classmethod
+    def materialize(cls, parts: Sequence[Self]) -> NDArray[np.float32]:
+        """Draw the latents of one model's `parts`, one array in their order."""
+        seeds = [seed for part in parts for seed in part.seeds]
+        truncation = np.repeat([part.truncation for part in parts], [len(part) for part in parts])
+        return noise(seeds, parts[0].latent, truncation)
 
 
 def noise(

@@ -89,12 +89,16 @@ class Supervisor:
         return self._exit_code
 
     def _start(self, number: int, *, announce: bool = False, pause_s: float = 0) -> None:
+        # A fork, so that all workers share the memory of what is imported. It is the child that pauses before
+        # it replaces another: here a pause would keep signals and other deaths waiting.
         worker = get_context("fork").Process(target=self._work, args=(number, announce, pause_s))
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # none may meet a worker that is still our copy
+        # Until `_work` has reset the handlers the child is our copy: it would write a SIGTERM to our wakeup
+        # socket, from where it is passed on to all workers again, and live on. Blocked, the signal waits.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         worker.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         self._workers[worker] = number
-        self._heartbeats.expect(number)
+        self._heartbeats.expect(number)  # what its predecessor has missed is not its own
 
     def _work(self, number: int, announce: bool, pause_s: float) -> None:
         """Be a worker."""

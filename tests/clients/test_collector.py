@@ -12,7 +12,7 @@ from support.otlp_collector import Collector
 from support.service_process import ServiceProcess, free_port, wait_until
 from support.tiny_checkpoints import write_tiny
 
-PHASES = ["queue", "compute", "encode"]
+PHASES = ["queue", "compute", "postprocess"]
 
 
 @pytest.fixture

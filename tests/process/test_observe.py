@@ -95,7 +95,7 @@ def test_every_query_of_the_dashboard_has_an_answer(service: ServiceProcess, scr
 
     assert value("Versions A") == {"tiny": 3}
     assert value("Checkpoints A")["serving"] == 1
-    assert set(value("Time by phase A")) == {"decode", "queue", "encode"}
+    assert set(value("Time by phase A")) == {"preprocess", "queue", "postprocess"}
     assert all(0 < seconds < 1 for seconds in value("Time by phase A").values())
     assert 50e6 < value("Memory A")[""] < 1e9
     assert 1 <= max(value("Rows per run A").values()) <= 32

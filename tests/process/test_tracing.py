@@ -18,7 +18,7 @@ from support.tiny_checkpoints import write_tiny
 PICTURE = png.write(np.zeros((8, 8), np.uint8))
 PNG = {"content-type": "image/png"}
 LATENT = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
-PHASES = ["decode", "queue", "compute", "encode"]
+PHASES = ["preprocess", "queue", "compute", "postprocess"]
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +225,7 @@ def test_a_stream_is_a_span_until_its_last_line(traced: ServiceProcess, collecto
         asked = {"count": 100, "seed": 1}
         answer = client.post("/generate", json=asked, headers={"accept": "application/x-ndjson"})
     assert len(answer.text.splitlines()) == 101
-    server, *phases = collector.trace(traceresponse(answer)[0], ["encode"])
+    server, *phases = collector.trace(traceresponse(answer)[0], ["postprocess"])
     runs = [span.attributes["latent.rows"] for span in phases if span.name == "compute"]
     assert len(runs) > 1
     assert sum(runs) == server.attributes["latent.rows"] == 100

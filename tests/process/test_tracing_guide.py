@@ -50,7 +50,7 @@ def test_a_traced_request_of_curl(service: ServiceProcess, collector: Collector,
     asked = ASK.replace("localhost:8000", service.url)
     command = ["bash", "-euo", "pipefail", "-c", asked]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
-    server, *phases = collector.trace(TRACE_ID, ["encode"])
+    server, *phases = collector.trace(TRACE_ID, ["postprocess"])
     assert ended.stdout.strip() == f"traceresponse: 00-{TRACE_ID}-{server.span_id}-01"
     assert server.parent_id == CALLER_ID
     assert [span.name for span in phases] == re.findall(r"^\| `(\w+)` \| ", GUIDE, re.M)[:4]

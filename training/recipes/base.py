@@ -64,8 +64,8 @@ SAMPLES_ALIKE = Objective(
 class Recipe(ABC):
     """Base of all recipes.
 
-    A subclass sets the class variables, and in its constructor fills `networks`, `averaged` (copies by
-    `average_of`) and `optimizers`. Images reach `update` in `value_range`.
+    A subclass sets the class variables, and in its constructor fills `networks` and `averaged` (by `add`)
+    and `optimizers`. Images reach `update` in `value_range`.
     """
 
     config_type: ClassVar[type[Config]]

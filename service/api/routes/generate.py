@@ -13,7 +13,7 @@ from service.api.requests import GenerateRequest
 from service.api.responder import Responder
 from service.http.fast_path import raw_router
 from service.inference.model import Model
-from service.latent_space import latents, sampling
+from service.latent_space import latents
 
 router = raw_router("latent space")
 
@@ -50,7 +50,7 @@ async def _draw(request: Request, model: Model, body: GenerateRequest, plan: Pla
     """Return the members of the answer for some or all of its images."""
     inputs, drawn = plan.inputs, {}
     if body.return_latents:
-        noise = sampling.draw([plan.latents])
+        noise = plan.latents.materialize([plan.latents])
         inputs = inputs | {"latents": noise}
         drawn = {"latents": latents.flat(noise), "shape": list(noise.shape[1:])}
     outputs = await model.run("generate", inputs, deadline_s(request), waits=plan.first > 0)

@@ -155,7 +155,7 @@ def _tensor(one: _Input, raw: bytes, place: Location, max_strings: int) -> Tenso
         raise InvalidField.at((*place, "data"), "must be left out where binary_data_size is given")
     else:
         values = tensors.from_json(one.data, one.datatype, shape, place)
-    return Tensor(one.name, one.datatype, shape, values, place, is_text=one.data is not None)
+    return Tensor(one.name, one.datatype, shape, values, place)
 
 
 def write(

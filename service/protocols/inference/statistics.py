@@ -8,7 +8,7 @@ from service.observability.metrics import Sums
 from service.protocols.inference.operations import Served
 
 NOTHING = {"count": 0, "ns": 0}
-"""Of phases that are not measured one by one."""
+"""Of phases that are measured over all models together (`latent_phase_seconds`)."""
 
 
 def of(served: Served, sums: Sums) -> dict[str, Any]:

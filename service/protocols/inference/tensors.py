@@ -39,8 +39,6 @@ class Tensor:
     """An array of this shape; of BYTES a flat list."""
     place: Location
     """Where in the request it was."""
-    is_text: bool = False
-    """Whether strings came as text, in JSON."""
 
 
 def datatype(dtype: str) -> str:

@@ -4,8 +4,8 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 
 from service.checkpoint.manifest import Graph
 from service.errors import DeadlineExceeded, InferenceFailed, QueueFull
+from service.inference.batch import Inputs
 from service.inference.batcher import Batcher
 from service.inference.engine import Engine
 from service.inference.latency_model import LatencyModel
@@ -72,7 +73,7 @@ class Bench:
             row_values=row_values,
         )
 
-    def run(self, inputs: Arrays, deadline_s: float = math.inf) -> "asyncio.Task[Arrays]":
+    def run(self, inputs: Inputs, deadline_s: float = math.inf) -> "asyncio.Task[Arrays]":
         return asyncio.create_task(self.batcher.run(inputs, deadline_s))
 
     def alone(self, inputs: Arrays) -> Arrays:
@@ -100,6 +101,42 @@ async def test_rows_are_bit_equal_alone_and_among_others(threads: ThreadPools):
     for request, answer in zip(requests, answers, strict=True):
         rows = [bench.alone({"images": row[None]})["latents"] for row in request["images"]]
         assert np.array_equal(answer["latents"], np.concatenate(rows))
+
+
+class CountedRows:
+    """Rows that are deferred: latents of its numbers, which notes with whom they were made."""
+
+    made: ClassVar[list[list[int]]] = []
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, rows: slice) -> "CountedRows":
+        return CountedRows(self.numbers[rows])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self), 4
+
+    @classmethod
+    def materialize(cls, parts: Sequence["CountedRows"]) -> NDArray[np.float32]:
+        numbers = [number for part in parts for number in part.numbers]
+        cls.made.append(numbers)
+        return np.repeat(np.array(numbers, np.float32)[:, None], 4, axis=1) / 100
+
+
+async def test_deferred_rows_are_made_by_the_run_that_takes_them(threads: ThreadPools):
+    bench = Bench(threads)
+    CountedRows.made.clear()
+    requests = [CountedRows(range(first, first + 20)) for first in (0, 20)]
+    answers = await asyncio.gather(*(bench.run({"latents": rows}) for rows in requests))
+    assert CountedRows.made == [list(range(32)), list(range(32, 40))]
+    for rows, answer in zip(requests, answers, strict=True):
+        alone = bench.alone({"latents": CountedRows.materialize([rows])})
+        assert np.array_equal(answer["images"], alone["images"])
 
 
 async def test_two_thousand_concurrent_answers_are_not_mixed_up(threads: ThreadPools):
@@ -226,7 +263,7 @@ async def test_request_beyond_the_capacity_is_refused_at_once(threads: ThreadPoo
     assert len((await running)["images"]) == 4
     assert len((await fits)["images"]) == 10
     assert len((await bench.run(latents(10)))["images"]) == 10
-    assert bench.batcher.waiting_rows == 0
+    assert bench.batcher._waiting_rows == 0
 
 
 async def test_request_whose_deadline_has_passed_costs_no_run(threads: ThreadPools):
@@ -242,7 +279,7 @@ async def test_deadline_that_passes_in_the_queue_costs_no_run(threads: ThreadPoo
     await until(lambda: bench.engine.runs)
     with pytest.raises(DeadlineExceeded):
         await bench.run(latents(7), time.monotonic() + 0.02)
-    assert bench.batcher.waiting_rows == 0
+    assert bench.batcher._waiting_rows == 0
     await running
     await bench.run(latents(2))
     assert bench.engine.runs == [4, 2]
@@ -258,7 +295,7 @@ async def test_cancelled_callers_harm_nobody(threads: ThreadPools):
     assert all(isinstance(answer, asyncio.CancelledError) for answer in answers[::2])
     for seed in range(1, 60, 2):
         assert np.array_equal(answers[seed]["images"], bench.alone(latents(3, seed))["images"])
-    assert bench.batcher.waiting_rows == 0
+    assert bench.batcher._waiting_rows == 0
     assert sum(bench.engine.runs) < 60 * 3
 
 
@@ -297,7 +334,7 @@ async def test_rows_are_shown_as_waiting_no_longer_than_they_wait(threads: Threa
     while len(ready) < min(2, threads.pieces):
         assert time.monotonic() < deadline
     await asyncio.gather(large, bench.run(latents(1)))
-    assert bench.batcher.waiting_rows == 0
+    assert bench.batcher._waiting_rows == 0
     assert REGISTRY.get_sample_value("latent_queue_rows", {"model": "bench", "graph": "decode"}) == 0
 
 

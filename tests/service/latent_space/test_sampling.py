@@ -47,6 +47,14 @@ def test_a_seed_draws_the_same_bytes_alone_and_among_others():
         assert sampling.labels([seed], 10)[0] == labels[seed]
 
 
+def test_draws_of_several_requests_are_made_at_once_in_their_order():
+    first, second = sampling.Draw(SEEDS[:5], LATENT, 1.0), sampling.Draw(SEEDS[7:9], LATENT, 0.5)
+    assert (len(first[2:]), first[2:].shape) == (3, (3, 4, 3))
+    together = sampling.Draw.materialize([first[2:], second])
+    assert np.array_equal(together[:3], sampling.noise([2, 3, 4], LATENT, 1.0))
+    assert np.array_equal(together[3:], sampling.noise([7, 8], LATENT, 0.5))
+
+
 def test_the_posterior_draws_the_same_bytes_alone_and_among_others():
     mean = np.random.default_rng(0).standard_normal((50, 16)).astype(np.float32)
     logvar = mean[::-1].copy()
