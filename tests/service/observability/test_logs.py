@@ -97,3 +97,16 @@ def test_a_line_about_a_traced_request_leads_to_its_trace(
         assert (json.loads(inside)["trace_id"], json.loads(inside)["span_id"]) == trace.ids
     else:
         assert re.search(f"said trace_id={trace.ids.trace_id} span_id={trace.ids.span_id}$", inside)
+
+
+def test_a_name_that_is_no_unicode_is_logged_as_json_all_the_same(capsys: pytest.CaptureFixture[str]):
+    """Names of folders may be any bytes; Python has what it cannot decode as lone surrogates."""
+    configure_logs("info", "json")
+    name = b"caf\xe9".decode(errors="surrogateescape")
+    try:
+        raise ValueError(name)
+    except ValueError:
+        logging.getLogger("service.test").exception("%s is refused", name)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["message"] == "caf\\udce9 is refused"
+    assert json.loads(line)["exception"].endswith("ValueError: caf\\udce9")
