@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -68,6 +69,16 @@ def test_neither_the_server_nor_asyncio_is_heard_below_a_warning(capsys: pytest.
     assert [line.split()[-1] for line in capsys.readouterr().err.splitlines()] == ["loud", "loud"]
 
 
+@pytest.fixture
+def _in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_tokyo")
 def test_a_line_has_its_time_to_the_millisecond_in_utc(capsys: pytest.CaptureFixture[str]):
     configure_logs("info", "line")
     record = logging.makeLogRecord(
