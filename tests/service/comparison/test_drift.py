@@ -160,3 +160,13 @@ async def test_the_metrics_follow_the_window_and_one_that_cannot_be_read_harms_n
     assert "drift of broken cannot be measured" in caplog.text
     comparer.stop()
     await repository.stop()
+
+
+def test_another_model_in_the_place_of_a_version_begins_anew(site: Site):
+    """A version that was written once more may have latents of another length, or of another meaning."""
+    windows = site.windows()
+    models = [site.model(latent=(size,), seed=seed) for size, seed in ((4, 0), (4, 1), (8, 0))]
+    for number, model in enumerate(models):
+        windows.add(model, np.full((2, model.manifest.latent.size), number, np.float32))
+        assert windows.newest(model)[:, 0].tolist() == [number, number]
+    assert windows.newest(models[2]).shape == (2, 8)
