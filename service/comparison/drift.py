@@ -95,7 +95,10 @@ class Windows:
 
 
 def _key(model: Model) -> str:
-    return f"{model.manifest.name}@{model.manifest.version}"
+    """Return what a model's window is called; another encoder in the place of a version has its own."""
+    manifest, encoder = model.manifest, model.manifest.operations.encode
+    digest = manifest.files[encoder.graph].sha256[:16] if encoder else ""
+    return f"{manifest.name}@{manifest.version}@{digest}"
 
 
 class Drift:

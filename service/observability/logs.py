@@ -35,13 +35,18 @@ class _JsonFormatter(_LineFormatter):
             "level": record.levelname.lower(),
             "process": record.process,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _as_unicode(record.getMessage()),
             **getattr(record, "request", {}),
             **_ids(),
         }
         if record.exc_info:
-            members["exception"] = self.formatException(record.exc_info)
+            members["exception"] = _as_unicode(self.formatException(record.exc_info))
         return orjson.dumps(members).decode()
+
+
+def _as_unicode(text: str) -> str:
+    """Escape what JSON cannot hold: a file's name may be any bytes; standard error escapes them."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 LINE = "%(asctime)s.%(msecs)03dZ %(levelname)s %(process)d %(name)s %(message)s"

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.coordination.shared_folder import METRICS_FOLDER
 from support.service_process import ROOT, ServiceProcess, StartService, is_alive, wait_until
 from support.single_worker import PATIENT, only
 from support.tiny_checkpoints import write_tiny
@@ -173,3 +174,27 @@ def test_workers_that_cannot_start_end_the_service(tmp_path: Path):
     assert ended.returncode == 3
     assert "a worker cannot serve" in ended.stderr
     assert "it is replaced" not in ended.stderr
+
+
+REPORT = """
+from service.observability import metrics
+metrics.count_request("/encode", "POST", 200, 0.01)
+metrics.MODELS.labels("serving").set(4)
+metrics.GraphMetrics("m", "encode").queue_rows.inc(2)
+print(metrics.metrics_response()[0].decode())
+"""
+
+
+def test_processes_that_share_a_folder_add_up(tmp_path: Path):
+    for _ in range(2):
+        text = subprocess.run(
+            [sys.executable, "-c", REPORT],
+            env={METRICS_FOLDER: str(tmp_path)},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+    assert total(text, "latent_requests_total", route="/encode") == 2
+    assert total(text, "latent_request_seconds_count", route="/encode") == 2
+    assert total(text, "latent_models", state="serving") == 4
+    assert total(text, "latent_queue_rows", graph="encode") == 4

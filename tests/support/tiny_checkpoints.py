@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
 from service import checkpoint
+from service.checkpoint.manifest import Manifest
 from service.media import png
 
 ALL = ("encode", "decode", "generate")
@@ -145,6 +146,17 @@ def describe_tiny(
         "reference": {"classes": list(reference)} if reference else None,
     }
     return description, files
+
+
+def tiny_manifest(**options: Any) -> Manifest:
+    """Return the manifest of a tiny checkpoint that is written nowhere."""
+    return Manifest.model_validate(with_records(*describe_tiny(**options)))
+
+
+def with_records(description: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return a description with its files on record, their hashes made up."""
+    records = {name: {"sha256": "0" * 64, "bytes": len(data)} for name, data in files.items()}
+    return {**description, "files": records}
 
 
 def reference_arrays(size: int, classes: int, rows: int = 60) -> Arrays:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.checkpoint.manifest import ImageSpec, LatentSpec, Manifest
-from support.tiny_checkpoints import describe_tiny
+from support.tiny_checkpoints import describe_tiny, with_records
 
 FREE: dict[str, Any] = {
     "operations": ("encode", "decode"),
@@ -17,9 +17,7 @@ FREE: dict[str, Any] = {
 
 
 def described(**options: Any) -> dict[str, Any]:
-    description, files = describe_tiny(**options)
-    records = {name: {"sha256": "0" * 64, "bytes": len(data)} for name, data in files.items()}
-    return {**description, "files": records}
+    return with_records(*describe_tiny(**options))
 
 
 def test_latents_may_be_as_large_as_their_images():

@@ -176,24 +176,3 @@ def test_a_mixture_draws_the_same_bytes_alone_and_among_others():
     together = sampling.noise(SEEDS[:100], spec, 1.0)
     for seed in SEEDS[:100]:
         assert sampling.noise([seed], spec, 1.0).tobytes() == together[seed].tobytes()
-
-
-@pytest.mark.parametrize(
-    ("changed", "reason"),
-    [
-        ({"weights": (0.5, 0.4)}, "sum to 1"),
-        ({"means": ((0.0, 0.0),)}, "one row of one length per weight"),
-        ({"means": ((0.0, 0.0), (0.0,))}, "one row of one length per weight"),
-        ({"factors": MIXTURE.factors[:1]}, "one square matrix per weight"),
-        ({"factors": (((1.0, 0.0),), MIXTURE.factors[1])}, "one square matrix per weight"),
-        ({"means": ((float("nan"), 0.0), (0.0, 0.0))}, "finite"),
-    ],
-)
-def test_a_mixture_that_does_not_fit_together_is_refused(changed, reason):
-    with pytest.raises(ValueError, match=reason):
-        MixturePrior.model_validate(MIXTURE.model_dump() | changed)
-
-
-def test_a_mixture_of_another_length_than_the_latent_is_refused():
-    with pytest.raises(ValueError, match="as long as a latent"):
-        LatentSpec(shape=(3,), prior=MIXTURE)

@@ -1,17 +1,19 @@
-"""Telemetry: numbers for Prometheus, one line per log record."""
+"""Metrics: what the parts report, as Prometheus reads it."""
 
-import json
-import logging
-import subprocess
-import sys
-from pathlib import Path
+import time
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.coordination.shared_folder import METRICS_FOLDER
-from service.observability.logs import configure_logs
-from service.observability.metrics import GraphMetrics, count_request, metrics_response
+from service.observability.metrics import (
+    GraphMetrics,
+    Phase,
+    Sums,
+    count_inference,
+    count_request,
+    metrics_response,
+    note_drift,
+)
+from support.recorded_spans import RecordedSpans
 
 
 def value(text: str, name: str, **labels: str) -> float:
@@ -48,75 +50,34 @@ def test_graph_metrics_carry_model_and_graph():
     assert value(scrape(), "latent_refusals_total", code="queue-full", **labels) == 1
 
 
-REPORT = """
-from service.observability import metrics
-metrics.count_request("/encode", "POST", 200, 0.01)
-metrics.MODELS.labels("serving").set(4)
-metrics.GraphMetrics("m", "encode").queue_rows.inc(2)
-print(metrics.metrics_response()[0].decode())
-"""
+def test_a_phase_is_counted_and_is_a_span_of_a_traced_request():
+    phase, spans = Phase("test-phase"), RecordedSpans()
+    trace = spans.begin()
+    for one in (None, trace):
+        phase.end(time.perf_counter() - 2, one, {"latent.rows": 3})
+    assert value(scrape(), "latent_phase_seconds_count", phase="test-phase") == 2
+    assert 4 <= value(scrape(), "latent_phase_seconds_sum", phase="test-phase") < 5
+    assert list(spans.ended()) == ["test-phase"]
+    span = spans.ended()["test-phase"]
+    assert dict(span.attributes or {}) == {"latent.rows": 3}
+    assert 2e9 <= (span.end_time or 0) - (span.start_time or 0) < 2.5e9
 
 
-def test_processes_that_share_a_folder_add_up(tmp_path: Path):
-    for _ in range(2):
-        text = subprocess.run(
-            [sys.executable, "-c", REPORT],
-            env={METRICS_FOLDER: str(tmp_path)},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-    assert value(text, "latent_requests_total", route="/encode") == 2
-    assert value(text, "latent_request_seconds_count", route="/encode") == 2
-    assert value(text, "latent_models", state="serving") == 4
-    assert value(text, "latent_queue_rows", graph="encode") == 4
+def test_drift_is_shown_as_it_was_measured_last():
+    for mmd, p_value, images in ((0.5, 0.001, 20), (-0.25, 0.75, 30)):
+        note_drift("tiny-telemetry", mmd, p_value, images)
+    found = [
+        value(scrape(), f"latent_drift_{name}", model="tiny-telemetry") for name in ("mmd", "p", "images")
+    ]
+    assert found == [-0.25, 0.75, 30]
 
 
-@pytest.fixture
-def _restore_logs():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-
-
-@pytest.mark.usefixtures("_restore_logs")
-def test_record_is_one_line_whatever_it_holds(capsys: pytest.CaptureFixture[str]):
-    configure_logs("info", "line")
-    try:
-        raise ValueError("first\nsecond")
-    except ValueError:
-        logging.getLogger("service.test").exception("name\r\n2026-01-01 ERROR forged")
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    assert "ERROR" in lines[0]
-    assert "service.test" in lines[0]
-    assert "ValueError: first" in lines[0]
-
-
-@pytest.mark.usefixtures("_restore_logs")
-def test_lines_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str]):
-    configure_logs("warning", "line")
-    logging.getLogger("service.test").info("quiet")
-    logging.getLogger("service.test").warning("loud")
-    assert [line.split()[-1] for line in capsys.readouterr().err.splitlines()] == ["loud"]
-
-
-@pytest.mark.usefixtures("_restore_logs")
-def test_records_are_json_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]):
-    configure_logs("info", "json")
-    logger = logging.getLogger("service.test")
-    logger.info("asked %d", 1, extra={"request": {"request_id": "abc", "status": 200}})
-    try:
-        raise ValueError("first\nsecond")
-    except ValueError:
-        logger.exception("bro\nken")
-    first, second = map(json.loads, capsys.readouterr().err.splitlines())
-    assert (first["message"], first["level"], first["request_id"], first["status"]) == (
-        "asked 1",
-        "info",
-        "abc",
-        200,
-    )
-    assert (second["message"], second["logger"]) == ("bro\nken", "service.test")
-    assert "ValueError: first\nsecond" in second["exception"]
+def test_answers_over_v2_are_counted_by_their_outcome_and_time():
+    before_ms = time.time() * 1e3
+    for succeeded in (True, True, False):
+        count_inference("tiny-telemetry", "decode", 0.5, succeeded=succeeded)
+    sums, labels = Sums(), {"model": "tiny-telemetry", "operation": "decode"}
+    assert sums.of("latent_inference_seconds_sum", outcome="success", **labels) == 1
+    assert sums.of("latent_inference_seconds_count", outcome="fail", **labels) == 1
+    assert before_ms <= sums.of("latent_inference_last_ms", **labels) <= time.time() * 1e3
+    assert sums.of("latent_inference_seconds_count", outcome="fail", model="nobody", operation="decode") == 0
