@@ -7,15 +7,15 @@ A worker whose event loop hangs looks alive from outside: its socket takes conne
 
 from __future__ import annotations
 
-import mmap
+from service.coordination.shared_counters import SharedCounters
 
 
 class Heartbeats:
-    """The beats of all workers; made before they are forked, and looked at by the supervisor."""
+    """The beats of all workers; made before they are forked, and checked by the supervisor."""
 
     def __init__(self, workers: int, max_missed: int) -> None:
-        """Take a worker for dead whose beats stay the same for `longest_looks` looks."""
-        self._beats = memoryview(mmap.mmap(-1, 8 * workers)).cast("q")
+        """Take a worker for dead whose beats stay the same for `max_missed` checks."""
+        self._beats = SharedCounters(workers)
         self._max_missed = max_missed
         self._seen = [0] * workers
         self._missed = [0] * workers
@@ -31,7 +31,7 @@ class Heartbeats:
     def check(self) -> list[int]:
         """Return the numbers of the workers that show no sign of life.
 
-        Looks are counted and not seconds: where all processes were halted together, nobody is to blame.
+        Checks are counted and not seconds: where all processes were halted together, nobody is to blame.
         """
         for worker, beats in enumerate(self._beats):
             self._missed[worker] = self._missed[worker] + 1 if beats == self._seen[worker] else 0
@@ -42,7 +42,7 @@ class Heartbeats:
 class Heartbeat:
     """One worker's sign of life."""
 
-    def __init__(self, beats: memoryview, worker: int) -> None:
+    def __init__(self, beats: SharedCounters, worker: int) -> None:
         self._beats = beats
         self._worker = worker
 
