@@ -5,7 +5,7 @@ supervisor -> ConnectionCounts -> WorkerConnections, one per worker -> acceptor
 
 from __future__ import annotations
 
-import mmap
+from service.coordination.shared_counters import SharedCounters
 
 ABSENT = 2**62
 """The count of a worker that takes no connections."""
@@ -15,7 +15,7 @@ class ConnectionCounts:
     """The counts of all workers; made before they are forked."""
 
     def __init__(self, workers: int) -> None:
-        self._counts = memoryview(mmap.mmap(-1, 8 * workers)).cast("q")
+        self._counts = SharedCounters(workers)
         for worker in range(workers):
             self.worker(worker).leave()
 
@@ -27,7 +27,7 @@ class ConnectionCounts:
 class WorkerConnections:
     """One worker's count. Others wait for it from its `join` to its `leave`."""
 
-    def __init__(self, counts: memoryview, worker: int) -> None:
+    def __init__(self, counts: SharedCounters, worker: int) -> None:
         self._counts = counts
         self._worker = worker
 
@@ -43,12 +43,12 @@ class WorkerConnections:
     def is_fair(self) -> bool:
         """Say whether another connection is fair: no other worker holds clearly fewer, a quarter or more."""
         least = min(self._counts)
-        return bool(self._counts[self._worker] <= least + least // 4)
+        return self._counts[self._worker] <= least + least // 4
 
     @property
     def count(self) -> int:
         """Return how many connections this worker holds."""
-        return int(self._counts[self._worker])
+        return self._counts[self._worker]
 
     def opened(self) -> None:
         """Count a connection."""

@@ -7,15 +7,15 @@ A worker whose event loop hangs looks alive from outside: its socket takes conne
 
 from __future__ import annotations
 
-import mmap
+from service.coordination.shared_counters import SharedCounters
 
 
 class Heartbeats:
-    """The beats of all workers; made before they are forked, and looked at by the supervisor."""
+    """The beats of all workers; made before they are forked, and checked by the supervisor."""
 
     def __init__(self, workers: int, max_missed: int) -> None:
         """Take a worker for dead whose beats stay the same for `max_missed` checks."""
-        self._beats = memoryview(mmap.mmap(-1, 8 * workers)).cast("q")
+        self._beats = SharedCounters(workers)
         self._max_missed = max_missed
         self._seen = [0] * workers
         self._missed = [0] * workers
@@ -42,7 +42,7 @@ class Heartbeats:
 class Heartbeat:
     """One worker's sign of life."""
 
-    def __init__(self, beats: memoryview, worker: int) -> None:
+    def __init__(self, beats: SharedCounters, worker: int) -> None:
         self._beats = beats
         self._worker = worker
 
