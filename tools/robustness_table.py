@@ -107,6 +107,10 @@ ROWS = {
         "`Upgrade` with every value, method, body form and segmentation; Java's HttpClient, `curl --http2`",
         "the body is read, one answer per request",
     ),
+    35: (
+        "passing faults: EACCES, EIO, ENOMEM, EMFILE while reading a checkpoint, then mended",
+        "serves within two scans",
+    ),
 }
 """What is tested, and the pass line."""
 Measured = Callable[[int, str], None]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from service.coordination.agreement import Agreement, Vote
 from service.coordination.orders import OrderBook, Orders
-from service.errors import UnknownModel
+from service.errors import NotReady, UnknownModel
 from service.inference.loading import load
 from service.inference.model import Model
 from service.inference.run_watchdog import RunWatchdog
@@ -123,14 +123,14 @@ class Repository:
 
     async def _scan(self, *, only_orders: bool) -> None:
         asked_s, given = time.monotonic(), self._orders.read()
-        only = [name for name, order in given.items() if order != self._followed.get(name)]
+        again = [name for name, order in given.items() if order != self._followed.get(name)]
         found = Catalogue(
             await asyncio.to_thread(
                 self._folder.scan,
                 (self._next or self._catalogue).entries,
                 self._catalogue.entries,
-                Wanted(self._orders.unloaded(given), self._highest),
-                only if only_orders else None,
+                Wanted(self._orders.unloaded(given), again, self._highest),
+                only_again=only_orders,
             )
         )
         async with self._vote.decide_alone():
@@ -160,8 +160,13 @@ class Repository:
 
         Raises:
             UnknownModel: there is no checkpoint of that name.
+            NotReady: nobody can say so now, as the folder cannot be read.
         """
-        if not await asyncio.to_thread(self._folder.has, name):
+        try:
+            is_known = await asyncio.to_thread(self._folder.has, name)
+        except OSError as error:
+            raise NotReady(f"The checkpoints cannot be read ({error.strerror or error}).") from None
+        if not is_known:
             raise UnknownModel
         asked_s = self._orders.give(name, serve=serve)
         while not self._orders.all_followed(asked_s):
