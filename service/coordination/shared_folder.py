@@ -3,11 +3,8 @@
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of its own is made in it
 """Where files are that all workers use, if the system has it: nothing deletes them there while they run."""
 
-METRICS, ORDERS, DRIFT = "metrics", "orders", "drift"
+METRICS, DRIFT = "metrics", "drift"
 """The folders in it."""
-
-VOTES = "votes"
-"""The file in it that whoever votes has locked."""
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the folder of the workers' metrics; prometheus_client reads it once, on import."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from service.checkpoint import CheckpointError, Unreadable, layout
 from service.checkpoint.manifest import NAME_PATTERN
+from service.coordination.desired_state import mark
 from service.inference.model import Model
 
 BAD_NAME = "a name is made of lower-case letters, digits and hyphens, 64 at most"
@@ -82,10 +83,10 @@ class Entry:
 class Wanted:
     """What somebody asked for, other than the highest version of every name."""
 
-    unloaded: Collection[str] = ()
-    """Names that are not to serve."""
-    again: Collection[str] = ()
-    """Names that were ordered since the last scan: what was refused of them is tried again."""
+    unloaded: Collection[int] = ()
+    """Names that are not to serve, by their marks."""
+    again: Collection[int] = ()
+    """Those that were ordered since the last scan: what was refused of them is tried again."""
     highest: Mapping[str, int] = field(default_factory=dict)
     """The highest version of a name that may serve."""
 
@@ -144,9 +145,10 @@ class Folder:
         for name in names:
             if name.isprintable() and not name.startswith("."):
                 entry = known.get(name, Entry(()))
-                if name in wanted.again:
+                is_again = mark(name) in wanted.again
+                if is_again:
                     entry = replace(entry, refusals={})
-                if not only_again or name in wanted.again:
+                if is_again or not only_again:
                     entry = self._scan_name(name, alone.get(name), entry, serving.get(name), wanted)
                 if entry.versions:
                     entries[name] = entry
@@ -168,7 +170,7 @@ class Folder:
             return replace(known, refusals={version: Refusal((), reason) for version in known.versions[:1]})
         self._unreadable.pop(f"the folder {name}", None)
         versions = tuple(folders)
-        if name in wanted.unloaded:
+        if mark(name) in wanted.unloaded:
             return Entry(versions, is_unloaded=True)
         if versions and not re.fullmatch(NAME_PATTERN, name):
             return Entry(versions, refusals={versions[0]: Refusal((), BAD_NAME)})

@@ -1,18 +1,22 @@
 """Checkpoints that cannot be read for a moment: they serve as soon as they can, and the log is not flooded.
 
-The errors come from the audit hook of the service's processes, at the very call that opens or lists.
+The errors come from the audit hook of the service's processes, at the very call that opens or lists; the
+lack of descriptors is real as well.
 """
 
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from support.coloured_versions import DECODE, painted, write_version
+from support.requirements import lacking
 from support.service_process import ServiceProcess, StartService, wait_until
 from tools.robustness_table import Measured
 
@@ -146,3 +150,34 @@ def test_a_folder_of_the_system_is_warned_of_once(tmp_path: Path, start_service:
             wait_until(lambda version=version: answering(service) == version, "it is scanned")
     assert service.log().count("lost+found") == 1
     assert [model["name"] for model in service.get("/models").json()["models"]] == ["tiny"]
+
+
+@both
+def test_without_descriptors_scans_are_one_line_each_worker(
+    tmp_path: Path, start_service: StartService, workers: int
+):
+    if not hasattr(resource, "prlimit"):
+        lacking("prlimit", "run this test on Linux")
+    write_version(tmp_path, 1)
+    service = start(tmp_path, start_service, workers=workers, reload_interval_s=0.02)
+    with service.client() as client:
+        assert version(client) == 1
+        limits = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in service.workers()}
+        for pid, (_, most) in limits.items():
+            used = {int(link.name) for link in Path(f"/proc/{pid}/fd").iterdir()}
+            free = next(number for number in count() if number not in used)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, most))
+        write_version(tmp_path, 2)
+        wait_until(lambda: service.log().count("cannot be read (Too many open files)") >= workers, "it fails")
+        for _ in range(50):
+            assert version(client) == 1
+        for pid, before in limits.items():
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        wait_until(lambda: version(client) == 2, "the new version serves")
+    assert "Traceback" not in service.log()
+
+
+def version(client: httpx.Client) -> int:
+    answer = client.post("/decode", json=DECODE)
+    assert answer.status_code == 200, answer.text
+    return painted(answer.json()["images"][0])
