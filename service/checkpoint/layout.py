@@ -10,12 +10,16 @@ name is then the one that the manifest states.
 
 from __future__ import annotations
 
+import errno
 import stat
 from collections.abc import Iterable
 from pathlib import Path
 
 from service.checkpoint import files
 from service.checkpoint.files import MANIFEST, CheckpointError, Unreadable
+
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""What says that there is no file; others say that nobody can know now."""
 
 Versions = dict[int, Path]
 """Folders by version, highest version first."""
@@ -52,7 +56,9 @@ def _holds_manifest(folder: Path) -> bool:
     """Say whether a folder is a checkpoint; `is_file` would say no where nobody can know."""
     try:
         return stat.S_ISREG((folder / MANIFEST).stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in ABSENT:
+            raise
         return False
 
 

@@ -145,7 +145,7 @@ class Repository:
             self._news.set()
 
     async def give(self, name: str, *, serve: bool) -> ModelStatus:
-        """Have every worker serve a name, and look for its versions again, or not serve it at all.
+        """Have every worker serve a name, and scan for its versions again, or not serve it at all.
 
         Raises:
             UnknownModel: there is no checkpoint of that name.
