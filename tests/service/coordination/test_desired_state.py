@@ -210,3 +210,16 @@ async def test_no_more_orders_are_taken_than_there_is_room_for(monkeypatch: pyte
     state.settle([mark("a"), 0, -mark("b"), mark("c")])
     assert one.revision == 2
     assert one.orders(0, 2) == {mark("a"): True, mark("b"): False}
+
+
+async def test_an_order_that_one_of_them_cannot_follow_is_not_followed():
+    state, (first, second) = workers(2)
+    await follow_all(first, second)
+    state.settle([-mark("tiny")])
+    for _ in range(CHANCES + 1):
+        await first.prepare(choose("tiny@1", 1))
+        await second.prepare(choose("tiny@1", 0))
+    assert first.committed < 0
+    assert first.has_news()
+    await second.prepare(choose("tiny@1", 1))
+    assert not first.has_news()
