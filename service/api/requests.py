@@ -186,7 +186,6 @@ class GenerateRequest(Options):
 
     @property
     def size(self) -> int:
-        """How many images are asked for."""
         return len(self.labels) if self.labels is not None else self.count or 1
 
 

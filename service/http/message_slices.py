@@ -30,7 +30,6 @@ class MessageSlices:
         self._is_chunked = is_chunked
 
     def end_message(self) -> None:
-        """Note that a message ends."""
         self._body_bytes = 0
         self._is_chunked = False
 
