@@ -1,7 +1,7 @@
 """Judges what a recipe offers on images it was never trained on.
 
 What is measured follows from the operations, not from the family: whatever encodes and decodes is judged
-by its reconstructions and by what its codes know of the classes, whatever generates by how its images are
+by its reconstructions and by what its latents know of the classes, whatever generates by how its images are
 distributed, whatever generates by class by an independent classifier, whatever translates by what comes out,
 how far it went from the input, and whether it comes back. A recipe may add figures of its own.
 """
@@ -19,7 +19,7 @@ from training.data.datasets import Dataset, Images, to_range, to_unit
 from training.data.domain_pairs import DomainPair
 from training.evaluation.generated_images import CONTROL_DIMENSIONS, images_from, judge_generation, seeded
 from training.evaluation.judge import Judge, judge_of, trained_judge
-from training.evaluation.representations import judge_codes
+from training.evaluation.representations import judge_latents
 from training.metrics import image_metrics
 from training.metrics.patches import patch_distance
 from training.metrics.pca import PCA, pca_mse
@@ -44,7 +44,7 @@ def evaluate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Me
     train = data.train.unit()
     pca = PCA.fit(train, max(CONTROL_DIMENSIONS, recipe.latent_dim))
     if "encode" in operations:
-        found |= judge_codes(operations, recipe.value_range, data, pca)
+        found |= judge_latents(operations, recipe.value_range, data, pca)
     if "generate" in operations:
         found |= judge_generation(recipe, data, pca, console)
     if recipe.conditional:
@@ -81,7 +81,7 @@ def _reconstruction(
         "psnr_db": image_metrics.psnr(rebuilt, test),
         "ssim": image_metrics.ssim(rebuilt, test),
     }
-    if latent_dim < test[0].numel():  # a longer code could be the image itself
+    if latent_dim < test[0].numel():  # a longer latent could be the image itself
         pca = pca_mse(dataset.train.unit(), test, latent_dim)
         found |= {"pca_mse": pca, "mse_over_pca": error / pca}
     return found
@@ -185,8 +185,8 @@ def reconstruct(operations: Operations, images: Tensor) -> Tensor:
     """Return images encoded and decoded again; of a distribution the mean is decoded."""
 
     def there_and_back(rows: Tensor) -> Tensor:
-        codes = operations["encode"](rows)
-        return operations["decode"](codes[0] if isinstance(codes, tuple) else codes)
+        latents = operations["encode"](rows)
+        return operations["decode"](latents[0] if isinstance(latents, tuple) else latents)
 
     return batched(there_and_back, images)
 

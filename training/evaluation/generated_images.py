@@ -1,7 +1,7 @@
 """Judges what is generated, against the test images and beside what the data alone scores.
 
     cfid            Fréchet distance in the features F1 (see features.py); the name FID belongs to Inception's
-    cfid_control    the same in PCA-64 codes, F0: no network has a say
+    cfid_control    the same in PCA-64 latents, F0: no network has a say
     kid             kernel distance in F1
     density, coverage  in F1, of the generated and of the test images
     class_distance  half the sum of |share of a class - its share in the test images|, classes as F1 sees them
@@ -54,7 +54,7 @@ class FeatureSpaces:
     def __init__(self, dataset: Dataset, features: Features | None, pca: PCA) -> None:
         test = dataset.test[:SAMPLES].unit()
         self._features, self._pca, self._names = features, pca, dataset.classes
-        self._control = self._codes(test)
+        self._control = self._projected(test)
         self._sharpness = sharpness(test)
         if features:
             self._real = features(test)
@@ -77,7 +77,7 @@ class FeatureSpaces:
                 "class_distance": 0.5 * (self._shares_of(generated) - self._shares).abs().sum().item(),
             }
         return found | {
-            "cfid_control": frechet_distance(self._codes(images), self._control),
+            "cfid_control": frechet_distance(self._projected(images), self._control),
             "sharpness": sharpness(images) / self._sharpness,
         }
 
@@ -92,8 +92,8 @@ class FeatureSpaces:
         counts = self._features.classes(features).bincount(minlength=len(self._names))
         return counts.double() / len(features)
 
-    def _codes(self, images: Tensor) -> Tensor:
-        return self._pca.codes(images, CONTROL_DIMENSIONS)
+    def _projected(self, images: Tensor) -> Tensor:
+        return self._pca.project(images, CONTROL_DIMENSIONS)
 
 
 def judge_generation(recipe: Recipe, dataset: Dataset, pca: PCA, console: Console) -> dict[str, JsonValue]:

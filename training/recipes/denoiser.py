@@ -1,4 +1,4 @@
-"""Denoising autoencoder (Vincent et al. 2008): the code of a spoiled image must give back the clean one.
+"""Denoising autoencoder (Vincent et al. 2008): the latent of a spoiled image must give back the clean one.
 
     x' = x + noise of a level drawn for each image,   r = decode(encode(x')),   minimise loss(r, x)
 

@@ -195,7 +195,7 @@ def figures_table(outcomes: Outcomes) -> Table:
         title="All runs",
         note=f"{TEST_IMAGES} test images at level {LEVEL}, clipped to [0, 1] (so Cauchy noise, whose tails "
         "are cut off, acts like Gaussian noise with salt and pepper, and averages of it exist). "
-        f"Networks: code {config.latent_dim}, width {config.width}, {config.updates} updates of "
+        f"Networks: latent {config.latent_dim}, width {config.width}, {config.updates} updates of "
         f"{config.batch_size} images out of {TRAIN_IMAGES}, levels drawn up to {config.level}. The filter is "
         f"the one of least squared error on {FILTER_IMAGES} noisy training images.",
         columns=("noise", "denoiser", *MEASURES),

@@ -245,11 +245,11 @@ def _powers() -> Table:
 
 
 def _images(dataset: Dataset) -> Table:
-    codes = _pca(dataset.train, dataset.test, 16)
+    latents = _pca(dataset.train, dataset.test, 16)
     labels = dataset.test.labels
-    first, rest = _drawn(codes["train"], "train"), _drawn(codes["test"], "test")
+    first, rest = _drawn(latents["train"], "train"), _drawn(latents["test"], "test")
     by_class = {
-        name: _drawn(codes["test"][labels == index], name) for index, name in enumerate(FASHION_CLASSES)
+        name: _drawn(latents["test"][labels == index], name) for index, name in enumerate(FASHION_CLASSES)
     }
     pairs = {
         "training and test images": (first, rest),
@@ -279,11 +279,11 @@ def _pca(train: Images, test: Images, dimensions: int) -> dict[str, Tensor]:
     """Return the coefficients of both sets in the first principal components of the training images."""
     seen, unseen = (images.unit() for images in (train, test))
     pca = PCA.fit(seen, dimensions)
-    return {"train": pca.codes(seen, dimensions), "test": pca.codes(unseen, dimensions)}
+    return {"train": pca.project(seen, dimensions), "test": pca.project(unseen, dimensions)}
 
 
-def _drawn(codes: Tensor, purpose: str, count: int = 200) -> Tensor:
-    return codes[torch.randperm(len(codes), generator=generator(0, f"draw {purpose}"))[:count]].double()
+def _drawn(latents: Tensor, purpose: str, count: int = 200) -> Tensor:
+    return latents[torch.randperm(len(latents), generator=generator(0, f"draw {purpose}"))[:count]].double()
 
 
 def _statistics(median: float) -> dict[str, Statistic]:

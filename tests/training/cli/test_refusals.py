@@ -86,7 +86,7 @@ def test_without_a_fault_the_data_is_read(words: list[str], capsys: pytest.Captu
         ("fit cyclegan --pair bags", "is not two domains"),
         ("fit paired --pair bags-boots", "no true pairs are known of bags and boots"),
         ("fit cyclegan --data mnist --pair bags-boots", "mnist has no class 'bags'"),
-        ("fit sparse --active 2000", "--active 2000: the code has only 1024 numbers"),
+        ("fit sparse --active 2000", "--active 2000: the latent has only 1024 numbers"),
         ("fit vae --resume --name none", "there is no run in runs/none"),
         ("fit vae --size 64", "--size and --channels are for folders"),
         ("fit vae --checkpoints file", "file is a file"),

@@ -184,12 +184,12 @@ def test_prototypes_agree_with_their_labels_and_teach_little(
     assert generation["generated"]["coverage"] < 0.3
 
 
-def test_codes_that_are_the_pixels_score_as_the_pixels(workplace: Path, fashion: Dataset):
+def test_latents_that_are_the_pixels_score_as_the_pixels(workplace: Path, fashion: Dataset):
     found = evaluate(Fixed(fashion, 784, encode=Identity(), decode=Identity()), fashion, QUIET)
     latent, pixels = found["codes"]["latent"], found["codes"]["pixels"]
     assert latent["knn_accuracy"] == pixels["knn_accuracy"] == found["knn_accuracy"]
     assert found["mse"] == 0
-    assert "mse_over_pca" not in found  # a code as long as the image leaves PCA no error
+    assert "mse_over_pca" not in found  # a latent as long as the image leaves PCA no error
     assert "generation" not in found
 
 

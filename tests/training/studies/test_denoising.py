@@ -63,7 +63,7 @@ def test_shuffling_columns_keeps_values_and_takes_correlation_away(rows):
     assert linear_autoencoder.off_diagonal(covariance(shuffled, rows.mean(0))) < 0.3
 
 
-def test_of_uncorrelated_numbers_a_linear_code_keeps_its_share():
+def test_of_uncorrelated_numbers_a_linear_latent_keeps_its_share():
     d, k = 20, 5
     seen, unseen = (torch.randn(20_000, d, generator=generator(0, name)).double() for name in ("a", "b"))
     components = PCA.fit(seen, k).components.T
