@@ -59,7 +59,7 @@ def parser(program: str = "python -m training") -> argparse.ArgumentParser:
         )
         _add_config_options(one, kind.config_type, TRIAL)
     for command, text in (
-        ("evaluate", "print the figures of a checkpoint or a run as JSON"),
+        ("evaluate", "print the metrics of a checkpoint or a run as JSON"),
         ("package", "evaluate and package the last save of a run"),
     ):
         one = commands.add_parser(command, help=text, description=text)

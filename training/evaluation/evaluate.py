@@ -3,7 +3,7 @@
 What is measured follows from the operations, not from the family: whatever encodes and decodes is judged
 by its reconstructions and by what its latents know of the classes, whatever generates by how its images are
 distributed, whatever generates by class by an independent classifier, whatever translates by what comes out,
-how far it went from the input, and whether it comes back. A recipe may add figures of its own.
+how far it went from the input, and whether it comes back. A recipe may add metrics of its own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ HIDDEN_NOISE = 0.02
 
 
 def evaluate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Metrics:
-    """Return the figures of a trained recipe on the test images."""
+    """Return the metrics of a trained recipe on the test images."""
     found = validate(recipe, data, console)
     if isinstance(data, DomainPair):
         return found
@@ -49,11 +49,11 @@ def evaluate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Me
         found |= judge_generation(recipe, data, pca, console)
     if recipe.conditional:
         found |= gan_train(recipe, data, console)
-    return found | recipe.figures(data)
+    return found | recipe.metrics(data)
 
 
 def validate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Metrics:
-    """Return the figures that are quickly had: reconstructions, label fidelity, translations."""
+    """Return the cheap metrics only: reconstructions, label fidelity, translations."""
     operations, value_range = recipe.operations(), recipe.value_range
     if isinstance(data, DomainPair):
         return evaluate_translation(operations, value_range, data, console)
@@ -90,7 +90,7 @@ def _reconstruction(
 def label_fidelity(recipe: Recipe, dataset: Dataset, judge: Judge) -> Metrics:
     """Return how often the judge agrees with the label asked for, over 10,000 samples at truncation 1.
 
-    Each figure stands beside what the judge scores on real test images of the class; `by_truncation` has
+    Each metric stands beside what the judge scores on real test images of the class; `by_truncation` has
     what less daring latents give.
     """
     count = len(dataset.classes)
@@ -143,7 +143,7 @@ def gan_train(recipe: Recipe, dataset: Dataset, console: Console) -> Metrics:
 def evaluate_translation(
     operations: Operations, value_range: tuple[float, float], pair: DomainPair, console: Console
 ) -> Metrics:
-    """Return the figures of both translations on the test images of both domains."""
+    """Return the metrics of both translations on the test images of both domains."""
     found: Metrics = {}
     judge = judge_of(pair.dataset, console) if pair.labels else None
     for side in (0, 1):

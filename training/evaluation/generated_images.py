@@ -7,10 +7,10 @@
     class_distance  half the sum of |share of a class - its share in the test images|, classes as F1 sees them
     sharpness       mean variance of an image's Laplacian (Pech-Pacheco et al. 2000), over the test images'
 
-A conditional recipe is asked for all classes in turn. Every figure is the mean over sample seeds,
+A conditional recipe is asked for all classes in turn. Every metric is the mean over sample seeds,
 `cfid_deviation` the standard deviation over them. Beside them stand as many training images (the floor), the
 test images cut down to 16 principal components, and noise; `features_accuracy` is how well the classifier
-behind F1 does on the test images. Fréchet distances fall as the number of images grows, so figures compare at
+behind F1 does on the test images. Fréchet distances fall as the number of images grows, so metrics compare at
 equal numbers only.
 """
 
@@ -64,7 +64,7 @@ class FeatureSpaces:
             self._radius = radii(self._real)
 
     def row(self, images: Tensor) -> dict[str, float]:
-        """Return the figures of images (N, C, size, size) in [0, 1]."""
+        """Return the metrics of images (N, C, size, size) in [0, 1]."""
         found = {}
         if self._features:
             generated = self._features(images)
@@ -97,9 +97,9 @@ class FeatureSpaces:
 
 
 def judge_generation(recipe: Recipe, dataset: Dataset, pca: PCA, console: Console) -> dict[str, JsonValue]:
-    """Return the figures of `generate` with the recipe's prior; with N(0, I) too where a mixture is fitted.
+    """Return the metrics of `generate` with the recipe's prior; with N(0, I) too where a mixture is fitted.
 
-    Data of a single class have no classifier and so no figures in F1.
+    Data of a single class have no classifier and so no metrics in F1.
     """
     count = min(SAMPLES, len(dataset.test))
     if count < FEWEST_IMAGES:
@@ -139,7 +139,7 @@ def judge_generation(recipe: Recipe, dataset: Dataset, pca: PCA, console: Consol
 
 
 def over_seeds(each: list[dict[str, float]]) -> Row:
-    """Return the mean of the figures of several sample seeds, and how cFID scatters over these."""
+    """Return the mean of the metrics of several sample seeds, and how cFID scatters over these."""
     row: Row = {name: sum(one[name] for one in each) / len(each) for name in each[0]}
     if "cfid" in row and len(each) > 1:
         row["cfid_deviation"] = torch.tensor([one["cfid"] for one in each]).double().std().item()

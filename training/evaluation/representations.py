@@ -37,7 +37,7 @@ def judge_latents(
         found = {name: rows["latent"][name] for name in ("knn_accuracy", "linear_probe")}
         found["codes"] = dict(rows)  # as the manifests of checkpoints call it
     if logvar is not None:
-        found |= posterior_figures(latents, logvar)
+        found |= posterior_metrics(latents, logvar)
         if "decode" in operations:
             noise = torch.randn(latents.shape, generator=generator(0, "posterior"))
             z = latents + (0.5 * logvar).exp() * noise
@@ -56,7 +56,7 @@ def encoded(encode: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None]:
     return mu, logvar
 
 
-def posterior_figures(mu: Tensor, logvar: Tensor) -> dict[str, JsonValue]:
+def posterior_metrics(mu: Tensor, logvar: Tensor) -> dict[str, JsonValue]:
     """Return the rate and the number of active units of q(z|x) = N(mu, exp(logvar)), (N, D) each."""
     kl = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).double().sum(1)
     return {

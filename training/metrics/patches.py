@@ -1,6 +1,6 @@
 """How alike two sets of images are in their small pieces: a distance that needs no trained network.
 
-It is what searches for a generator's settings go by, so that no figure that is reported later was tuned.
+It is what searches for a generator's settings go by, so that no metric that is reported later was tuned.
 """
 
 from __future__ import annotations

@@ -42,9 +42,9 @@ class ImageShape:
 
 @dataclass(frozen=True)
 class Objective:
-    """What `tune` minimises on validation images: figures of the evaluation, each times its weight, summed.
+    """What `tune` minimises on validation images: metrics of the evaluation, each times its weight, summed.
 
-    `mse` is a figure at the top; `*.truth_l1` is the mean over all groups that have one, such as both
+    `mse` is a metric at the top; `*.truth_l1` is the mean over all groups that have one, such as both
     directions of a translation; `by_noise.*.psnr_db` looks one level deeper.
     """
 
@@ -83,7 +83,7 @@ class Recipe(ABC):
             {"mse": 1.0}, "mean squared error of reconstructions, pixels in [0, 1]; nothing of samples"
         ),
     )
-    """What settings are searched by: the first whose figures the evaluation of the data has."""
+    """What settings are searched by: the first whose metrics the evaluation of the data has."""
 
     def __init__(self, config: Config, shape: ImageShape, device: torch.device) -> None:
         self._l1, self._l2 = config.l1_penalty, config.l2_penalty
@@ -150,8 +150,8 @@ class Recipe(ABC):
         """Return what its sheet shows, (N, C, size, size) in [0, 1] in rows of 6, or None for the usual."""
         return None
 
-    def figures(self, dataset: Dataset) -> dict[str, JsonValue]:  # noqa: ARG002 - most recipes have none
-        """Return figures on the test images that only this recipe has, beside what its operations give."""
+    def metrics(self, dataset: Dataset) -> dict[str, JsonValue]:  # noqa: ARG002 - most recipes have none
+        """Return metrics on the test images that only this recipe has, beside what its operations give."""
         return {}
 
     def memory(self) -> dict[str, Tensor]:

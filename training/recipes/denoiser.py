@@ -94,7 +94,7 @@ class Denoiser(Autoencoder):
         noisy = self._spoiled(clean, self.config.level)
         return torch.stack([clean, noisy, self._restored(noisy)], dim=1).flatten(0, 1).cpu()
 
-    def figures(self, dataset: Dataset) -> dict[str, JsonValue]:
+    def metrics(self, dataset: Dataset) -> dict[str, JsonValue]:
         """Return what noise of several levels does to the test images, before and after."""
         clean = to_range(dataset.test.pixels, self.value_range)
         rows: dict[str, JsonValue] = {}

@@ -61,7 +61,7 @@ class LinearAutoencoder(Recipe):
         assert isinstance(mean, Mean)
         return {"encode": LinearEncoder(mean, v), "decode": LinearDecoder(mean, w, self.shape)}
 
-    def figures(self, dataset: Dataset) -> dict[str, JsonValue]:
+    def metrics(self, dataset: Dataset) -> dict[str, JsonValue]:
         """Return how near W V comes to PCA: its error without clipping, and the angle between their spans."""
         train, test = (to_range(part.pixels, self.value_range) for part in (dataset.train, dataset.test))
         operations = self.operations()

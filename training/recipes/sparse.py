@@ -60,7 +60,7 @@ class SparseAutoencoder(Recipe):
     def operations(self) -> dict[str, nn.Module]:
         return {"encode": self.averaged["encoder"], "decode": self.averaged["decoder"]}
 
-    def figures(self, dataset: Dataset) -> dict[str, JsonValue]:
+    def metrics(self, dataset: Dataset) -> dict[str, JsonValue]:
         """Return how sparse the latents of the test images are, and the error with fewer numbers kept."""
         encoder, decoder = self.averaged["encoder"], self.averaged["decoder"]
         images = to_range(dataset.test.pixels, self.value_range)

@@ -22,7 +22,7 @@ from training.report.pictures import loss_curves, reconstructions, sample_sheet
 from training.report.planned_runs import PLANNED_RUNS
 from training.report.rendering import Section, of_findings, write
 from training.report.runs import Group, grouped, images_of, is_complete, read_runs
-from training.report.tables import figures, targets, what_was_run
+from training.report.tables import metric_tables, targets, what_was_run
 from training.runtime.run_folder import RUNS, Run
 from training.studies import STUDIES
 from training.studies.findings import STUDY_RUNS, Table, load
@@ -72,11 +72,11 @@ def _runs_section(runs: list[Trained], groups: list[Group], refused: list[str]) 
 
 
 def _family_section(recipe: str, groups: list[Group]) -> Section:
-    """Return losses, figures and samples of all runs of one recipe."""
+    """Return losses, metrics and samples of all runs of one recipe."""
     kind, own = RECIPES[recipe], _of_recipe(groups, recipe)
     curves = loss_curves(own)
     sheets = [plot for plot in map(sample_sheet, own) if plot]
-    return Section(kind.title, (), (*([curves] if curves else []), *figures(own), *sheets))
+    return Section(kind.title, (), (*([curves] if curves else []), *metric_tables(own), *sheets))
 
 
 def _generators(groups: list[Group]) -> list[Section]:

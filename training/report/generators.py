@@ -1,4 +1,4 @@
-"""Recipes that generate, side by side: what the same seeds give, the way between two, and the figures."""
+"""Recipes that generate, side by side: what the same seeds give, the way between two, and the metrics."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from training.data.domain_pairs import DomainPair
 from training.packaging.package import Trained
 from training.recipes import RECIPES
 from training.report.planned_runs import PLANNED_RUNS, PlannedRun
-from training.runs.restore import data_of, kept_figures, load_recipe, opened
+from training.runs.restore import cached_metrics, data_of, load_recipe, opened
 from training.runs.setup import config_of
 from training.runtime.run_folder import RUNS, Run, RunError, RunRecord
 
@@ -52,7 +52,7 @@ def is_complete(name: str) -> bool:
 
 
 def read_runs(console: Console) -> tuple[list[Trained], list[str]]:
-    """Return every saved run with its figures, and a line for each that cannot be shown."""
+    """Return every saved run with its metrics, and a line for each that cannot be shown."""
     loaded: dict[tuple[object, ...], Dataset | DomainPair] = {}
     runs, refused = [], []
     for path in sorted(RUNS.glob("*/run.json")):
@@ -110,7 +110,7 @@ def _read(folder: Path, loaded: dict[tuple[object, ...], Dataset | DomainPair], 
         loaded[images] = data_of(saved, console.print)
     data = loaded[images]
     recipe = load_recipe(saved, data)
-    return Trained(saved.record, recipe, data, kept_figures(folder, recipe, data, console), saved.progress)
+    return Trained(saved.record, recipe, data, cached_metrics(folder, recipe, data, console), saved.progress)
 
 
 def _asked(record: RunRecord) -> tuple[object, ...]:

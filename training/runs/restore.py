@@ -108,15 +108,15 @@ def _packaged(folder: Path) -> Averaged:
 
 
 def measure(folder: Path, recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Metrics:
-    """Return the figures of a run or checkpoint folder, measured anew; those of a run are kept."""
+    """Return the metrics of a run or checkpoint folder, measured anew; those of a run are kept."""
     metrics = evaluate(recipe, data, console)
     if (folder / STATE).is_file():
         keep(folder / METRICS, _key(folder, *MEASURED_BY), metrics)
     return metrics
 
 
-def kept_figures(folder: Path, recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Metrics:
-    """Return the figures kept of a run, or else measure them."""
+def cached_metrics(folder: Path, recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Metrics:
+    """Return the metrics kept of a run, or else measure them."""
 
     def compute() -> Metrics:
         console.print(f"measuring {folder.name}", highlight=False)

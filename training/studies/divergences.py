@@ -270,7 +270,7 @@ def _images(dataset: Dataset) -> Table:
             f"p by {PERMUTATIONS} permutations, so never under {1 / (1 + PERMUTATIONS):g}. The first pair "
             "should differ by chance alone: there the exact Wasserstein distance is far above zero, as in 16 "
             "dimensions two samples always are apart, and only its p-value says so. JS stops near log 2, KL "
-            "by neighbours is a lower figure than the truth."
+            "by neighbours is lower than the truth."
         ),
     )
 

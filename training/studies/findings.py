@@ -33,7 +33,7 @@ class Part(BaseModel):
 
     title: str
     note: str = ""
-    """One or two sentences; any figure in them is computed, not typed."""
+    """One or two sentences; any number in them is computed, not typed."""
 
 
 class Table(Part):

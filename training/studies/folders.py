@@ -69,7 +69,7 @@ def run() -> Findings:
             for name, settings in folders.settings.items():
                 config = RECIPES[name].config_type.model_validate(settings)
                 recipe = trained(name, config, pair, Run(Path(parent, name)))
-                rows += figures(f"{recipe.title}, {folders.name}", recipe, pair)
+                rows += metric_rows(f"{recipe.title}, {folders.name}", recipe, pair)
                 plots.append(pictures(f"{recipe.title}, {folders.name}", recipe, pair))
     table = Table(
         title="Both directions of every pair of folders",
@@ -120,7 +120,7 @@ def trained(name: str, config: Config, pair: DomainPair, run: Run) -> Recipe:
     return recipe
 
 
-def figures(name: str, recipe: Recipe, pair: DomainPair) -> list[tuple[Cell, ...]]:
+def metric_rows(name: str, recipe: Recipe, pair: DomainPair) -> list[tuple[Cell, ...]]:
     """Return a row for either direction."""
     metrics = evaluate_translation(recipe.operations(), recipe.value_range, pair, QUIET)
     directions = {way: row for way, row in metrics.items() if isinstance(row, dict)}

@@ -131,7 +131,7 @@ def _curves() -> Plot:
         title="Size 1/sqrt(n_w): where it holds and where not",
     )
     second.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return Plot(title="Shrink and size", note="The figures of the tables above.", png=plots.png(figure))
+    return Plot(title="Shrink and size", note="The numbers of the tables above.", png=plots.png(figure))
 
 
 def _shrink() -> Table:

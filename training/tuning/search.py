@@ -187,11 +187,11 @@ class Search:
                 self._log(str(error))
                 return None, {}
         recipe.finish(dataset_of(self.data))
-        objective, figures = judged(recipe, self.data, self._console)
-        value = sum(weight * figures[name] for name, weight in objective.weights.items())
+        objective, metrics = judged(recipe, self.data, self._console)
+        value = sum(weight * metrics[name] for name, weight in objective.weights.items())
         if not math.isfinite(value):
             return None, {}
-        return value, {"objective": objective.meaning, "figures": {**figures}, "seconds": trainer.seconds}
+        return value, {"objective": objective.meaning, "metrics": {**metrics}, "seconds": trainer.seconds}
 
     def _equal_images(self, updates: int, settings: Settings) -> int:
         """Return how many updates see as many images as `updates` at the batch size of the search."""

@@ -155,8 +155,8 @@ def test_a_file_of_a_name_that_the_layout_needs_is_refused(
 
 def test_the_front_matter_quotes_whatever_a_checkpoint_is_called_and_measured_as():
     description, _ = describe_tiny()
-    figures = {"a: b": 1e-07, "infinite": float("inf"), "count": 3, "by noise": {"x #1": 0.25, "table": {}}}
-    text = front_matter({**description, "metrics": figures, "licence": "mine, ask: me", "family": "gan\n---"})
+    metrics = {"a: b": 1e-07, "infinite": float("inf"), "count": 3, "by noise": {"x #1": 0.25, "table": {}}}
+    text = front_matter({**description, "metrics": metrics, "licence": "mine, ask: me", "family": "gan\n---"})
     assert text.startswith("---\nlicense: other\n" + 'license_name: "mine, ask: me"\n')
     assert text.count("\n---\n") == 1
     assert re.findall(r"value: (.*)", text) == ["1.0e-07", "0.25"]

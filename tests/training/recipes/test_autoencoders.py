@@ -31,7 +31,7 @@ def train(recipe: Recipe, dataset: Dataset, updates: int) -> None:
 def test_a_linear_autoencoder_becomes_pca(fashion: Dataset):
     recipe = made("linear", latent_dim=2)
     train(recipe, fashion, 1500)
-    found = recipe.figures(fashion)
+    found = recipe.metrics(fashion)
     assert found["unclipped_mse_over_pca"] == pytest.approx(1, abs=0.01)
     assert found["largest_principal_angle_deg"] < 5
 
@@ -73,7 +73,7 @@ def test_more_active_numbers_than_the_latent_has_are_refused():
 def test_a_denoiser_comes_nearer_to_the_clean_image(noise: str, fashion: Dataset):
     recipe = made("denoiser", width=8, noise=noise)
     train(recipe, fashion, 40)
-    rows = recipe.figures(fashion)["by_noise"]
+    rows = recipe.metrics(fashion)["by_noise"]
     assert rows[f"{noise} 0.5"]["psnr_db"] > rows[f"{noise} 0.5"]["noisy_psnr_db"]
 
 
