@@ -18,9 +18,9 @@ from training.packaging.package import Trained
 from training.recipes import RECIPES
 from training.report.generators import generators_section
 from training.report.latent_maps import latents_section
-from training.report.pictures import loss_curves, reconstructions, sample_sheet
 from training.report.planned_runs import PLANNED_RUNS
 from training.report.rendering import Section, of_findings, write
+from training.report.run_plots import loss_curves, reconstructions, sample_sheet
 from training.report.runs import Group, grouped, images_of, is_complete, read_runs
 from training.report.tables import metric_tables, targets, what_was_run
 from training.runtime.run_folder import RUNS, Run

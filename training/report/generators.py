@@ -10,8 +10,8 @@ from torch import Tensor
 from training.data.datasets import Dataset, to_unit
 from training.metrics.interpolation import linear, spherical
 from training.packaging.package import Trained, seeded_inputs
-from training.report.pictures import SHOWN, strips_of
 from training.report.rendering import Section
+from training.report.run_plots import SHOWN, strips_of
 from training.report.runs import Group, folder_of
 from training.report.tables import SPREAD, of_runs, spread, words
 from training.runs.restore import kept

@@ -17,8 +17,8 @@ from training.evaluation.latent_map import Confusion, Counts, LatentsByClass
 from training.metrics.probes import NEIGHBOURS
 from training.packaging.package import Trained
 from training.plots import CLASS_COLOURS, panels, png
-from training.report.pictures import draw
 from training.report.rendering import Section
+from training.report.run_plots import draw
 from training.report.runs import Group, folder_of
 from training.runs.restore import kept
 from training.runtime.chunks import batched
