@@ -144,7 +144,7 @@ def _add_data_options(one: argparse.ArgumentParser, translates: bool) -> None:
         "--data",
         default="fashion-mnist",
         metavar="DATA",
-        help=f"{', '.join(DATASETS)}, or a folder of pictures whose sub-folders are classes "
+        help=f"{', '.join(DATASETS)}, or a folder of images whose sub-folders are classes "
         "(default: fashion-mnist)",
     )
     group.add_argument("--path", help="folder that holds the files of a named data set")

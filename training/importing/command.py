@@ -58,11 +58,11 @@ def import_source(options: argparse.Namespace, log: Callable[[str], None]) -> Pa
     _check_claims(options, offered)
     height, width = source.image.size(options.size)
     log(f"{source.title}: {', '.join(offered)}; tried at {height} x {width} pixels")
-    pictures = real_images(options.images, options.inputs, source.image.channels, (height, width))
-    trial = try_out(source, pictures, options.inputs, log)
+    images = real_images(options.images, options.inputs, source.image.channels, (height, width))
+    trial = try_out(source, images, options.inputs, log)
     files, names = graph_files(source.operations, trial.graphs)
     files["golden.npz"] = golden(trial.graphs)
-    files["preview.png"] = png_file(grid(preview(source, pictures), COLUMNS))
+    files["preview.png"] = png_file(grid(preview(source, images), COLUMNS))
     return write(options.checkpoints, _description(source, trial, names, options), files)
 
 

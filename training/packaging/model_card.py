@@ -124,7 +124,7 @@ def _prior(manifest: dict[str, Any]) -> str:
 def _preview_note(manifest: dict[str, Any]) -> str:
     if manifest["training"]["recipe"].startswith(IMPORT):
         if {"encode", "translate"} & set(manifest["operations"]):
-            return "Real pictures, each followed by what becomes of it; none was chosen."
+            return "Real images, each followed by what becomes of it; none was chosen."
         return "What becomes of random latents; none was chosen."
     if manifest["domains"] == ["noisy", "clean"]:
         return "The first 22 test images: clean, with noise, and with the noise taken off again."

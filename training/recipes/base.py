@@ -56,7 +56,7 @@ class Objective:
 SAMPLES_ALIKE = Objective(
     {"patch_distance": 1.0},
     "sliced Wasserstein distance of small patches of generated and of validation images; no network judges, "
-    "and nothing is asked of the picture as a whole",
+    "and nothing is asked of the image as a whole",
 )
 """For recipes that generate and do not reconstruct."""
 
@@ -146,8 +146,8 @@ class Recipe(ABC):
     def finish(self, dataset: Dataset) -> None:  # noqa: B027 - most recipes have nothing left to do
         """Do what is left once training is over, with the training images."""
 
-    def pictures(self, dataset: Dataset) -> Tensor | None:  # noqa: ARG002 - the usual ones suit most recipes
-        """Return what its sheet shows, (N, C, size, size) in [0, 1] in rows of 6, or None for the usual."""
+    def sheet_images(self, dataset: Dataset) -> Tensor | None:  # noqa: ARG002 - the default ones suit most recipes
+        """Return what its sheet shows, (N, C, size, size) in [0, 1] in rows of 6, or None for the default."""
         return None
 
     def metrics(self, dataset: Dataset) -> dict[str, JsonValue]:  # noqa: ARG002 - most recipes have none
@@ -208,7 +208,7 @@ class TranslationRecipe(Recipe):
         Objective(
             {"*.round_trip_l1_after_noise": 1.0, "*.recognised_as_target": -1.0},
             "mean absolute error of the round trip less the share that a judge takes for the target, mean of "
-            "both directions: neither changing nothing nor making one picture of all does well; variety is "
+            "both directions: neither changing nothing nor making one image of all does well; variety is "
             "only measured by the round trip",
         ),
     )

@@ -72,7 +72,7 @@ class ConditionalGAN(Recipe):
         Objective(
             {"label_agreement": -1.0},
             "share of samples that a judge, trained without the validation images, takes for the class asked "
-            "for, times -1; blind to variety: ten fixed pictures could do well",
+            "for, times -1; blind to variety: ten fixed images could do well",
         ),
     )
 

@@ -4,7 +4,7 @@
 
 The squared error makes r the mean of all clean images that could lie behind x', the absolute error their
 median, which noise without a mean (Cauchy) cannot carry off; the Huber loss lies between them. Noisy images
-are clipped to [0, 1], as those are that a picture file can hold.
+are clipped to [0, 1], as those are that an image file can hold.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Denoiser(Autoencoder):
         halves = super().operations()
         return {**halves, "translate.clean": nn.Sequential(halves["encode"], halves["decode"])}
 
-    def pictures(self, dataset: Dataset) -> Tensor:
+    def sheet_images(self, dataset: Dataset) -> Tensor:
         """Return the first test images clean, noisy at the largest level, and restored."""
         clean = to_range(dataset.test.pixels[:SHEET_IMAGES].to(self.device), self.value_range)
         noisy = self._spoiled(clean, self.config.level)

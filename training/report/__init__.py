@@ -101,9 +101,9 @@ def _by_data(groups: list[Group]) -> list[Section]:
     shared = list(by_images.values())
     decoding = [[group for group in same if "decode" in group.first.recipe.operations()] for same in shared]
     plots = tuple(reconstructions(same) for same in decoding if same)
-    pictures = [Section("Originals and reconstructions", (), plots)] if plots else []
+    shown = [Section("Originals and reconstructions", (), plots)] if plots else []
     labelled = [same for same in shared if len(same[0].first.recipe.shape.classes) > 1]
-    return pictures + [latents_section(same) for same in labelled]
+    return shown + [latents_section(same) for same in labelled]
 
 
 def _of_recipe(groups: list[Group], recipe: str) -> list[Group]:

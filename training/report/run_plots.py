@@ -1,4 +1,4 @@
-"""Pictures of runs: loss curves, originals against reconstructions, sample sheets."""
+"""Plots of runs: loss curves, originals against reconstructions, sample sheets."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Group:
 
     @property
     def first(self) -> Trained:
-        """Return the run that stands for all in pictures: the one of the smallest seed."""
+        """Return the run that stands for all in plots: the one of the smallest seed."""
         return self.runs[0]
 
     @property

@@ -32,7 +32,7 @@ def shape_of(record: RunRecord) -> ImageShape:
     if kind.conditional and len(classes) < 2:
         raise DataError(
             f"{record.recipe} learns from classes and {record.data} has only one ({classes[0]!r}): "
-            "put the pictures of each class into a sub-folder of its own"
+            "put the images of each class into a sub-folder of its own"
         )
     domains = _domains(record, classes) if kind.translates else None
     return ImageShape(record.channels or 1, record.size or DEFAULT_SIZE, classes, domains)

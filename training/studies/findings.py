@@ -45,7 +45,7 @@ class Table(Part):
 
 
 class Plot(Part):
-    """A picture, as the bytes of a PNG file."""
+    """A plot, as the bytes of a PNG file."""
 
     kind: Literal["plot"] = "plot"
     png: Png

@@ -56,11 +56,11 @@ def check_refused(arguments: list[str], reason: str, capsys: pytest.CaptureFixtu
 
 
 def write_classes(folder: Path, *names: str) -> None:
-    """Write a folder of classes whose files are no pictures: to read them would be another refusal."""
+    """Write a folder of classes whose files are no images: to read them would be another refusal."""
     for name in names:
         (folder / name).mkdir(parents=True)
         for index in range(10):
-            (folder / name / f"{index}.png").write_bytes(b"not a picture")
+            (folder / name / f"{index}.png").write_bytes(b"not an image")
 
 
 @pytest.mark.parametrize("words", [FIT, ["tune", "vae", "--holdout", "100"], ["evaluate", "{shipped}"]])
@@ -139,7 +139,7 @@ def test_a_class_that_is_too_small_is_found_before_the_others_are_read(
 ):
     write_classes(place / "shoes", "a", "b")
     (place / "shoes" / "b" / "9.png").unlink()
-    check_refused(["fit", "vae", "--data", "shoes"], "class 'b' in shoes has 0 readable pictures", capsys)
+    check_refused(["fit", "vae", "--data", "shoes"], "class 'b' in shoes has 0 readable images", capsys)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_checkpoint_is_not_packaged(place: Path, capsys: pytest.CaptureFixture
     [
         ("cyclegan no.pth --domains a a", "two names that differ are needed"),
         ("cyclegan no.pth --domains a b --default-for encode", "this source offers translate"),
-        ("cyclegan no.pth --domains a b --images nowhere", "--images nowhere: there is no readable picture"),
+        ("cyclegan no.pth --domains a b --images nowhere", "--images nowhere: there is no readable image"),
         ("diffusers nowhere --default-for generate", "this source offers encode, decode"),
         ("pythae nowhere --default-for translate", "this source offers encode, decode, generate"),
         ("diffusers nowhere --checkpoints file", "file is a file"),

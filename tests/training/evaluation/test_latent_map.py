@@ -65,7 +65,7 @@ def test_of_a_distribution_the_mean_is_the_latent():
     assert np.allclose(found, pixels.flatten(1).numpy() / 127.5 - 1, atol=1e-6)
 
 
-def test_the_grid_of_latents_runs_from_the_upper_left_and_its_picture_reaches_half_a_step_further():
+def test_the_grid_of_latents_runs_from_the_upper_left_and_its_plot_reaches_half_a_step_further():
     points = np.stack([np.linspace(0, 100, 101), np.linspace(-50, 50, 101)], axis=1)
     grid, extent = latent_map.latent_grid(points, 3)
     assert grid[0].tolist() == [1, 49]

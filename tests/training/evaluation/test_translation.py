@@ -34,7 +34,7 @@ def test_changing_nothing_comes_back_and_changes_nothing(fashion: Dataset):
     assert found["truth_ssim"] == found["untranslated_ssim"]
 
 
-def test_one_picture_for_all_finds_none_of_them_again(fashion: Dataset):
+def test_one_image_for_all_finds_none_of_them_again(fashion: Dataset):
     found = metrics_of(fashion, lambda x: 0 * x, lambda x: x)
     assert found["round_trip_retrieval"] == pytest.approx(1 / 256)
     assert found["round_trip_l1"] == pytest.approx(found["change_l1"])

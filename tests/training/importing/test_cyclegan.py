@@ -112,7 +112,7 @@ def test_old_files_have_prefixes_and_unused_statistics(workplace: Path):
 
 @pytest.mark.slow
 def test_two_generators_translate_both_ways_and_the_service_serves_them(workplace: Path):
-    """Pictures of two sizes, whose sides are no multiples of each other."""
+    """Images of two sizes, whose sides are no multiples of each other."""
     networks: dict[str, Network] = {}
     paths = []
     for seed, (letter, to) in enumerate((("A", "zebra"), ("B", "horse"))):
@@ -177,7 +177,7 @@ def test_what_is_no_such_generator_is_one_line(
         (["a.pth", "--to", "cow"], "--to is one of them"),
         (["a.pth", "--size", "10"], "a multiple of 4"),
         (["a.pth", "--default-for", "encode"], "offers translate"),
-        (["a.pth", "--images", "."], "no readable picture"),
+        (["a.pth", "--images", "."], "no readable image"),
         (["a.pth", "u.pth"], "different sizes"),
     ],
 )

@@ -54,7 +54,7 @@ def test_psnr_and_ssim_equal_torchmetrics(images: torch.Tensor):
     noisy = (images + 0.1 * torch.randn(images.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 1)
     theirs = StructuralSimilarityIndexMeasure(data_range=1.0, sigma=1.5, return_full_image=True)
     _, whole = theirs(noisy.double(), images.double())
-    inside = whole[:, :, 5:-5, 5:-5].mean().item()  # where the window lies in the picture, without padding
+    inside = whole[:, :, 5:-5, 5:-5].mean().item()  # where the window lies in the image, without padding
     assert image_metrics.ssim(images, noisy) == pytest.approx(inside, abs=1e-4)
     each = PeakSignalNoiseRatio(data_range=1.0, reduction="elementwise_mean", dim=(1, 2, 3))
     assert image_metrics.psnr(images, noisy) == pytest.approx(each(noisy, images).item(), rel=1e-5)

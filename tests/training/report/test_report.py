@@ -131,12 +131,12 @@ def test_generators_stand_side_by_side(text: str, trained: Path):
         assert sum(map(float, line.split("|")[2:-1])) == pytest.approx(1, abs=1e-3)
     assert "seeds 0 to 15 of every generator" in section
     assert "from seed 0 to seed 1" in section
-    pictures = re.findall(r"\]\((plots/[^)]+)\)", section)
-    assert len(pictures) == 2
-    for name in pictures:
-        with Image.open(trained / "out" / name) as picture:
-            assert picture.width > 600
-            assert np.asarray(picture.convert("L")).std() > 20
+    plots = re.findall(r"\]\((plots/[^)]+)\)", section)
+    assert len(plots) == 2
+    for name in plots:
+        with Image.open(trained / "out" / name) as plot:
+            assert plot.width > 600
+            assert np.asarray(plot.convert("L")).std() > 20
 
 
 def test_every_study_is_there_in_its_order_or_named_with_its_command(page: str, text: str):
@@ -159,12 +159,12 @@ def test_a_run_that_is_missing_is_named_with_its_command(page: str, text: str):
             assert (command in page) == (command in text) == (name not in RUNS)
 
 
-def test_links_and_pictures_of_the_markdown_file_are_there(trained: Path, text: str):
-    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
-    assert len(pictures) > 5
-    assert len(set(pictures)) == len(pictures)
+def test_links_and_plots_of_the_markdown_file_are_there(trained: Path, text: str):
+    plots = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
+    assert len(plots) > 5
+    assert len(set(plots)) == len(plots)
     on_disk = {f"plots/{path.name}" for path in (trained / "out" / "plots").iterdir()}
-    assert set(pictures) == on_disk
+    assert set(plots) == on_disk
     links = re.findall(r"(?<!!)\[[^\n]*?\]\(#([^)]+)\)", text)
     assert len(links) > len(STUDIES)
     assert set(links) <= set(anchors(text))
@@ -175,8 +175,8 @@ def test_the_html_file_refers_to_nothing_outside_itself(page: str):
     assert len(set(links.anchors)) == len(links.anchors)
     for reference in links.references:
         assert reference.startswith("data:image/png;base64,") or reference[1:] in links.anchors
-    without_pictures = re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
-    assert not re.search(r"https?:|url\(|@import|<script", without_pictures)
+    without_plots = re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
+    assert not re.search(r"https?:|url\(|@import|<script", without_plots)
 
 
 def test_the_html_file_is_made_for_phones_and_for_the_dark(page: str):
