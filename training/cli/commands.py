@@ -58,7 +58,7 @@ def main(arguments: Sequence[str], program: str = "python -m training") -> int:
         return command(options, console)
     except (RunError, distributed.Abandoned) as error:
         if not distributed.is_first():
-            return 1  # the first process says it for all
+            return 1  # the first process reports it for all
         failure = str(error)
     except (DataError, ExportError, CheckpointError, ValueError) as error:
         failure = str(error)
@@ -205,7 +205,7 @@ def run_study(options: argparse.Namespace, console: Console) -> int:  # noqa: AR
 def write_report(options: argparse.Namespace, console: Console) -> int:
     """Build the report, with --train after whatever it lacks was trained and studied.
 
-    One failure does not keep the rest from being done; the report says what is still missing.
+    One failure does not keep the rest from being done; the report lists what is still missing.
     """
     from training.report import missing, report
 

@@ -32,7 +32,7 @@ Operations = dict[str, nn.Module]
 SAMPLES = 10_000
 TRUNCATIONS = (1.0, 0.8, 0.6, 0.4)
 HIDDEN_NOISE = 0.02
-"""Standard deviation of the noise on a half-trip image in [0, 1], when hidden messages are looked for."""
+"""Standard deviation of the noise on a half-trip image in [0, 1], when hidden messages are searched for."""
 
 
 def evaluate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Metrics:

@@ -1,7 +1,7 @@
 """Judges what is generated, against the test images and beside what the data alone scores.
 
     cfid            Fréchet distance in the features F1 (see features.py); the name FID belongs to Inception's
-    cfid_control    the same in PCA-64 latents, F0: no network has a say
+    cfid_control    the same in PCA-64 latents, F0: no network is involved
     kid             kernel distance in F1
     density, coverage  in F1, of the generated and of the test images
     class_distance  half the sum of |share of a class - its share in the test images|, classes as F1 sees them
@@ -10,7 +10,7 @@
 A conditional recipe is asked for all classes in turn. Every metric is the mean over sample seeds,
 `cfid_deviation` the standard deviation over them. Beside them stand as many training images (the floor), the
 test images cut down to 16 principal components, and noise; `features_accuracy` is how well the classifier
-behind F1 does on the test images. Fréchet distances fall as the number of images grows, so metrics compare at
+of F1 does on the test images. Fréchet distances fall as the number of images grows, so metrics compare at
 equal numbers only.
 """
 
@@ -37,10 +37,10 @@ from training.runtime.randomness import generator
 SAMPLES = 10_000
 SEEDS = 5
 FEWEST_IMAGES = 50
-"""With fewer test images nothing can be said about distributions."""
+"""With fewer test images distributions cannot be compared."""
 CONTROL_DIMENSIONS, REDUCED_DIMENSIONS = 64, 16
 NEIGHBOURS_OF = 2000
-"""Images, the first ones, whose nearest training image is looked for."""
+"""Images, the first ones, whose nearest training image is searched for."""
 
 PATHS, STEP = 2000, 0.01
 

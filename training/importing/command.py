@@ -41,15 +41,15 @@ OFFERED = {
     "cyclegan": ("translate",),
     "pythae": ("encode", "decode", "generate"),
 }
-"""What a kind of source offers at most; a Python object offers what it is said to."""
+"""What a kind of source offers at most; a Python object offers what is declared."""
 
 
 def import_source(options: argparse.Namespace, log: Callable[[str], None]) -> Path:
     """Write the next version of the checkpoint that a source becomes, and return its folder.
 
     Raises:
-        SourceError, ExportError: it cannot become one; says why.
-        OSError: the disk is full or read-only; nothing is left behind.
+        SourceError, ExportError: it cannot become one; the message has the reason.
+        OSError: the disk is full or read-only; nothing is left over.
     """
     _check_claims(options, OFFERED.get(options.kind) or options.operation)
     check_images(options.images)

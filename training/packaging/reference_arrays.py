@@ -1,7 +1,7 @@
 """What a checkpoint was trained on, as its latent space sees it: the arrays of reference.npz.
 
 The layout is that of service/checkpoint/reference.py. Training images stand for the data; test images, which
-training has not seen, say how far from them an image may lie and still be usual.
+training has not seen, set how far from them the latent of a typical image may lie.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Objective:
     """What `tune` minimises on validation images: metrics of the evaluation, each times its weight, summed.
 
     `mse` is a metric at the top; `*.truth_l1` is the mean over all groups that have one, such as both
-    directions of a translation; `by_noise.*.psnr_db` looks one level deeper.
+    directions of a translation; `by_noise.*.psnr_db` is one level deeper.
     """
 
     weights: Mapping[str, float]

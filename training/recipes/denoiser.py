@@ -2,7 +2,7 @@
 
     x' = x + noise of a level drawn for each image,   r = decode(encode(x')),   minimise loss(r, x)
 
-The squared error makes r the mean of all clean images that could lie behind x', the absolute error their
+The squared error makes r the mean of all clean images that could have become x', the absolute error their
 median, which noise without a mean (Cauchy) cannot carry off; the Huber loss lies between them. Noisy images
 are clipped to [0, 1], as those are that an image file can hold.
 """

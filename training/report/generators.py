@@ -80,14 +80,14 @@ def _images_per_second(run: Trained) -> float:
 
 
 def _class_shares(groups: list[Group]) -> Table:
-    """Return what share of the images each class has, as the classifier behind F1 sees them."""
+    """Return what share of the images each class has, as the classifier of F1 sees them."""
     classes = groups[0].first.recipe.shape.classes
     shares = [
         (group.title, *(spread(of_runs(group, ("class_shares", "generated", name))) for name in classes))
         for group in groups
     ]
     real = (spread(of_runs(groups[0], ("class_shares", "test images", name))) for name in classes)
-    note = "As the classifier behind F1 sees them. A conditional generator is asked for all classes in turn."
+    note = "As the classifier of F1 sees them. A conditional generator is asked for all classes in turn."
     columns = ("system", *classes)
     return Table(
         title="Share of every class", note=note, columns=columns, rows=(("test images", *real), *shares)

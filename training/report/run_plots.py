@@ -112,7 +112,7 @@ def sample_sheet(group: Group) -> Plot | None:
 
 
 def strips_of(strips: list[tuple[str, Tensor]]) -> bytes:
-    """Draw rows of images (N, C, size, size) in [0, 1], each behind its name."""
+    """Draw rows of images (N, C, size, size) in [0, 1], each after its name."""
     count, channels, size, _ = strips[0][1].shape
     figure, (axis,) = panels(1, width=1.6 + 0.52 * count, height=0.52 * len(strips) + 0.2)
     canvas = torch.cat([strip.permute(1, 2, 0, 3).flatten(2) for _, strip in strips], dim=1)

@@ -89,7 +89,7 @@ def settings(record: RunRecord) -> str:
 
 
 def images_of(record: RunRecord) -> tuple[object, ...]:
-    """Return what tells apart the images of two runs."""
+    """Return what distinguishes the images of two runs."""
     parts = (record.data, record.data_sha256, record.path, record.size, record.channels, record.pair)
     return (*parts, config_of(record).holdout, RECIPES[record.recipe].translates)
 
@@ -102,7 +102,7 @@ def _read(folder: Path, loaded: dict[tuple[object, ...], Dataset | DomainPair], 
     """
     saved = opened(folder)
     if saved.record.name != folder.name:
-        raise RunError(f"it says that its name is {saved.record.name}")
+        raise RunError(f"its record calls it {saved.record.name}")
     if saved.progress is None:
         raise RunError("it is a checkpoint")
     images = images_of(saved.record)

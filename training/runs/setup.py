@@ -75,7 +75,7 @@ def load_data(record: RunRecord, config: Config, log: Callable[[str], None]) -> 
 
 
 def sketch(record: RunRecord, config: Config) -> Recipe:
-    """Return the recipe of a run before its images are read: it tells what is offered and what is refused.
+    """Return the recipe of a run before its images are read: it shows what is offered and what is refused.
 
     Raises:
         DataError, ValueError: the recipe cannot be made of these images, or with these settings.

@@ -27,7 +27,7 @@ State = dict[str, Any]
 
 MANIFEST = "checkpoint.json"
 WEIGHTS = "weights.safetensors"
-"""What tells the folder of a checkpoint from that of a run, and its weights for training."""
+"""What distinguishes the folder of a checkpoint from that of a run, and its weights for training."""
 
 
 class RunError(Exception):

@@ -31,7 +31,7 @@ Rebuild = Callable[[Tensor], Tensor]
 
 
 def run() -> Findings:
-    """Descend to PCA, then look for a latent where there is nothing to find."""
+    """Descend to PCA, then search a latent where there is nothing to find."""
     dataset = fashion_mnist()
     train, test = (part.unit() for part in (dataset.train, dataset.test))
     rows, others = train.flatten(1).double(), test.flatten(1).double()

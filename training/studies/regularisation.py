@@ -187,7 +187,7 @@ def _shrink_otherwise() -> Table:
             )
         )
     return Table(
-        title="Where the shrink is not what the formula says, by epochs",
+        title="Where the shrink differs from the formula, by epochs",
         columns=("case", "measured", "(1 - eta lambda/n)^(n/m)", "exp(-eta lambda/m)"),
         rows=tuple(rows),
         note=(

@@ -1,4 +1,4 @@
-"""The search for a recipe's settings on training images held back; the test images are never looked at.
+"""The search for a recipe's settings on training images held back; the test images are never used.
 
     runs/tune/<name>/journal.log   Optuna's record of every finished trial: the same command goes on from it
                      trials/<n>/   the run of one trial, as `fit` leaves it

@@ -177,9 +177,9 @@ def test_a_wrong_call_gets_one_line(
     arguments: list[str], reason: str, workplace: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(arguments) == 1
-    said = capsys.readouterr().err
-    assert reason in said
-    assert "Traceback" not in said
+    message = capsys.readouterr().err
+    assert reason in message
+    assert "Traceback" not in message
 
 
 def test_a_conditional_recipe_refuses_a_folder_of_one_class(
@@ -229,10 +229,10 @@ def test_ctrl_c_saves_and_resume_ends_where_the_unbroken_run_does(workplace: Pat
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, message = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command with --resume goes on" in said
-    assert "Traceback" not in said
+    assert "the same command with --resume goes on" in message
+    assert "Traceback" not in message
     for options in (["broken", "--resume"], ["unbroken"]):
         assert main([*words, *options, "--no-package"]) == 0
     resumed, unbroken = (

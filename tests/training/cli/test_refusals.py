@@ -50,9 +50,9 @@ def change(file: Path, **values: object) -> None:
 def check_refused(arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(arguments) == 1
-    said = capsys.readouterr().err
-    assert reason in said
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert reason in message
+    assert message.count("\n") == 1
 
 
 def write_classes(folder: Path, *names: str) -> None:

@@ -24,17 +24,17 @@ def images(fashion: Dataset, tmp_path: Path) -> Path:
 
 
 def read(folder: Path, size: int = 28, channels: int | None = None) -> tuple[Dataset, list[str]]:
-    said: list[str] = []
-    return image_folder(folder, size, channels, said.append), said
+    log: list[str] = []
+    return image_folder(folder, size, channels, log.append), log
 
 
 def test_sub_folders_are_classes_and_a_tenth_of_each_is_for_testing(images: Path):
-    data, said = read(images)
+    data, log = read(images)
     assert data.classes == ("bags", "boots")
     assert (len(data.train), len(data.test)) == (36, 4)
     assert data.test.labels.tolist() == [0, 0, 1, 1]
     assert data.channels == 1
-    assert said == []
+    assert log == []
 
 
 def test_images_of_the_right_size_are_left_as_they_are(images: Path, fashion: Dataset):
@@ -55,23 +55,23 @@ def test_an_image_keeps_its_proportions(tmp_path: Path):
 
 def test_one_broken_file_is_skipped_and_named(images: Path):
     (images / "bags" / "07.png").write_bytes(b"not an image")
-    data, said = read(images)
+    data, log = read(images)
     assert len(data.train) + len(data.test) == 39
-    assert said == ["skipped 1 of 40 files that are not readable images: bags/07.png"]
+    assert log == ["skipped 1 of 40 files that are not readable images: bags/07.png"]
 
 
 def test_a_truncated_file_is_skipped(images: Path):
     whole = (images / "bags" / "03.png").read_bytes()
     (images / "bags" / "03.png").write_bytes(whole[: len(whole) // 2])
-    _, said = read(images)
-    assert "bags/03.png" in said[0]
+    _, log = read(images)
+    assert "bags/03.png" in log[0]
 
 
 def test_mixed_grey_and_colour_is_read_as_colour_and_said(images: Path):
     save(np.zeros((28, 28, 3), np.uint8), images / "bags" / "00.png")
-    data, said = read(images)
+    data, log = read(images)
     assert data.channels == 3
-    assert said[0].startswith("39 of 40 images are grey, the rest colour: all are read as colour")
+    assert log[0].startswith("39 of 40 images are grey, the rest colour: all are read as colour")
     assert read(images, channels=1)[0].channels == 1
 
 

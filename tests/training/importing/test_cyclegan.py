@@ -141,7 +141,7 @@ class Canary:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ({"model.1.weight": Canary()}, "holds more than tensors"),
         ({"epoch": 3}, "is not a state_dict()"),
@@ -157,19 +157,19 @@ class Canary:
     ],
 )
 def test_what_is_no_such_generator_is_one_line(
-    workplace: Path, capsys: pytest.CaptureFixture[str], content: Any, said: str
+    workplace: Path, capsys: pytest.CaptureFixture[str], content: Any, message: str
 ):
     path = save(workplace / "saved" / "latest_net_G.pth", content)
     assert run_import(path) == 1
     line = capsys.readouterr().err
-    assert said in line
+    assert message in line
     assert line.count("\n") == 1
     assert not (workplace / "canary").exists()
     assert not (workplace / "checkpoints").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["nowhere.pth"], "is not a file"),
         (["broken.pth"], "damaged"),
@@ -182,12 +182,12 @@ def test_what_is_no_such_generator_is_one_line(
     ],
 )
 def test_a_wrong_call_is_one_line(
-    workplace: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+    workplace: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ):
     save(workplace / "a.pth", cyclegan_files.resnet()[0])
     save(workplace / "u.pth", cyclegan_files.unet()[0])
     (workplace / "broken.pth").write_bytes(b"PK\x03\x04 and so on")
     assert run_import(*words) == 1
     line = capsys.readouterr().err
-    assert said in line
+    assert message in line
     assert "Traceback" not in line

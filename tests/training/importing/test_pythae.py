@@ -92,7 +92,7 @@ def test_a_pickled_network_is_never_read(workplace: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("change", "config", "said"),
+    ("change", "config", "message"),
     [
         ({"iaf_flow.net.weight": torch.zeros(1)}, {}, "weights of decoder, encoder, iaf_flow"),
         ({"encoder.layers.0.0.weight": torch.zeros(8, 1, 3, 3)}, {}, "neither the perceptrons"),
@@ -106,11 +106,11 @@ def test_other_networks_are_refused_by_name(
     capsys: pytest.CaptureFixture[str],
     change: dict[str, torch.Tensor],
     config: dict[str, Any],
-    said: str,
+    message: str,
 ):
     assert run_import(save(workplace / "other", {**tensors_of(has_variance=True), **change}, **config)) == 1
     line = capsys.readouterr().err
-    assert said in line
+    assert message in line
     assert line.count("\n") == 1
 
 
