@@ -47,13 +47,10 @@ class WorkerConnections:
 
     @property
     def count(self) -> int:
-        """Return how many connections this worker holds."""
         return self._counts[self._worker]
 
     def opened(self) -> None:
-        """Count a connection."""
         self._counts[self._worker] += 1
 
     def closed(self) -> None:
-        """Count a connection no longer."""
         self._counts[self._worker] -= 1

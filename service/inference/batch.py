@@ -111,7 +111,6 @@ class RowSlice(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """Return how many rows these are."""
         return self.stop - self.start
 
 

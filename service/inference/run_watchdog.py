@@ -66,11 +66,9 @@ class RunWatchdog:
         return WatchedRun(self._runs, max(self._stuck_run_s, FAR_TOO_LONG * expected_s))
 
     def start(self) -> None:
-        """Begin to look."""
         threading.Thread(target=self._check, name="run-watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """Look no more."""
         self._stopped.set()
 
     @property
