@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -16,10 +16,13 @@ from starlette.types import Message
 
 from service.app import create_app
 from service.http.exchange import Exchange, HeldBytes
+from service.repository.repository import Repository
 from service.settings import Settings
 
 MAX_IMAGES, MAX_COUNT = 4, 16
 REQUEST_ID = "4f1c2a9be07d5c31"
+
+Result = TypeVar("Result")
 
 
 def make_app(checkpoints: Path = Path("nowhere"), **settings: Any) -> FastAPI:
@@ -47,6 +50,16 @@ class InProcess:
     ) -> None:
         self._runner.run(self._lifespan.__aexit__(kind, error, trace))
         self._runner.close()
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run something on the application's event loop."""
+        return self._runner.run(work)
+
+    @property
+    def models(self) -> Repository:
+        """What it serves."""
+        repository: Repository = self.app.state.repository
+        return repository
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send one request, options as in httpx, and return its answer."""
