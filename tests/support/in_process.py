@@ -61,9 +61,9 @@ class InProcess:
         repository: Repository = self.app.state.repository
         return repository
 
-    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def request(self, method: str, url: str, **options: Any) -> httpx.Response:
         """Send one request, options as in httpx, and return its answer."""
-        return self._runner.run(self._client.request(method, path, **options))
+        return self._runner.run(self._client.request(method, url, **options))
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         """Send a GET request."""
