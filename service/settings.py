@@ -1,16 +1,15 @@
 """Every limit and path of the service, typed and frozen; the first thing `python -m service` makes.
 
-A setting comes from its flag, else from the environment variable `LATENT_<NAME>`, else from its default. The
-port may come from `PORT` too, which platforms that run containers set.
-Keys have no flags, since other processes can read a command line; they come from the environment or a file.
-`settings_page` makes docs/settings.md of what is said here.
+A setting comes from its flag (command_line.py), else from the environment variable `LATENT_<NAME>`, else from
+its default. The port may come from `PORT` too, which platforms that run containers set. Keys have no flags,
+since other processes can read a command line; they come from the environment or a file.
+tools/settings_page.py makes docs/settings.md of what is said here.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,10 +19,9 @@ from pydantic import (
     BeforeValidator,
     Field,
     SecretStr,
-    ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
 
 SECRETS = ("api_keys", "admin_key")
 """Settings that are never shown and have no flags."""
@@ -215,48 +213,6 @@ class Settings(BaseSettings):
         if self.queue_rows < max(self.max_count, self.max_images):
             raise ValueError("queue_rows: must hold one whole request, at least max_count and max_images")
         return self
-
-
-def read_settings(arguments: Sequence[str], program: str = "python -m service") -> Settings:
-    """Return the settings of a command line and the environment; `--help` prints and exits.
-
-    `program` is what `--help` calls the command.
-
-    Raises:
-        BadSetting: a flag is unknown or a value is not allowed.
-    """
-    _refuse_secrets(arguments)
-    try:
-        return Settings(
-            _cli_parse_args=list(arguments),
-            _cli_prog_name=program,
-            _cli_kebab_case=True,
-            _cli_implicit_flags=True,
-            _cli_exit_on_error=False,
-        )
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        message = first["msg"].removeprefix("Value error, ")
-        if not first["loc"]:
-            raise BadSetting(message) from None
-        name = str(first["loc"][0])
-        flag, variable = f"--{name.replace('_', '-')}", f"LATENT_{name.upper()}"
-        if name == "port":
-            variable += " or PORT"
-        if name in SECRETS:
-            raise BadSetting(f"{variable}: {message}") from None
-        raise BadSetting(f"{flag} (or {variable}): {message}, not {first['input']!r}") from None
-    except SettingsError as error:
-        raise BadSetting(str(error).removeprefix("error parsing CLI: ")) from None
-
-
-def _refuse_secrets(arguments: Sequence[str]) -> None:
-    for name in SECRETS:
-        flag = f"--{name.replace('_', '-')}"
-        if any(argument.partition("=")[0] == flag for argument in arguments):
-            raise BadSetting(
-                f"{flag}: other processes can read a command line; use LATENT_{name.upper()} or {flag}-file"
-            )
 
 
 def _read(path: Path, name: str) -> str:

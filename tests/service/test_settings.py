@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.settings import SECRETS, BadSetting, Settings, read_settings
+from service.command_line import read_settings
+from service.settings import SECRETS, BadSetting, Settings
 from support.service_process import ROOT
 from tools import settings_page
 
