@@ -77,6 +77,7 @@ def document(app: FastAPI) -> Json:
             routes=app.routes,
             tags=app.openapi_tags,
         )
+        made["servers"] = [{"url": "."}]  # relative to the document: there may be a prefix before all paths
         made["components"] = {"schemas": _components(made["paths"]), "securitySchemes": SCHEMES}
         if app.state.settings.api_keys:
             _require_keys(made)
@@ -196,7 +197,7 @@ def _file(kind: str, name: str | None = None) -> Json:
     name = name or examples.FILES[kind]
     return {
         "schema": _binary(kind) | ({"description": LINES} if kind == NDJSON else {}),
-        "examples": {name: {"externalValue": f"{examples.FOLDER}/{name}"}},
+        "examples": {name: {"externalValue": f"{examples.FOLDER[1:]}/{name}"}},
     }
 
 
@@ -205,7 +206,7 @@ def _form(options: type[requests.Options]) -> Json:
         "type": "array",
         "items": {"type": "string", "format": "binary"},
         "minItems": 1,
-        "description": "Picture files.",
+        "description": "Picture files; parts named image, file or files are read as well.",
     }
     return {
         "type": "object",

@@ -25,7 +25,7 @@ class ConnectionCounts:
 
 
 class WorkerConnections:
-    """One worker's count. Others wait for it from its `join` to its `leave`."""
+    """One worker's count. The other workers yield to it between `join` and `leave`."""
 
     def __init__(self, counts: SharedCounters, worker: int) -> None:
         self._counts = counts

@@ -235,8 +235,11 @@ class Exchange:
         await response(scope, self._receive, self._send_and_linger)
 
     def _has_short_body(self, scope: Scope) -> bool:
-        """Return whether the body, of which nothing was read, is not worth closing the connection for."""
-        if self._receiving or self._read_bytes or header(scope, b"transfer-encoding") is not None:
+        """Return whether the body, of which nothing was read, is not worth closing the connection for.
+
+        One in chunks may be as short as most are: the connection ends if it turns out to be too large.
+        """
+        if self._receiving or self._read_bytes:
             return False
         announced_bytes = read_number(header(scope, b"content-length") or b"0")
         return announced_bytes is not None and announced_bytes <= min(SHORT_BODY_BYTES, self._max_bytes)
