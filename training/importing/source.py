@@ -76,7 +76,7 @@ class Source:
     weights_sha256: str
     domains: tuple[str, str] | None = None
     libraries: Sequence[str] = ()
-    """Packages that had a part in it, besides those of training."""
+    """Packages that were used, besides those of training."""
     settings: dict[str, JsonValue] = field(default_factory=dict)
     """The source's own description."""
 

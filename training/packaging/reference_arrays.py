@@ -24,7 +24,7 @@ Arrays = dict[str, NDArray[Any]]
 ROWS = 2000
 """Training images that are kept, at most; every class has as many."""
 HELD_OUT = 5000
-"""Test images, the first ones, that the usual is measured on; at most half of them."""
+"""Test images, the first ones, that show what is typical; at most half of them."""
 THUMBNAIL = 32
 """Pixels of a side at most."""
 RIDGE = 1e-4

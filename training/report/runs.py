@@ -79,11 +79,11 @@ def seed_of(run: Trained) -> int:
 def settings(record: RunRecord) -> str:
     """Return the settings of a run that are not the recipe's defaults, without the seed."""
     config = config_of(record)
-    usual = type(config)().model_dump()
+    defaults = type(config)().model_dump()
     changed = [
         f"{name.replace('_', ' ')} {value}"
         for name, value in config.model_dump().items()
-        if name != "seed" and value != usual[name]
+        if name != "seed" and value != defaults[name]
     ]
     return ", ".join(changed)
 

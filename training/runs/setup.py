@@ -24,7 +24,7 @@ def shape_of(record: RunRecord) -> ImageShape:
     """Return what the images of a run look like, as far as it is known before any of them is read.
 
     Raises:
-        DataError: they cannot be had, or do not suit the recipe.
+        DataError: they cannot be loaded, or do not suit the recipe.
     """
     classes, kind = _classes(record), RECIPES[record.recipe]
     if not kind.translates and record.pair is not None:
@@ -60,7 +60,7 @@ def load_data(record: RunRecord, config: Config, log: Callable[[str], None]) -> 
     """Return the images of a run, as its recipe wants them.
 
     Raises:
-        DataError: they cannot be had, or do not suit the recipe.
+        DataError: they cannot be loaded, or do not suit the recipe.
     """
     shape_of(record)  # refuses what it can before any image is read
     if record.data in DATASETS:

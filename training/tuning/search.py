@@ -68,7 +68,7 @@ class Search:
             log: takes lines about the search.
 
         Raises:
-            DataError, ValueError: the data cannot be had or split, or the recipe cannot be made.
+            DataError, ValueError: the data cannot be loaded or split, or the recipe cannot be made.
             RunError: a folder of this name searches something else, or cannot be written.
         """
         if not config.holdout:
