@@ -107,6 +107,10 @@ ROWS = {
         "`Upgrade` with every value, method, body form and segmentation; Java's HttpClient, `curl --http2`",
         "the body is read, one answer per request",
     ),
+    36: (
+        "SIGTERM with a new connection per request at full load, 20 rounds",
+        "0 of all connected lost",
+    ),
 }
 """What is tested, and the pass line."""
 Measured = Callable[[int, str], None]

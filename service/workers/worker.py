@@ -34,6 +34,7 @@ from service.http.acceptor import Acceptor
 from service.http.connection import Connection
 from service.http.connection_limits import Connections
 from service.http.exchange import HeldBytes
+from service.http.listener import refuse_newcomers
 from service.http.open_requests import Drain
 from service.observability import logs, metrics
 from service.repository.repository import Repository
@@ -47,7 +48,7 @@ GIVE_UP_S = 1.0
 """Time for requests to be finished by a process that has lost a thread."""
 
 SETTLE_S = 0.1
-"""Time for requests to arrive on connections that were accepted just before listening stopped."""
+"""Time for handshakes to end that have begun, and for requests to arrive on what was accepted last."""
 
 TAKE_IN_S = 2.0
 """Most time to accept and read what has arrived; bodies that nobody reads could stretch it for ever."""
@@ -157,7 +158,12 @@ class Server(uvicorn.Server):
 
         uvicorn alone drops connections that wait to be accepted, and requests that wait to be read.
         """
-        await self._take_in([listener.fileno() for listener in sockets or []])
+        listeners = sockets or []
+        if not self._is_stuck:  # else others go on with the same socket
+            for listener in listeners:
+                refuse_newcomers(listener)
+            await asyncio.sleep(SETTLE_S)
+        await self._take_in([listener.fileno() for listener in listeners])
         for server in self.servers:
             server.close()
         await asyncio.sleep(SETTLE_S)
