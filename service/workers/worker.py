@@ -37,6 +37,7 @@ from service.http.exchange import HeldBytes
 from service.http.listener import refuse_newcomers
 from service.http.open_requests import Drain
 from service.observability import logs, metrics
+from service.observability.line_writer import LineWriter
 from service.repository.repository import Repository
 from service.runtime import memory
 from service.settings import Settings
@@ -143,8 +144,8 @@ class Server(uvicorn.Server):
             for listener in sockets or []
         ]
         if self._announce and sockets:
-            sys.stdout.write(f"{_address(sockets[0])} serves {self._app.state.repository}\n")
-            sys.stdout.flush()
+            output = LineWriter(sys.stdout)
+            output.write(f"{_address(sockets[0])} serves {self._app.state.repository}")
 
     def _connection(self) -> asyncio.Protocol:
         """Return what speaks HTTP on one connection."""
@@ -170,6 +171,7 @@ class Server(uvicorn.Server):
         await self._take_in([])
         await super().shutdown(sockets)
         if self._is_stuck:
+            logging.shutdown()
             os._exit(STUCK)  # no other way leads past a thread that does not end
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -179,6 +181,7 @@ class Server(uvicorn.Server):
         self._connections.check()
         self._tidy(loop)
         metrics.MEMORY_BYTES.set(memory.resident_bytes())
+        logs.count_lost_lines()
         repository: Repository = self._app.state.repository
         repository.follow()
         if repository.is_stuck and not self._is_stuck:
