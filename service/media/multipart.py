@@ -66,27 +66,22 @@ class Form:
         self._content = io.BytesIO()
 
     def on_part_begin(self) -> None:
-        """Start on a part."""
         self._parts += 1
         if self._parts > self._max_pictures + MAX_OPTIONS:  # also of those that are passed over
             raise BadRequest(TOO_MANY)
         self._headers, self._content = {}, io.BytesIO()
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
-        """Take a piece of a header's name."""
         self._header += data[start:end]
 
     def on_header_value(self, data: bytes, start: int, end: int) -> None:
-        """Take a piece of a header's value."""
         self._value += data[start:end]
 
     def on_header_end(self) -> None:
-        """Keep a header."""
         self._headers[self._header.lower()] = self._value
         self._header = self._value = b""
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        """Take a piece of a part."""
         self._content.write(memoryview(data)[start:end])
         if self._content.tell() > MAX_OPTION_BYTES and self._is_option():
             raise BadRequest(
@@ -94,7 +89,6 @@ class Form:
             )
 
     def on_part_end(self) -> None:
-        """Keep a part."""
         coding = self._headers.get(b"content-transfer-encoding", b"").strip().lower()
         try:
             content = DECODERS[coding](self._content.getvalue())
@@ -109,7 +103,6 @@ class Form:
             self._add_file(name, content)
 
     def on_end(self) -> None:
-        """Note that the last boundary has come."""
         self.whole = True
 
     def _field(self, name: bytes) -> bytes:
