@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from fastapi import Request, Response
 
-from service.api import request_bodies
+from service.api import compression, request_bodies
 from service.api.dependencies import deadline_s, keys, repository, settings
 from service.api.routes.health import check_ready
 from service.checkpoint.manifest import TensorSpec
@@ -17,7 +17,7 @@ from service.http.fast_path import raw_router
 from service.http.headers import header
 from service.observability import metrics
 from service.observability.metrics import Sums
-from service.protocols.inference import compression, messages, operations, statistics, tensors
+from service.protocols.inference import messages, operations, statistics, tensors
 from service.protocols.inference.messages import HEADER_LENGTH, Call
 from service.protocols.inference.operations import SEPARATOR, Served
 from service.runtime.off_loop import run_by_size

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from service.api.dependencies import exchange
 from service.errors import BadRequest, BodyTooLarge, QueueFull, UnsupportedMediaType
-from service.protocols.inference.compression import SMALLEST_BYTES, deflate, inflate
+from service.api.compression import SMALLEST_BYTES, deflate, inflate
 from support.in_process import make_app, make_request
 
 LIMIT = 5000
