@@ -177,6 +177,15 @@ def tensors(size: int) -> Iterator[Dear]:
         yield Dear(f"v2: {what}, named", INFER, JSON, b'{"inputs":[],"parameters":{"seed":%s}}' % value)
 
 
+def packed_bodies(size: int) -> Iterator[Dear]:
+    coding = ("Content-Encoding: gzip",)
+    for what, value in values(size - 256):
+        body = gzip.compress(b'{"labels":%s}' % value, 6)
+        yield Dear(f"packed: {what}", "/generate", JSON, body, coding)
+    for length in (size, 64 * size):
+        yield Dear("packed: zeros", "/encode", "image/png", gzip.compress(bytes(length), 9), coding)
+
+
 def latent_bytes(size: int) -> Iterator[Dear]:
     for operation in ("decode", "encode"):
         path = f"/remote-vae/fashion-vae/{operation}?dtype=bfloat16&shape={size // 2}&shape=1"
@@ -194,6 +203,7 @@ def bodies(size: int) -> Iterator[Dear]:
         yield from files_of_pictures(size, path)
     yield from tensors(size)
     yield from latent_bytes(size)
+    yield from packed_bodies(size)
 
 
 def ask(service: ServiceProcess, data: bytes, statuses: list[int]) -> None:

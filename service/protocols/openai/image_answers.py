@@ -1,6 +1,6 @@
 """Answers with pictures, in the shape of OpenAI's images API.
 
-a graph's images, a request of `messages` -> answer -> {"data": [{"b64_json": ...}], ...} -> json_answer
+a graph's images, a request of `messages` -> answer -> {"data": [{"b64_json": ...}], ...}
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import asyncio
 import base64
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import orjson
@@ -53,7 +52,7 @@ def check_pixels(count: int, width: int, height: int, *, field: str) -> None:
 
 async def answer(
     body: AnswerOptions, spec: ImageSpec, made: NDArray[np.float32], members: Columns
-) -> dict[str, Any]:
+) -> Response:
     """Return the answer with a graph's images, (N, C, H, W) in the range of `spec`."""
     size = body.size or (made.shape[3], made.shape[2])
     kind = body.output_format or "png"
@@ -61,15 +60,11 @@ async def answer(
     columns = {"b64_json": files, **members}
     data = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     shown = f"{size[0]}x{size[1]}"
-    return {"created": int(time.time()), "data": data, "output_format": kind, "size": shown}
+    content = {"created": int(time.time()), "data": data, "output_format": kind, "size": shown}
+    return Response(orjson.dumps(content), media_type="application/json")
 
 
 def _files(made: NDArray[np.float32], spec: ImageSpec, size: tuple[int, int], kind: Format) -> list[str]:
     """Return each picture as a base64 file of this width and height."""
     fitted = (images.resize(one, spec, *size) for one in images.to_pixels(made, spec))
     return [base64.b64encode(images.encode(one, kind)).decode() for one in fitted]
-
-
-def json_answer(content: dict[str, Any]) -> Response:
-    """Return an answer as JSON; arrays become lists."""
-    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import orjson
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
 from service.api import encoding, generation, request_bodies, translation
+from service.api.compression import CompressedResponse
 from service.api.dependencies import deadline_s, repository, settings
 from service.api.requests import GenerateRequest, TranslateOptions
 from service.api.uploads import Upload
@@ -21,7 +23,7 @@ from service.http.fast_path import raw_router
 from service.inference.model import Model
 from service.latent_space import labels, seeds
 from service.protocols.openai import image_answers, image_forms
-from service.protocols.openai.image_answers import Columns, json_answer
+from service.protocols.openai.image_answers import Columns
 from service.protocols.openai.messages import (
     EditRequest,
     EmbeddingsRequest,
@@ -58,7 +60,7 @@ async def generate_images(request: Request) -> Response:
     drawing = generation.plan(parse_known(GenerateRequest, _given(asked), "body"), model.manifest)
     outputs = await model.run("generate", drawing.inputs, deadline_s(request))
     members: Columns = {"revised_prompt": drawing.labels or [None] * count, "seed": drawing.seeds}
-    return json_answer(await image_answers.answer(body, model.manifest.image, outputs["images"], members))
+    return await image_answers.answer(body, model.manifest.image, outputs["images"], members)
 
 
 def _given(asked: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +99,7 @@ async def edit_images(request: Request) -> Response:
     images = await encoding.fit(request, model, upload)
     outputs = await model.run(f"translate.{to}", {"images": images}, deadline_s(request))
     members = {"revised_prompt": [to] * len(images)}
-    return json_answer(await image_answers.answer(body, model.manifest.image, outputs["translated"], members))
+    return await image_answers.answer(body, model.manifest.image, outputs["translated"], members)
 
 
 def _translation(models: Repository, body: EditRequest) -> tuple[Model, str]:
@@ -133,7 +135,7 @@ async def vary_image(request: Request) -> Response:
     near, drawn = _near(encoded, body, count, model.manifest)
     decoded = await model.run("decode", {"latents": near}, deadline_s(request))
     members: Columns = {"revised_prompt": [None] * count, "seed": drawn or [None] * count}
-    return json_answer(await image_answers.answer(body, model.manifest.image, decoded["images"], members))
+    return await image_answers.answer(body, model.manifest.image, decoded["images"], members)
 
 
 def _near(
@@ -168,7 +170,7 @@ async def create_embeddings(request: Request) -> Response:
         raise InvalidField.at(("body", "dimensions"), f"a latent of this model has {rows.shape[1]} numbers")
     written: Iterable[object] = map(_base64, rows) if body.encoding_format == "base64" else rows
     data = [{"object": "embedding", "index": i, "embedding": one} for i, one in enumerate(written)]
-    return json_answer({"object": "list", "data": data, "model": model.manifest.name, "usage": NO_TOKENS})
+    return _json({"object": "list", "data": data, "model": model.manifest.name, "usage": NO_TOKENS})
 
 
 def _base64(row: NDArray[np.float32]) -> str:
@@ -179,7 +181,7 @@ def _base64(row: NDArray[np.float32]) -> str:
 @router.get("/v1/models", include_in_schema=False)
 async def list_models(request: Request) -> Response:
     """Return every model that draws, translates or varies pictures, or finds latents."""
-    return json_answer({"object": "list", "data": list(_models(request).values())})
+    return _json({"object": "list", "data": list(_models(request).values())})
 
 
 @router.get("/v1/models/{model}", include_in_schema=False)
@@ -189,7 +191,7 @@ async def show_model(request: Request) -> Response:
     shown = found.get(request.path_params["model"])
     if shown is None:
         raise UnknownModel(f"There is no such model here; known are {', '.join(found)}.")
-    return json_answer(shown)
+    return _json(shown)
 
 
 def _models(request: Request) -> dict[str, dict[str, Any]]:
@@ -217,3 +219,8 @@ def _model(name: str, manifest: Manifest) -> dict[str, Any]:
         "classes": manifest.labels,
         "domains": list(translation.targets(manifest)) or None,
     }
+
+
+def _json(content: dict[str, Any]) -> Response:
+    dumped = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    return CompressedResponse(dumped, media_type="application/json")
