@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         description="Port to listen on, 0 for any free one; if it is not given, PORT counts.",
     )
     workers: int = Field(
-        1, ge=1, le=256, description="Processes that serve; one per core is the most that helps."
+        1, ge=1, le=256, description="Worker processes; more than one per core does not help."
     )
     checkpoints: Path = Field(
         Path("checkpoints"),
@@ -116,7 +116,7 @@ class Settings(BaseSettings):
         4.0,
         gt=0,
         le=3600,
-        description="Seconds after which a run of a graph is cut off, if runs like it take a tenth at most.",
+        description="Seconds before an inference run is aborted, if runs like it take a tenth at most.",
     )
     stuck_worker_s: float = Field(
         7.0,
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     max_held_bytes: int = Field(
         256 << 20,
         ge=1,
-        description="Bytes of bodies that one worker holds at once, and as many of answers nobody reads.",
+        description="Bytes of request bodies that one worker holds at once, and as many of unread answers.",
     )
     max_images: int = Field(256, ge=1, le=65536, description="Images one request may carry.")
     max_image_pixels: int = Field(

@@ -57,7 +57,6 @@ class RawRoute(APIRoute):
     """A route whose endpoint is called with the request and nothing else."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the endpoint as it is."""
         return cast(Callable[[Request], Coroutine[Any, Any, Response]], self.endpoint)
 
 

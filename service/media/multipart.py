@@ -51,30 +51,24 @@ class Form:
         self._content = io.BytesIO()
 
     def on_part_begin(self) -> None:
-        """Start on a part."""
         self._headers, self._content = {}, io.BytesIO()
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
-        """Take a piece of a header's name."""
         self._header += data[start:end]
 
     def on_header_value(self, data: bytes, start: int, end: int) -> None:
-        """Take a piece of a header's value."""
         self._value += data[start:end]
 
     def on_header_end(self) -> None:
-        """Keep a header."""
         self._headers[self._header.lower()] = self._value
         self._header = self._value = b""
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        """Take a piece of a part."""
         self._content.write(memoryview(data)[start:end])
         if self._content.tell() > MAX_OPTION_BYTES and self._name() != PICTURES.encode():
             raise BadRequest(f"A field of the form other than a picture may have {MAX_OPTION_BYTES} bytes.")
 
     def on_part_end(self) -> None:
-        """Keep a part."""
         coding = self._headers.get(b"content-transfer-encoding", b"").strip().lower()
         try:
             content = DECODERS[coding](self._content.getvalue())
@@ -89,7 +83,6 @@ class Form:
             self._add_option(name, content)
 
     def on_end(self) -> None:
-        """Note that the last boundary has come."""
         self.whole = True
 
     def _name(self) -> bytes:
