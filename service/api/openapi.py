@@ -206,7 +206,7 @@ def _form(options: type[requests.Options]) -> Json:
         "type": "array",
         "items": {"type": "string", "format": "binary"},
         "minItems": 1,
-        "description": "Picture files.",
+        "description": "Picture files; parts named image, file or files are read as well.",
     }
     return {
         "type": "object",
