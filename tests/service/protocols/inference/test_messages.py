@@ -93,7 +93,7 @@ def test_what_clients_leave_unset_may_be_null():
         (
             {"parameters": {"shared_memory_region": "x"}},
             ("parameters", "shared_memory_region"),
-            "is not to be had here",
+            "is not supported here",
         ),
         ({"datatype": BYTES, "shape": [11], "data": []}, ("shape",), "at most 10 in one request"),
     ],
