@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from service.checkpoint.manifest import ImageSpec
 from service.errors import BodyTooLarge, InvalidField, Location, ServiceError, UnsupportedMediaType
 from service.media import images
-from service.media.images import BrokenImage, ImageError, ImageTooLarge
+from service.media.image_errors import BrokenImage, ImageError, ImageTooLarge
 from service.observability import metrics, traces
 from service.runtime.off_loop import run_by_size, run_decoder
 

@@ -252,7 +252,7 @@ def of_raw(raw: bytes, served: Served) -> Call:
         InvalidField: it is neither.
     """
     first, place = served.graph.inputs[0], ("inputs", 0)
-    if first.name == "images" and image_headers.format_of(raw):
+    if first.name == "images" and image_headers.is_read(raw):
         return Call({"images": Tensor("images", BYTES, (1,), [raw], place)}, {})
     row = [axis for axis in first.shape if axis is not None]
     size = 4 * math.prod(row)
