@@ -7,7 +7,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from service.settings import BadSetting, read_settings
+from service.command_line import read_settings
+from service.settings import BadSetting
 
 
 def console() -> int:

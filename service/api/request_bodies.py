@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect, Request
 
 from service.api import dependencies
-from service.api.requests import DecodeOptions, DecodeRequest
+from service.api.requests import DecodeRequest, Options
 from service.api.validation import Schema, parse_json, parse_options
 from service.errors import BadRequest, BodyTooLarge, InvalidField, UnsupportedMediaType
 from service.http.content_negotiation import JSON, NPY, media_type_of
@@ -45,7 +45,7 @@ async def parse(schema: type[Schema], raw: bytes) -> Schema:
     return await run_by_size(len(raw), parse_json, schema, raw)
 
 
-async def read_latents(request: Request) -> tuple[DecodeOptions, Rows, Shape | None]:
+async def read_latents(request: Request) -> tuple[Options, Rows, Shape | None]:
     """Return what is asked, the latents as flat rows, and the shape of one if that was said; unchecked.
 
     Raises:
@@ -58,7 +58,7 @@ async def read_latents(request: Request) -> tuple[DecodeOptions, Rows, Shape | N
         body = await parse(DecodeRequest, await read(request))
         check_count(len(body.latents), limit, "latents")
         return body, body.latents, None if body.shape is None else tuple(body.shape)
-    options = parse_options(DecodeOptions, request.query_params.multi_items(), "query")
+    options = parse_options(Options, request.query_params.multi_items(), "query")
     raw = await read_some(request)
     found = await run_by_size(len(raw), npy.read, raw, np.float32, (2, 3, 4, 5))
     array = cast(NDArray[np.float32], found)

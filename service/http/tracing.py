@@ -104,7 +104,6 @@ class _Headers(Getter[Scope]):
         return [",".join(found)] if found else None
 
     def keys(self, carrier: Scope) -> list[str]:
-        """Return the names of all headers."""
         return [name.decode("latin-1") for name, _ in carrier["headers"]]
 
 

@@ -85,6 +85,23 @@ def test_a_body_that_nobody_reads_is_passed_over_if_it_is_short(wire: Wire, leng
         assert wire.is_closed()
 
 
+def test_chunks_that_nobody_reads_are_passed_over_up_to_a_limit(wire: Wire):
+    wire.send(b"PUT /decode HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert wire.answer().status_code == 405
+    wire.send(chunked(b"x" * LIMIT) + GET + b"\r\n")
+    assert wire.answer().status_code == 200
+    wire.send(b"PUT /decode HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert wire.answer().status_code == 405
+    wire.send(chunked(b"x" * 3 * LIMIT))
+    assert wire.is_closed()
+
+
+def test_garbage_after_an_answer_is_refused(wire: Wire):
+    assert wire.send(GET + b"\r\n").answer().status_code == 200
+    wire.send(b"\0\0\0").refusal(400, "bad-request")
+    assert wire.is_closed()
+
+
 def test_without_a_length_there_is_no_body(wire: Wire):
     wire.post("/decode").refusal(400, "bad-request")
 

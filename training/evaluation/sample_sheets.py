@@ -82,7 +82,6 @@ def grid(images: Tensor, columns: int) -> Image.Image:
 
 
 def png_file(image: Image.Image) -> bytes:
-    """Return an image as the bytes of a PNG file."""
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
     return file.getvalue()

@@ -23,7 +23,6 @@ class Classifier(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the logits."""
         logits: Tensor = self.layers(images)
         return logits
 

@@ -59,7 +59,6 @@ class ConditionalGenerator(nn.Module):
         self.last = nn.Conv2d(wide[-1], channels, 3, padding=1)
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        """Return the images."""
         features = self.first(latents).view(-1, self.wide, self.side, self.side)
         for stage in self.stages:
             features = stage(features, labels)

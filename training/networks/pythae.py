@@ -49,7 +49,6 @@ class PerceptronDecoder(nn.Module):
         self.shape = tuple(shape)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Return the images."""
         features = codes
         for layer in self.layers:
             features = layer(features)
@@ -109,7 +108,6 @@ class ConvolutionalDecoder(nn.Module):
         )
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Return the images."""
         features: Tensor = self.layers[0](codes).view(-1, WIDTHS[-1], SIDE, SIDE)
         for layer in list(self.layers)[1:]:
             features = layer(features)

@@ -57,5 +57,4 @@ class Autoencoder(Recipe):
         return detached(mse=squared_error / x[0].numel())
 
     def operations(self) -> dict[str, nn.Module]:
-        """Return encode and decode."""
         return {"encode": self.averaged["encoder"], "decode": self.averaged["decoder"]}

@@ -218,7 +218,6 @@ class TranslationRecipe(Recipe):
         return min(1.0, 2 * (1 - self.progress))
 
     def operations(self) -> dict[str, nn.Module]:
-        """Return both translations."""
         assert self.shape.domains is not None
         a, b = self.shape.domains
         return {f"translate.{b}": self.averaged["a_to_b"], f"translate.{a}": self.averaged["b_to_a"]}

@@ -137,5 +137,4 @@ class ConditionalGAN(Recipe):
         return t[:, None] * z, t
 
     def operations(self) -> dict[str, nn.Module]:
-        """Return generate."""
         return {"generate": self.averaged["generator"]}

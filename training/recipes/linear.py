@@ -57,7 +57,6 @@ class LinearAutoencoder(Recipe):
         return detached(mse=squared_error / x.shape[1])
 
     def operations(self) -> dict[str, nn.Module]:
-        """Return encode and decode."""
         mean, v, w = (self.averaged[name] for name in ("mean", "encoder", "decoder"))
         assert isinstance(mean, Mean)
         return {"encode": LinearEncoder(mean, v), "decode": LinearDecoder(mean, w, self.shape)}
@@ -107,7 +106,6 @@ class LinearEncoder(nn.Module):
         self.mean, self.v = mean, v
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the codes."""
         codes: Tensor = self.v(self.mean(images.flatten(1)))
         return codes
 
@@ -120,6 +118,5 @@ class LinearDecoder(nn.Module):
         self.mean, self.w, self.shape = mean, w, shape
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Return the images."""
         rows = self.w(codes) + self.mean.value()
         return rows.unflatten(1, (self.shape.channels, self.shape.size, self.shape.size))

@@ -58,7 +58,6 @@ class SparseAutoencoder(Recipe):
         return detached(mse=squared_error / x[0].numel(), active=active)
 
     def operations(self) -> dict[str, nn.Module]:
-        """Return encode and decode."""
         return {"encode": self.averaged["encoder"], "decode": self.averaged["decoder"]}
 
     def figures(self, dataset: Dataset) -> dict[str, JsonValue]:
@@ -88,7 +87,6 @@ class SparseEncoder(nn.Module):
         self.standardise = nn.BatchNorm1d(config.latent_dim, affine=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the codes."""
         return largest(torch.relu(self.standardise(self.encoder(images).float())), self.active)
 
 

@@ -73,7 +73,6 @@ def grouped(runs: list[Trained]) -> list[Group]:
 
 
 def seed_of(run: Trained) -> int:
-    """Return the seed of a run."""
     return config_of(run.record).seed
 
 

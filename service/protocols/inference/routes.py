@@ -49,7 +49,6 @@ async def server_ready(request: Request) -> Response:
 
 
 @router.get("/v2", include_in_schema=False)
-@router.get("/v2/", include_in_schema=False)
 async def server_metadata(_: Request) -> Response:
     """Return what server this is and which extensions of the protocol it has."""
     return _json({"name": "latent-service", "version": VERSION, "extensions": EXTENSIONS})
