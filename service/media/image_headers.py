@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 
 READ = ("PNG", "JPEG", "WEBP")
-NAMES = {"WEBP": "WebP"}
-"""Of formats that are written otherwise than in capitals."""
 
 SIGNATURES = {
     "PNG": rb"\x89PNG\r\n\x1a\n",
@@ -42,5 +40,4 @@ def is_read(raw: bytes) -> bool:
 
 def refusal(name: str | None) -> str:
     """Return what is said of a file in a format that is not read."""
-    send = "send PNG, JPEG or WebP"
-    return f"{name} is not read; {send}" if name else f"the file is not an image that is known; {send}"
+    return f"{name} is not read; send PNG, JPEG or WebP" if name else "the image is not a PNG, JPEG or WebP"

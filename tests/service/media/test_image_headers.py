@@ -46,4 +46,4 @@ def test_other_formats_are_not_read():
 
 def test_a_refusal_names_the_format_and_what_to_send():
     assert refusal("HEIC") == "HEIC is not read; send PNG, JPEG or WebP"
-    assert refusal(None) == "the file is not an image that is known; send PNG, JPEG or WebP"
+    assert refusal(None) == "the image is not a PNG, JPEG or WebP"
