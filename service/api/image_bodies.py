@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from service.api import dependencies
+from service.api import compression, dependencies
 from service.api.image_lines import ImageLines
 from service.api.request_bodies import check_count, media_type, parse, read, read_some, refuse_query
 from service.api.requests import ImagesRequest, Options
 from service.api.uploads import Upload
 from service.api.validation import from_form, parse_options
-from service.errors import InvalidField
+from service.errors import InvalidField, UnsupportedMediaType
 from service.http.content_negotiation import JSON, NDJSON, NPY, ZIP
 from service.media import multipart, npy, zip_archives
 from service.runtime.off_loop import run_by_size
@@ -68,6 +68,8 @@ async def _from_form(request: Request, options: type[Options], _: type[ImagesReq
 
 
 async def _from_lines(request: Request, options: type[Options], _: type[ImagesRequest]) -> Read:
+    if compression.encoding_of(request) != "identity":
+        raise UnsupportedMediaType("Lines are read as they come; send them without Content-Encoding.")
     return _query(request, options), ImageLines(request)  # of which nothing is read yet
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect, Request
 
-from service.api import dependencies
+from service.api import compression, dependencies
 from service.api.requests import DecodeRequest, Options
 from service.api.validation import Schema, parse_json, parse_options
 from service.errors import BadRequest, BodyTooLarge, InvalidField, UnsupportedMediaType
@@ -70,10 +70,9 @@ def media_type(request: Request, readable: Collection[str]) -> str:
     """Return the body's media type.
 
     Raises:
-        UnsupportedMediaType: it is not one of `readable`; says what to send.
+        UnsupportedMediaType: it is not one of `readable`, or compressed otherwise; says what to send.
     """
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("The body is compressed (Content-Encoding); send it plain.")
+    compression.encoding_of(request)
     kind = media_type_of(request.headers.get("content-type", ""))
     if kind in readable:
         return kind
@@ -100,11 +99,17 @@ def refuse_query(request: Request) -> None:
 
 
 async def read(request: Request, max_bytes: int | None = None) -> bytes:
-    """Return the whole body; most come in one piece, which Starlette's reader would copy.
+    """Return the whole body, inflated if it came compressed.
 
     Raises:
         BodyTooLarge: it has more than `max_bytes`, where a route takes less than any body may have.
+        UnsupportedMediaType, BodyTooLarge, QueueFull, BadRequest: see `inflate`.
     """
+    return await compression.inflate(await _read_raw(request, max_bytes), request, max_bytes)
+
+
+async def _read_raw(request: Request, max_bytes: int | None) -> bytes:
+    """Return the body as it comes; most do in one piece, which Starlette's reader would copy."""
     whole, more = io.BytesIO(), True
     while more:
         message = await request.receive()
