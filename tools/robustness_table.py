@@ -107,6 +107,11 @@ ROWS = {
         "`Upgrade` with every value, method, body form and segmentation; Java's HttpClient, `curl --http2`",
         "the body is read, one answer per request",
     ),
+    34: (
+        "5,000 photographs of odd metadata (EXIF by tag and type, PNG chunks by CRC and size, profiles), "
+        "2,000 cut and closed with an end marker",
+        "metadata never decides; a cut file is 422",
+    ),
 }
 """What is tested, and the pass line."""
 Measured = Callable[[int, str], None]
