@@ -111,6 +111,11 @@ ROWS = {
         "stdout and stderr closed, full, broken, not read for 60 s under load",
         "starts and serves, stops on SIGTERM within 10 s, lost lines are counted",
     ),
+    34: (
+        "5,000 photographs of odd metadata (EXIF by tag and type, PNG chunks by CRC and size, profiles), "
+        "2,000 cut and closed with an end marker",
+        "metadata never decides; a cut file is 422",
+    ),
     36: (
         "SIGTERM with a new connection per request at full load, 20 rounds",
         "0 of all connected lost",
