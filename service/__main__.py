@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from service.settings import BadSetting, read_settings
+from service.command_line import read_settings
+from service.settings import BadSetting
 
 
 def console() -> int:

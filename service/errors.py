@@ -37,6 +37,7 @@ class ServiceError(Exception):
             409 OperationNotOffered   the checkpoint lacks the operation
             413 BodyTooLarge          more bytes, or more pixels, than one request may have
             415 UnsupportedMediaType  the body is of a kind that cannot be read here
+            421 WrongHost             the name it was sent to is not one of ours
             422 InvalidField          the body can be read, but breaks a rule (errors: loc, msg)
             431 HeadersTooLarge       a head of more bytes than it may have
         the caller comes again later
@@ -160,6 +161,15 @@ class UnsupportedMediaType(ServiceError):
 
     status, code, title = 415, "unsupported-media-type", "Unsupported Media Type"
     default_detail = "A body of this type cannot be read here."
+
+
+class WrongHost(ServiceError):
+    """The request was sent to a name that the service does not answer to."""
+
+    status, code, title = 421, "wrong-host", "Misdirected Request"
+    default_detail = (
+        "This service does not answer to the name in the Host header; LATENT_ALLOWED_HOSTS can add it."
+    )
 
 
 class InvalidField(ServiceError):

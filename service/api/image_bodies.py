@@ -2,7 +2,7 @@
 
     application/json       everything in the body
     image/png, jpeg, webp  the body is one image; options in the query
-    multipart/form-data    images are the parts named `images`; options are parts, or in the query
+    multipart/form-data    images are the parts named `images` or alike; options are parts, or in the query
     application/x-npy      the body is one array of images; options in the query
     application/zip        the body is an archive of images; options in the query
     application/x-ndjson   the body is one JSON object a line, read as they come; options in the query
@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from service.api import dependencies
+from service.api import compression, dependencies
 from service.api.image_lines import ImageLines
 from service.api.request_bodies import check_count, media_type, parse, read, read_some, refuse_query
 from service.api.requests import ImagesRequest, Options
 from service.api.uploads import Upload
-from service.api.validation import parse_options
-from service.errors import InvalidField
+from service.api.validation import from_form, parse_options
+from service.errors import InvalidField, UnsupportedMediaType
 from service.http.content_negotiation import JSON, NDJSON, NPY, ZIP
 from service.media import multipart, npy, zip_archives
 from service.runtime.off_loop import run_by_size
@@ -63,11 +63,13 @@ async def _from_form(request: Request, options: type[Options], _: type[ImagesReq
     form = await run_by_size(len(raw), multipart.read, raw, request.headers["content-type"], limit)
     if not form.pictures:
         raise InvalidField.at(("body", "images"), "the form needs at least one part named images")
-    given = [*request.query_params.multi_items(), *form.options]
+    given = [*request.query_params.multi_items(), *from_form(options, form.options)]
     return parse_options(options, given, "form"), Upload(form.pictures)
 
 
 async def _from_lines(request: Request, options: type[Options], _: type[ImagesRequest]) -> Read:
+    if compression.encoding_of(request) != "identity":
+        raise UnsupportedMediaType("Lines are read as they come; send them without Content-Encoding.")
     return _query(request, options), ImageLines(request)  # of which nothing is read yet
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect, Request
 
-from service.api import dependencies
-from service.api.requests import DecodeOptions, DecodeRequest
+from service.api import compression, dependencies
+from service.api.requests import DecodeRequest, Options
 from service.api.validation import Schema, parse_json, parse_options
 from service.errors import BadRequest, BodyTooLarge, InvalidField, UnsupportedMediaType
 from service.http.content_negotiation import JSON, NPY, media_type_of
@@ -45,7 +45,7 @@ async def parse(schema: type[Schema], raw: bytes) -> Schema:
     return await run_by_size(len(raw), parse_json, schema, raw)
 
 
-async def read_latents(request: Request) -> tuple[DecodeOptions, Rows, Shape | None]:
+async def read_latents(request: Request) -> tuple[Options, Rows, Shape | None]:
     """Return what is asked, the latents as flat rows, and the shape of one if that was said; unchecked.
 
     Raises:
@@ -58,7 +58,7 @@ async def read_latents(request: Request) -> tuple[DecodeOptions, Rows, Shape | N
         body = await parse(DecodeRequest, await read(request))
         check_count(len(body.latents), limit, "latents")
         return body, body.latents, None if body.shape is None else tuple(body.shape)
-    options = parse_options(DecodeOptions, request.query_params.multi_items(), "query")
+    options = parse_options(Options, request.query_params.multi_items(), "query")
     raw = await read_some(request)
     found = await run_by_size(len(raw), npy.read, raw, np.float32, (2, 3, 4, 5))
     array = cast(NDArray[np.float32], found)
@@ -70,10 +70,9 @@ def media_type(request: Request, readable: Collection[str]) -> str:
     """Return the body's media type.
 
     Raises:
-        UnsupportedMediaType: it is not one of `readable`; says what to send.
+        UnsupportedMediaType: it is not one of `readable`, or compressed otherwise; says what to send.
     """
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("The body is compressed (Content-Encoding); send it plain.")
+    compression.encoding_of(request)
     kind = media_type_of(request.headers.get("content-type", ""))
     if kind in readable:
         return kind
@@ -100,11 +99,17 @@ def refuse_query(request: Request) -> None:
 
 
 async def read(request: Request, max_bytes: int | None = None) -> bytes:
-    """Return the whole body; most come in one piece, which Starlette's reader would copy.
+    """Return the whole body, inflated if it came compressed.
 
     Raises:
         BodyTooLarge: it has more than `max_bytes`, where a route takes less than any body may have.
+        UnsupportedMediaType, BodyTooLarge, QueueFull, BadRequest: see `inflate`.
     """
+    return await compression.inflate(await _read_raw(request, max_bytes), request, max_bytes)
+
+
+async def _read_raw(request: Request, max_bytes: int | None) -> bytes:
+    """Return the body as it comes; most do in one piece, which Starlette's reader would copy."""
     whole, more = io.BytesIO(), True
     while more:
         message = await request.receive()

@@ -2,8 +2,8 @@
 
     request_bodies -> validation -> a request below -> routes
 
-Requests are strict: unknown fields, null, coercions, NaN and infinity are refused. The `*Options` are what
-a request says besides its pictures, which is all that a query string or a form can carry.
+Requests are strict: unknown fields, null, coercions, NaN and infinity are refused. `Options` and its
+kin are what a request says besides its pictures or latents: all that a query string or a form can carry.
 """
 
 from __future__ import annotations
@@ -121,11 +121,7 @@ class EncodeRequest(EncodeOptions, ImagesRequest):
     """Pictures to find the latents of."""
 
 
-class DecodeOptions(Options):
-    """What a request to decode says besides its latents."""
-
-
-class DecodeRequest(DecodeOptions):
+class DecodeRequest(Options):
     """Latents to make pictures of."""
 
     latents: Latents
@@ -137,11 +133,7 @@ class DecodeRequest(DecodeOptions):
     )
 
 
-class ReconstructOptions(Options):
-    """What a request to reconstruct says besides its pictures."""
-
-
-class ReconstructRequest(ReconstructOptions, ImagesRequest):
+class ReconstructRequest(Options, ImagesRequest):
     """Pictures to encode and decode again."""
 
 
@@ -194,7 +186,6 @@ class GenerateRequest(Options):
 
     @property
     def size(self) -> int:
-        """How many images are asked for."""
         return len(self.labels) if self.labels is not None else self.count or 1
 
 

@@ -5,9 +5,6 @@ request_bodies -> Upload -> tensor, (N, C, H, W) float32 -> Model.run
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 import time
 from collections.abc import Sequence
 
@@ -16,7 +13,7 @@ from numpy.typing import NDArray
 
 from service.checkpoint.manifest import ImageSpec
 from service.errors import BodyTooLarge, InvalidField, Location, ServiceError, UnsupportedMediaType
-from service.media import images
+from service.media import base64_text, images
 from service.media.images import BrokenImage, ImageError, ImageTooLarge
 from service.observability import metrics, traces
 from service.runtime.off_loop import run_by_size, run_decoder
@@ -24,16 +21,13 @@ from service.runtime.off_loop import run_by_size, run_decoder
 IN_PLACE_BYTES = 1 << 16
 """Pixels of an array that are fitted on the event loop; more belong in a thread."""
 
-BASE64_PIECE = 1 << 20
-"""Characters that are read at once, since nobody else has the interpreter meanwhile."""
-
 
 class Upload:
     """One or more pictures: image files, also as text, or one uint8 array, (N, H, W) or (N, H, W, C)."""
 
     def __init__(
         self,
-        pictures: list[bytes] | list[str] | NDArray[np.uint8],
+        pictures: list[bytes] | list[str] | list[bytes | str] | NDArray[np.uint8],
         places: Sequence[Location] | None = None,
         first: int = 0,
     ) -> None:
@@ -89,27 +83,18 @@ class Upload:
             raise InvalidField.at(("body",), str(error)) from None
 
 
-def _from_base64(text: str, place: Location) -> bytes:
-    if text.startswith("data:"):
-        head, comma, text = text.partition(",")
-        if not comma or not head.endswith(";base64"):
-            raise InvalidField.at(place, "a data URL must be data:image/...;base64,...")
-    raw = io.BytesIO()
+def _from_text(text: str, place: Location) -> bytes:
     try:
-        for start in range(0, len(text), BASE64_PIECE):
-            if raw.tell() != start // 4 * 3:
-                raise ValueError("padded before its end")
-            raw.write(base64.b64decode(text[start : start + BASE64_PIECE], validate=True))
-    except (binascii.Error, ValueError):
-        raise InvalidField.at(place, "Input should be base64 (no line breaks) or a data URL") from None
-    return raw.getvalue()
+        return base64_text.decode(text)
+    except ValueError as error:
+        raise InvalidField.at(place, str(error)) from None
 
 
 async def _decode(
     picture: bytes | str, position: int, place: Location, spec: ImageSpec, max_pixels: int
 ) -> NDArray[np.float32]:
     if isinstance(picture, str):
-        picture = await run_by_size(len(picture), _from_base64, picture, place)
+        picture = await run_by_size(len(picture), _from_text, picture, place)
     try:
         if images.is_large(picture):
             return await run_decoder(len(picture), images.decode, picture, spec, max_pixels)

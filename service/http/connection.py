@@ -83,12 +83,10 @@ class Connection(OneAtATime):
         return cast(CoalescedWrites, self.transport)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection up."""
         transport.set_write_buffer_limits(high=MAX_UNSENT_BYTES)
         super().connection_made(CoalescedWrites(transport, self.loop))  # type: ignore[arg-type]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of the connection."""
         self._connection_count.closed()
         super().connection_lost(exc)
 

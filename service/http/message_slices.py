@@ -31,7 +31,6 @@ class MessageSlices:
         self.are_chunks = is_chunked
 
     def end_message(self) -> None:
-        """Note that a message ends."""
         self._body_bytes = 0
         self.are_chunks = False
 

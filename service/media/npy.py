@@ -53,7 +53,6 @@ def _read_header(file: io.BytesIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 
 def write(array: NDArray[np.generic]) -> bytes:
-    """Return `array` as an .npy file."""
     file = io.BytesIO()
     np.save(file, np.ascontiguousarray(array), allow_pickle=False)
     return file.getvalue()

@@ -101,7 +101,6 @@ class Supervisor:
         self._heartbeats.expect(number)  # what its predecessor has missed is not its own
 
     def _work(self, number: int, announce: bool, pause_s: float) -> None:
-        """Be a worker."""
         os.setpgid(0, 0)  # Ctrl-C in a terminal reaches the supervisor alone, which passes it on once
         os.close(self._lifeline)
         signal.set_wakeup_fd(-1)

@@ -146,6 +146,8 @@ class Server(uvicorn.Server):
         if self._announce and sockets:
             output = LineWriter(sys.stdout)
             output.write(f"{_address(sockets[0])} serves {self._app.state.repository}")
+            if self._settings.allow_no_key and os.environ.get("LATENT_API_KEYS") == "":
+                logger.warning("LATENT_API_KEYS is empty and LATENT_ALLOW_NO_KEY true: no key is needed")
 
     def _connection(self) -> asyncio.Protocol:
         """Return what speaks HTTP on one connection."""

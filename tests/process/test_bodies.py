@@ -150,8 +150,8 @@ def test_the_default_content_type_of_curl_is_told_which_header_to_add(client: Cl
     )
 
 
-def test_a_compressed_body_is_415(client: Client) -> None:
-    headers = JSON | {"content-encoding": "gzip"}
+def test_a_body_of_an_unknown_compression_is_415(client: Client) -> None:
+    headers = JSON | {"content-encoding": "br"}
     check_problem(client.post("/generate", content=b"{}", headers=headers), 415, "unsupported-media-type")
 
 
@@ -281,3 +281,70 @@ def test_one_request_has_pictures_of_one_size_for_a_model_of_any_size(client: Cl
     assert client.post("/encode", files=[("images", large)] * 2, data=form).status_code == 200
     response = client.post("/encode", files=[("images", small), ("images", large)], data=form)
     assert "size" in check_problem(response, 422, "invalid-field")["detail"]
+
+
+@pytest.mark.parametrize("name", ["image", "file", "files", "images[]"])
+def test_a_form_may_name_its_pictures_as_others_do(client: Client, name: str) -> None:
+    expected = latents(client.post("/encode", files={"images": picture()}))
+    assert latents(client.post("/encode", files={name: ("a.png", picture(), "image/png")})) == expected
+
+
+def test_an_unknown_name_of_a_picture_is_answered_with_the_known_one(client: Client) -> None:
+    problem = check_problem(client.post("/encode", files={"photo": picture()}), 400, "bad-request")
+    assert "belongs in a part named images" in problem["detail"]
+
+
+def test_what_a_form_leaves_empty_is_not_given(client: Client) -> None:
+    expected = latents(client.post("/encode", files={"images": picture()}))
+    empty_input = b'--edge\r\ncontent-disposition: form-data; name="images"; filename=""\r\n\r\n\r\n'
+    blanks = b"".join(
+        b'--edge\r\ncontent-disposition: form-data; name="%s"\r\n\r\n \r\n' % name
+        for name in (b"model", b"seed", b"sample", b"whatever")
+    )
+    head = b'--edge\r\ncontent-disposition: form-data; name="images"; filename="a.png"\r\n\r\n'
+    whole = empty_input + blanks + head + picture() + b"\r\n--edge--\r\n"
+    assert latents(send(client, "/encode", whole, "multipart/form-data; boundary=edge")) == expected
+    nothing = send(client, "/encode", empty_input + b"--edge--\r\n", "multipart/form-data; boundary=edge")
+    assert "at least one part" in check_problem(nothing, 422, "invalid-field")["detail"]
+
+
+def test_a_ticked_box_of_a_form_is_true(client: Client) -> None:
+    form = {"files": {"images": picture()}, "data": {"model": "vae", "sample": "on", "seed": "3"}}
+    drawn = client.post("/encode", **form).json()
+    as_json = {"images": [text(picture())], "model": "vae", "sample": True, "seed": 3}
+    assert drawn["latents"] == client.post("/encode", json=as_json).json()["latents"]
+    form["data"] = {"seed": "on", "sample": "on"}
+    problem = check_problem(client.post("/encode", **form), 422, "invalid-field")
+    assert problem["errors"][0]["loc"] == ["form", "seed"]
+
+
+def test_a_form_may_hold_data_urls_and_begin_with_text(client: Client) -> None:
+    expected = latents(client.post("/encode", files={"images": picture()}))
+    url = f"data:image/png;base64,{text(picture())}"
+    assert latents(client.post("/encode", files={"image": (None, url)})) == expected
+    assert (
+        latents(client.post("/encode", files=[("images", (None, url)), ("images", picture())]))
+        == expected * 2
+    )
+    request = client.build_request("POST", "/encode", files={"images": picture()})
+    raw, kind = request.read(), request.headers["content-type"]
+    assert latents(send(client, "/encode", b"This is a form.\r\n" + raw, kind)) == expected
+    refused = client.post("/encode", files={"image": (None, "data:image/png,x")})
+    assert check_problem(refused, 422, "invalid-field")["errors"][0]["loc"] == ["body", "images", 0]
+
+
+def test_json_with_a_byte_order_mark_is_read(client: Client) -> None:
+    body = b'\xef\xbb\xbf{"seed": 7}'
+    expected = client.post("/generate", json={"seed": 7}).json()["images"]
+    assert send(client, "/generate", body, "application/json").json()["images"] == expected
+    lines = b'\xef\xbb\xbf{"image": "%s"}\n' % text(picture()).encode()
+    assert '"done"' in send(client, "/encode", lines, "application/x-ndjson").text
+
+
+def test_base64_may_be_unpadded_url_safe_and_folded(client: Client) -> None:
+    raw = picture()
+    expected = latents(client.post("/encode", json={"images": [text(raw)]}))
+    folded, url_safe = base64.encodebytes(raw).decode(), base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    assert "\n" in folded
+    assert set("-_") & set(url_safe)
+    assert latents(client.post("/encode", json={"images": [folded, url_safe]})) == expected * 2

@@ -60,7 +60,7 @@ class Wire:
 
     def post(self, path: str, *headers: str, body: bytes = b"") -> "Wire":
         """Send a request with these headers and no others, but for Host and Content-Type."""
-        lines = [f"POST {path} HTTP/1.1", "Host: here", "Content-Type: application/json", *headers]
+        lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json", *headers]
         return self.send("\r\n".join([*lines, "", ""]).encode() + body)
 
     def answer(self) -> Answer:

@@ -29,7 +29,7 @@ MAX_TENSORS = 16
 MAX_AXIS = 1 << 32
 """More than an axis of any tensor can have; larger numbers only take time."""
 UNSUPPORTED = ("shared_memory_region", "classification")
-"""Parameters of Triton's extensions that would change what a tensor is, and are not to be had here."""
+"""Parameters of Triton's extensions that would change what a tensor is, and are not supported here."""
 
 
 def _null_is(empty: object) -> BeforeValidator:
@@ -138,7 +138,7 @@ def _binary_size(one: _Input, place: Location) -> int:
 def _refuse_unsupported(part: _Part, place: Location) -> None:
     for name in UNSUPPORTED:
         if name in part.parameters:
-            raise InvalidField.at((*place, "parameters", name), "is not to be had here")
+            raise InvalidField.at((*place, "parameters", name), "is not supported here")
 
 
 def _tensor(one: _Input, raw: bytes, place: Location, max_strings: int) -> Tensor:

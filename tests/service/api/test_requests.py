@@ -167,3 +167,8 @@ def test_any_json_is_taken_or_refused(body: dict[str, Any]) -> None:
         Problem.model_validate(error.problem("id"))
     else:
         assert parsed.size >= 1
+
+
+def test_a_byte_order_mark_is_passed_over_once() -> None:
+    assert parse_json(GenerateRequest, b'\xef\xbb\xbf{"count": 2}').count == 2
+    assert isinstance(refuse(GenerateRequest, b'\xef\xbb\xbf\xef\xbb\xbf{"count": 2}'), BadRequest)

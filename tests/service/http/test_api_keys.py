@@ -16,7 +16,7 @@ from support.problem_json import check_problem
 KEYS = {"api_keys": "first-key,second-key"}
 PAGES = ["/", "/playground", "/playground/app.js", "/docs", "/docs/assets/swagger-ui.css"]
 OPEN = ["/health/live", "/health/ready", "/openapi.json", *PAGES]
-CLOSED = ["/models", "/models/vae", "/metrics", "/nowhere", "/docsx", "/health", "/health/live/"]
+CLOSED = ["/models", "/models/vae", "/metrics", "/nowhere", "/docsx", "/health", "/health/live//"]
 
 
 @asynccontextmanager
@@ -24,7 +24,7 @@ async def site(checkpoints: Path, **settings: Any) -> AsyncIterator[httpx.AsyncC
     app = create_app(Settings(checkpoints=checkpoints, reload_interval_s=0, **settings))
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
     ):
         yield client
 
