@@ -41,7 +41,12 @@ RESTART_DELAY_S = 1.0
 CANNOT_START = 3
 """Exit code, uvicorn's, of a worker that cannot serve: neither could the next one."""
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    *(known for known in (signal.SIGHUP, signal.SIGQUIT) if signal.getsignal(known) is not signal.SIG_IGN),
+)
+"""Those that stop the service; `nohup` and a shell's `&` have some of them ignored."""
 
 logger = logging.getLogger(__name__)
 
@@ -137,12 +142,13 @@ class Supervisor:
 
     def _pass_on(self, number: int) -> None:
         """Hand a signal to every worker; the socket closes when the last of them closes it."""
+        known = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
         self._stopping = True
         self._listener.close()
         for worker in self._workers:
             if worker.pid:
                 with suppress(ProcessLookupError):
-                    os.kill(worker.pid, number)
+                    os.kill(worker.pid, known)
 
     def _bury(self, worker: ForkProcess, number: int) -> None:
         """Take note of a worker's end and replace it, unless this is the end of all."""
