@@ -3,6 +3,7 @@
 import base64
 import os
 import signal
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -91,6 +92,26 @@ def test_shared_memory_without_room_kills_no_worker(
     assert [*os.listdir(opened), *temporary.iterdir()] == FILLING[kind]  # noqa: PTH208
     os.close(opened)
     measured(31, f"/dev/shm {kind}: 60 of 60 answered and counted, 0 workers lost, 0 files left")
+
+
+def test_no_usable_temporary_folder_is_one_clear_line(own_mounts: tuple[str, ...]):
+    folders = "/dev/shm /tmp /var/tmp /usr/tmp"
+    script = (
+        f"for folder in {folders}; do [ ! -d $folder ] || mount -t tmpfs -o ro tmpfs $folder; done; "
+        'cd /sys && exec "$@"'
+    )
+    command = [*own_mounts, "sh", "-c", script, "sh", sys.executable, "-m", "service", "--port=0"]
+    ended = subprocess.run(
+        command,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": "/tmp"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "no folder for temporary files has room: /dev/shm (Read-only file system); TMPDIR names another\n"
+    )
 
 
 @forms("deaths", short=20, full=1000)
