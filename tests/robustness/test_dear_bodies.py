@@ -226,7 +226,7 @@ def ask_at_once(service: ServiceProcess, data: bytes, count: int) -> list[int]:
 
 
 def request(dear: Dear) -> bytes:
-    lines = [f"POST {dear.path} HTTP/1.1", "Host: here", "Connection: close", *dear.headers]
+    lines = [f"POST {dear.path} HTTP/1.1", "Host: localhost", "Connection: close", *dear.headers]
     lines += [f"Content-Type: {dear.content_type}", f"Content-Length: {len(dear.body)}"]
     return "\r\n".join([*lines, "", ""]).encode() + dear.body
 
@@ -295,7 +295,7 @@ def test_the_dearest_heads_keep_nobody_waiting(
     }
     for (method, path), (what, head) in itertools.product(routes, heads.items()):
         target, more = head(filled(path))
-        data = f"{method} {target} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n{more}\r\n".encode()
+        data = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n".encode()
         assert len(data) < HEAD_BYTES
         watched.send(f"{method} {path}: {what}", data, AT_ONCE)
     measured(
