@@ -107,6 +107,14 @@ ROWS = {
         "`Upgrade` with every value, method, body form and segmentation; Java's HttpClient, `curl --http2`",
         "the body is read, one answer per request",
     ),
+    30: (
+        "stdout and stderr closed, full, broken, not read for 60 s under load",
+        "starts and serves, stops on SIGTERM within 10 s, lost lines are counted",
+    ),
+    36: (
+        "SIGTERM with a new connection per request at full load, 20 rounds",
+        "0 of all connected lost",
+    ),
 }
 """What is tested, and the pass line."""
 Measured = Callable[[int, str], None]

@@ -41,6 +41,9 @@ def read(raw: bytes, max_pixels: int) -> NDArray[np.uint8] | None:
 
     None if it is not a PNG, not plain, damaged, or larger than `max_pixels`. Holds the interpreter meanwhile,
     so it is for small ones.
+
+    It is for the sake of speed. With Pillow alone 28 x 28 grey pixels take 55 us in the place of 20, which is
+    about a tenth of an /encode, and 64 x 64 in colour 145 in the place of 85.
     """
     if not 0 < size(raw) <= max_pixels or not _is_plain_and_whole(raw):
         return None
