@@ -32,7 +32,7 @@ ROWS = {
     4: ("cross-talk: 10,000 concurrent requests against their solo answers", "0 mixed up"),
     5: (
         "image bombs and disguised formats",
-        "413/415/422 within 100 ms, memory +64 MiB at most",
+        "413/415/422, or read where only metadata is a bomb; within 100 ms, memory +64 MiB at most",
     ),
     6: ("body limit by real bytes", "exact edge; 0 5xx"),
     7: (

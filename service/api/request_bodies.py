@@ -22,7 +22,10 @@ from service.latent_space.latents import Rows, Shape
 from service.media import npy
 from service.runtime.off_loop import run_by_size
 
-OF_LATENTS = (JSON, NPY)
+OCTETS = "application/octet-stream"
+"""Stands for every media type of a file that its bytes name better."""
+OF_LATENTS = (JSON, NPY, OCTETS)
+UNNAMED = frozenset({"", OCTETS, "binary/octet-stream", "application/x-zip-compressed"})
 
 
 async def read_json(request: Request, schema: type[Schema]) -> Schema:
@@ -60,6 +63,8 @@ async def read_latents(request: Request) -> tuple[Options, Rows, Shape | None]:
         return body, body.latents, None if body.shape is None else tuple(body.shape)
     options = parse_options(Options, request.query_params.multi_items(), "query")
     raw = await read_some(request)
+    if kind == OCTETS and not npy.is_array(raw):
+        raise unreadable(request, OF_LATENTS)
     found = await run_by_size(len(raw), npy.read, raw, np.float32, (2, 3, 4, 5))
     array = cast(NDArray[np.float32], found)
     check_count(len(array), limit, "latents")
@@ -67,7 +72,7 @@ async def read_latents(request: Request) -> tuple[Options, Rows, Shape | None]:
 
 
 def media_type(request: Request, readable: Collection[str]) -> str:
-    """Return the body's media type.
+    """Return the body's media type; OCTETS, if that is readable, for a file of any other.
 
     Raises:
         UnsupportedMediaType: it is not one of `readable`, or compressed otherwise; says what to send.
@@ -76,16 +81,24 @@ def media_type(request: Request, readable: Collection[str]) -> str:
     kind = media_type_of(request.headers.get("content-type", ""))
     if kind in readable:
         return kind
-    first = next(iter(readable))
-    offer = f"Send one of {', '.join(readable)}" if len(readable) > 1 else f"Send {first}"
+    if OCTETS in readable and (kind in UNNAMED or kind.startswith("image/")):
+        return OCTETS
+    raise unreadable(request, readable)
+
+
+def unreadable(request: Request, readable: Collection[str]) -> UnsupportedMediaType:
+    """Return the refusal of a body that is not one of `readable`, which says what to send."""
+    kind = media_type_of(request.headers.get("content-type", ""))
+    first, *others = (one for one in readable if one != OCTETS)
+    offer = f"Send one of {', '.join((first, *others))}" if others else f"Send {first}"
     if not kind:
-        raise UnsupportedMediaType(f"The Content-Type header is missing. {offer}.")
+        return UnsupportedMediaType(f"The Content-Type header is missing. {offer}.")
     if kind == "application/x-www-form-urlencoded":
-        raise UnsupportedMediaType(
+        return UnsupportedMediaType(
             f"A form cannot be read here. {offer}. curl calls every body a form unless told otherwise: "
             f"add -H 'content-type: {first}'."
         )
-    raise UnsupportedMediaType(f"A body of this Content-Type cannot be read here. {offer}.")
+    return UnsupportedMediaType(f"A body of this Content-Type cannot be read here. {offer}.")
 
 
 def refuse_query(request: Request) -> None:

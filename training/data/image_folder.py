@@ -12,13 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from service.media.image_errors import ImageError
+from service.media.image_files import open_image
 from training.data.datasets import DataError, Dataset, Images, make_dataset
 from training.runtime.randomness import generator
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+"""What the service reads, and more: the files of a folder of one's own are trusted."""
+MAX_PIXELS = 178_956_970
+"""Of one image; Pillow's own limit."""
 TEST_SHARE = 0.1
 MIN_IMAGES = 10
 
@@ -56,8 +62,7 @@ def image_folder(folder: Path, size: int, channels: int | None, log: Callable[[s
 
 
 def fit(image: Image.Image, size: int, channels: int) -> np.ndarray:
-    """Return the image as (channels, size, size) uint8, its aspect ratio kept, centred on black."""
-    image = ImageOps.exif_transpose(image)
+    """Return an upright image as (channels, size, size) uint8, its aspect ratio kept, centred on black."""
     if image.mode in ("I", "I;16", "I;16B", "I;16L"):
         levels = np.asarray(image, np.float64)
         pixels = (levels / 257).round().clip(0, 255).astype(np.uint8)
@@ -103,7 +108,7 @@ def _opened(
     images: dict[Path, Image.Image | None] = {}
     for label in sorted(sizes, key=lambda label: sizes[label]):
         members = [path for path, other in files if other == label]
-        images |= {path: _open(path) for path in members}
+        images |= {path: open_upright(path) for path in members}
         readable = sum(images[path] is not None for path in members)
         if readable < MIN_IMAGES:
             where = f"class {classes[label]!r} in {folder}" if len(classes) > 1 else str(folder)
@@ -132,14 +137,13 @@ def _images(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in SUFFIXES)
 
 
-def _open(path: Path) -> Image.Image | None:
-    """Return the decoded image, or None where the file is not one."""
+def open_upright(path: Path) -> Image.Image | None:
+    """Return the decoded image, upright, or None where the file is not one."""
     try:
-        with Image.open(path) as image:
-            image.load()
-            return image.copy() if image.mode != "P" else image.convert("RGBA")
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+        image = open_image(path.read_bytes(), MAX_PIXELS, FORMATS).upright()
+    except (OSError, ImageError):
         return None
+    return image if image.mode != "P" else image.convert("RGBA")
 
 
 def _channels(images: list[Image.Image], log: Callable[[str], None]) -> int:

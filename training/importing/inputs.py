@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from training.data.image_folder import SUFFIXES
+from training.data.image_folder import SUFFIXES, open_upright
 from training.importing.source import LatentFormat, Range, SourceError
 from training.runtime.randomness import generator
 
@@ -60,11 +60,10 @@ def _no_images(folder: Path) -> SourceError:
 def _images(folder: Path, count: int) -> Sequence[Image.Image]:
     found = []
     for path in _files(folder):
-        try:
-            with Image.open(path) as image:
-                found.append(ImageOps.exif_transpose(image).convert("RGB"))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        image = open_upright(path)
+        if image is None:
             continue
+        found.append(image.convert("RGB"))
         if len(found) == count:
             break
     if not found:

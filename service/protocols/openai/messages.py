@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from service.api.requests import MAX_TEXT, MAX_TRUNCATION, Seed
+from service.api.requests import MAX_TEXT, MAX_TRUNCATION, Seed, Whole
 from service.media.images import Format
 
 MAX_PROMPT = 32_000
@@ -47,7 +47,7 @@ class _Request(BaseModel):
 class AnswerOptions(_Request):
     """How many pictures to answer with, and in what form."""
 
-    n: int | None = Field(None, ge=1)
+    n: Annotated[int, Field(ge=1), Whole] | None = None
     size: Annotated[tuple[int, int] | None, PlainValidator(_read_size)] = None
     """Width and height in pixels; None is the model's own."""
     response_format: Literal["b64_json"] | None = None
@@ -85,4 +85,4 @@ class EmbeddingsRequest(_Request):
     input: Annotated[list[str], PlainValidator(_read_input)]
     """Comes as one text or as a list of them."""
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: int | None = None
+    dimensions: Annotated[int, Whole] | None = None

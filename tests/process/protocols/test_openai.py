@@ -205,7 +205,7 @@ LAST_SEED = 2**53 - 1
         (IMAGES, {"prompt": "", "response_format": "url"}, 400, "response_format", "b64_json"),
         (IMAGES, {"prompt": "", "output_format": "gif"}, 400, "output_format", "'webp'"),
         (IMAGES, {"prompt": "", "stream": True}, 400, "stream", "False"),
-        (IMAGES, {"prompt": "", "seed": -1}, 400, "seed", "greater than or equal to 0"),
+        (IMAGES, {"prompt": "", "seed": -1}, 400, "seed", "leave seed out to draw one"),
         (IMAGES, {"prompt": "", "seed": LAST_SEED, "n": 2}, 400, "seed", "at most"),
         (IMAGES, {"prompt": "", "truncation": 0}, 400, "truncation", "greater than 0"),
         (IMAGES, {"prompt": "", "truncation": 2.5}, 400, "truncation", "less than or equal to 2"),

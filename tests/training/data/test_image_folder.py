@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from support.image_files import exif_directory
 from training.data.datasets import DataError, Dataset
-from training.data.image_folder import image_folder
+from training.data.image_folder import image_folder, open_upright
 
 
 def save(pixels: np.ndarray, path: Path) -> None:
@@ -112,3 +113,35 @@ def test_too_few_images_in_a_class_are_named(images: Path):
         path.unlink()
     with pytest.raises(DataError, match=r"'boots'.* has 5 readable images; at least 10"):
         read(images)
+
+
+def test_a_photograph_is_turned_whatever_else_its_exif_says(tmp_path: Path):
+    for index in range(10):
+        save(np.full((40, 80, 3), 255, np.uint8), tmp_path / f"{index}.png")
+    odd = exif_directory([(0x0112, 3, 1, b"\6\0"), (0x0100, 2, 4, b"640\0")])
+    Image.new("RGB", (80, 40), "white").save(tmp_path / "5.jpg", exif=b"Exif\0\0" + odd)
+    image = open_upright(tmp_path / "5.jpg")
+    assert image is not None
+    assert image.size == (40, 80)
+    data, said = read(tmp_path, size=32)
+    assert said == []
+    assert len(data.train) + len(data.test) == 11
+
+
+def test_half_a_photograph_that_ends_as_a_whole_one_is_skipped(tmp_path: Path):
+    for index in range(10):
+        save(np.full((40, 80, 3), 255, np.uint8), tmp_path / f"{index}.png")
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "cut.jpg")
+    raw = (tmp_path / "cut.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(raw[: len(raw) // 2] + b"\xff\xd9")
+    _, said = read(tmp_path)
+    assert said == ["skipped 1 of 11 files that are not readable images: cut.jpg"]
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "TIFF"])
+def test_other_formats_are_read_from_a_folder(tmp_path: Path, kind: str):
+    Image.new("RGB", (20, 10), "white").save(tmp_path / "a", kind)
+    image = open_upright(tmp_path / "a")
+    assert image is not None
+    assert image.size == (20, 10)
