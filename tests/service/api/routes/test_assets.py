@@ -54,7 +54,13 @@ def test_links_are_relative_to_what_the_address_ends_with(path: str, end: str):
 
 @pytest.mark.parametrize(
     ("settings", "ancestors"),
-    [({}, "'none'"), ({"frame_ancestors": ["https://a.example", "https://b.example"]}, "https://a.example https://b.example")],
+    [
+        ({}, "'none'"),
+        (
+            {"frame_ancestors": ["https://a.example", "https://b.example"]},
+            "https://a.example https://b.example",
+        ),
+    ],
 )
 def test_a_page_says_what_it_loads_and_who_may_frame_it(settings: dict[str, list[str]], ancestors: str):
     headers = page_headers(make_request(app=make_app(**settings)), "default-src 'self'")
