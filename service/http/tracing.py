@@ -3,8 +3,11 @@
     worker -> Tracing -> AccessLog -> RequestLimits -> routes
                  |-> Trace -> trace_exporter
 
-Part of the application only where the environment names a collector
-(see trace_exporter.py).
+Part of the application only where the environment names a collector (see trace_exporter.py).
+
+FastAPI's own tracing is off: tried in the place of this, a traced /encode took 6% more processor time, and
+a middleware was needed all the same for `traceresponse`, our errors and the routes of fast_path.py. It also
+records what callers send, the query and the Host header, at any length.
 """
 
 from __future__ import annotations

@@ -68,6 +68,9 @@ MODEL_VERSION = Gauge(
     ["model"],
     multiprocess_mode="livemin",
 )
+LOST_LOG_LINES = Counter(
+    "latent_lost_log_lines", "Lines of the workers' logs that could not be written, or were not read in time."
+)
 INFERENCE_SECONDS = Summary(
     "latent_inference_seconds", "Time to answer over /v2.", ["model", "operation", "outcome"]
 )

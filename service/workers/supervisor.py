@@ -113,6 +113,8 @@ class Supervisor:
         except Exception:
             logger.exception("a worker cannot serve")
             sys.exit(CANNOT_START)
+        finally:
+            logging.shutdown()  # what is logged waits to be written
 
     def _handles(self, number: int) -> WorkerHandles:
         return WorkerHandles(
@@ -132,8 +134,8 @@ class Supervisor:
         silent = self._heartbeats.check()
         for worker, number in self._workers.items():
             if number in silent:
-                logger.error("worker %s shows no sign of life; it is killed", worker.pid)
                 worker.kill()
+                logger.error("worker %s shows no sign of life; it is killed", worker.pid)
 
     def _pass_on(self, number: int) -> None:
         """Hand a signal to every worker; the socket closes when the last of them closes it."""

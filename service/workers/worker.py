@@ -34,8 +34,10 @@ from service.http.acceptor import Acceptor
 from service.http.connection import Connection
 from service.http.connection_limits import Connections
 from service.http.exchange import HeldBytes
+from service.http.listener import refuse_newcomers
 from service.http.open_requests import Drain
 from service.observability import logs, metrics
+from service.observability.line_writer import LineWriter
 from service.repository.repository import Repository
 from service.runtime import memory
 from service.settings import Settings
@@ -47,7 +49,7 @@ GIVE_UP_S = 1.0
 """Time for requests to be finished by a process that has lost a thread."""
 
 SETTLE_S = 0.1
-"""Time for requests to arrive on connections that were accepted just before listening stopped."""
+"""Time for handshakes to end that have begun, and for requests to arrive on what was accepted last."""
 
 TAKE_IN_S = 2.0
 """Most time to accept and read what has arrived; bodies that nobody reads could stretch it for ever."""
@@ -142,8 +144,10 @@ class Server(uvicorn.Server):
             for listener in sockets or []
         ]
         if self._announce and sockets:
-            sys.stdout.write(f"{_address(sockets[0])} serves {self._app.state.repository}\n")
-            sys.stdout.flush()
+            output = LineWriter(sys.stdout)
+            output.write(f"{_address(sockets[0])} serves {self._app.state.repository}")
+            if self._settings.allow_no_key and os.environ.get("LATENT_API_KEYS") == "":
+                logger.warning("LATENT_API_KEYS is empty and LATENT_ALLOW_NO_KEY true: no key is needed")
 
     def _connection(self) -> asyncio.Protocol:
         """Return what speaks HTTP on one connection."""
@@ -157,13 +161,19 @@ class Server(uvicorn.Server):
 
         uvicorn alone drops connections that wait to be accepted, and requests that wait to be read.
         """
-        await self._take_in([listener.fileno() for listener in sockets or []])
+        listeners = sockets or []
+        if not self._is_stuck:  # else others go on with the same socket
+            for listener in listeners:
+                refuse_newcomers(listener)
+            await asyncio.sleep(SETTLE_S)
+        await self._take_in([listener.fileno() for listener in listeners])
         for server in self.servers:
             server.close()
         await asyncio.sleep(SETTLE_S)
         await self._take_in([])
         await super().shutdown(sockets)
         if self._is_stuck:
+            logging.shutdown()
             os._exit(STUCK)  # no other way leads past a thread that does not end
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -173,6 +183,7 @@ class Server(uvicorn.Server):
         self._connections.check()
         self._tidy(loop)
         metrics.MEMORY_BYTES.set(memory.resident_bytes())
+        logs.count_lost_lines()
         repository: Repository = self._app.state.repository
         repository.follow()
         if repository.is_stuck and not self._is_stuck:

@@ -98,6 +98,12 @@ def test_a_request_through_the_published_port_is_answered(running: str):
     assert answer.json()["labels"] == ["Ankle boot", "Ankle boot"]
 
 
+def test_its_own_names_are_answered_and_others_refused(running: str):
+    for host, status in {"localhost:8000": 200, "latent-service:8000": 200, "attacker.example": 421}.items():
+        assert httpx.get(f"{URL}/models", headers={"Host": host}).status_code == status
+    assert httpx.get(f"{URL}/metrics", headers={"Host": "10.0.0.7:8000"}).status_code == 200
+
+
 def test_the_process_is_nobody_in_particular_and_can_write_nothing(project: Project, running: str):
     status = project.ask(
         "exec", running, "/opt/latent/bin/python", "-c", "print(open('/proc/1/status').read())"

@@ -19,7 +19,7 @@ LATE_S = 1.5
 
 LINGER_S = 2.0
 DECODE = b'{"latents": [[0, 0, 0, 0]]}'
-HEAD = b"GET /health/live HTTP/1.1\r\nHost: here\r\n"
+HEAD = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
 LARGE = b'{"count": 512}'
 LARGE_BYTES = 512 * 128 * 128 * 3
 

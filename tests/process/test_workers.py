@@ -94,7 +94,7 @@ def test_a_burst_of_connections_is_shared(service: ServiceProcess):
     address = httpx.URL(service.url)
     callers = [socket.create_connection((address.host, address.port)) for _ in range(64)]
     for caller in callers:
-        caller.sendall(b"GET /health/live HTTP/1.1\r\nHost: here\r\n\r\n")
+        caller.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
     for caller in callers:
         assert caller.recv(4096).startswith(b"HTTP/1.1 200 ")
     held = [open_sockets(worker) for worker in service.workers()]
