@@ -123,16 +123,6 @@ def test_no_version_above_the_highest_that_is_wanted_serves(tmp_path: Path, load
     assert (list(none.loaded), none.reason) == ([], "version 2: no version above 0 is to serve")
 
 
-def test_a_look_may_be_at_some_names_alone(tmp_path: Path, loads: Loads):
-    folder = Folder(tmp_path, 1, loads)
-    for name in ("a", "b"):
-        write_tiny(tmp_path, name, operations=("decode",))
-    known = scan(folder)
-    for name in ("a", "b"):
-        write_tiny(tmp_path, name, 2, operations=("decode",))
-    assert versions(folder.scan(known, known, Wanted(), ["b"])) == {"a": [1], "b": [2]}
-
-
 def test_names_that_no_checkpoint_has_are_refused_or_passed_over(tmp_path: Path, loads: Loads):
     made = write_tiny(tmp_path, "a", operations=("decode",)).parent
     for name in ("UPPER", ".hidden", "new\nline"):
@@ -156,7 +146,7 @@ def test_a_folder_that_vanishes_leaves_what_is_known(
     assert scan(folder, known) == {}
     shutil.rmtree(root)
     assert scan(folder, known) == known
-    assert "the checkpoint folder cannot be read (FileNotFoundError)" in caplog.text
+    assert "the checkpoint folder cannot be read" in caplog.text
 
 
 def test_a_folder_says_where_it_is_and_why_it_is_empty(tmp_path: Path, loads: Loads):
