@@ -17,7 +17,7 @@ serve: $(VENV)/.serve  ## serve the checkpoints on http://127.0.0.1:8000
 test: $(VENV)/.test  ## run the tests of the service and of training, two at a time
 	$(PYTEST) $(BY_TWO) -m "not slow and not chaos"
 
-test-slow: $(VENV)/.test  ## run those that train, judge, export or install for long
+test-slow: $(VENV)/.test  ## run the slow tests (training, evaluation, export, installation)
 	$(PYTEST) $(BY_TWO) -m "slow and not chaos"
 
 test-clients: $(VENV)/.clients  ## drive the service with other people's clients, and import their models

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
+from service.api import rendering
 from service.api.routes import (
     admin,
     compare,
@@ -40,6 +42,7 @@ from service.http.api_keys import Keys
 from service.http.exchange import HeldBytes
 from service.http.fast_path import FastPath
 from service.http.open_requests import Drain, OpenRequests
+from service.http.paths import Paths
 from service.http.request_limits import RequestLimits
 from service.http.tracing import Tracing
 from service.observability import trace_exporter
@@ -56,6 +59,17 @@ Pictures in, latents out, and back: encode, decode, generate and translate with 
 Pictures are sent as JSON (base64), as one raw image body, as multipart parts or as a NumPy array; `Accept`
 chooses the form of the answer. Refusals are `application/problem+json` (RFC 9457).
 """
+
+EXPOSED_HEADERS = (
+    *map(rendering.header_name, rendering.HEADER_MEMBERS),
+    "X-Request-Id",
+    "Retry-After",
+    "Inference-Header-Content-Length",
+)
+"""What scripts of pages of other origins may read besides the body."""
+
+PREFLIGHT_S = 600
+"""Time for which a browser need not ask again what it may send."""
 
 
 def create_app(
@@ -105,10 +119,20 @@ def create_app(
         open_requests=app.state.open_requests,
         held=app.state.held,
     )
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("*",),
+            expose_headers=EXPOSED_HEADERS,
+            max_age=PREFLIGHT_S,
+        )
     app.add_middleware(AccessLog, drain=app.state.drain, log_requests_share=settings.log_requests_share)
     app.state.exporter = trace_exporter.start()
     if app.state.exporter:
         app.add_middleware(Tracing, tracer=app.state.exporter.tracer)
+    app.add_middleware(Paths, prefix=settings.root_path)
     docs.mount_assets(app)
     playground.mount_assets(app)
     return app
@@ -129,8 +153,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await app.state.exporter.stop()
 
 
-async def _raise_ours(_: Request, error: Exception) -> Response:
-    """Raise the router's own refusals as ours, which `RequestLimits` answers like all others."""
+async def _raise_ours(request: Request, error: Exception) -> Response:
+    """Raise the router's own refusals as ours, which `RequestLimits` answers like all others.
+
+    OPTIONS is not refused: the answer lists the methods of a path.
+    """
     if not isinstance(error, HTTPException) or error.status_code not in (404, 405):
         raise error
-    raise MethodNotAllowed(headers=error.headers) if error.status_code == 405 else NoSuchRoute()
+    if error.status_code == 404:
+        raise NoSuchRoute
+    method = (error.headers or {}).get("Allow", "GET")  # files take GET, and do not say so
+    allow = {"Allow": "GET, HEAD" if method == "GET" else method}
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=allow)
+    raise MethodNotAllowed(headers=allow)

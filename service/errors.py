@@ -7,8 +7,12 @@ The names say what happened ("QueueFull"), as an answer's reader would put it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
+
+MAX_LISTED = 20
+"""Names of models in the detail of an error: of 64 characters at most, they leave it far below 4 KiB."""
 
 Location = tuple[str | int, ...]
 
@@ -37,6 +41,7 @@ class ServiceError(Exception):
             409 OperationNotOffered   the checkpoint lacks the operation
             413 BodyTooLarge          more bytes, or more pixels, than one request may have
             415 UnsupportedMediaType  the body is of a kind that cannot be read here
+            421 WrongHost             the name it was sent to is not one of ours
             422 InvalidField          the body can be read, but breaks a rule (errors: loc, msg)
             431 HeadersTooLarge       a head of more bytes than it may have
         the caller comes again later
@@ -119,6 +124,13 @@ class UnknownModel(ServiceError):
     status, code, title = 404, "unknown-model", "Not Found"
     default_detail = "There is no such model; GET /models lists them."
 
+    @classmethod
+    def among(cls, known: Collection[str]) -> UnknownModel:
+        """Return the error of a name that is not among those `known`, of which it lists some."""
+        more = len(known) - MAX_LISTED
+        listed = [*islice(known, MAX_LISTED), *([f"{more} more (GET /models lists all)"] if more > 0 else [])]
+        return cls(f"There is no such model; known are {', '.join(listed)}." if listed else None)
+
 
 class MethodNotAllowed(ServiceError):
     """The path exists, but not with this method."""
@@ -160,6 +172,15 @@ class UnsupportedMediaType(ServiceError):
 
     status, code, title = 415, "unsupported-media-type", "Unsupported Media Type"
     default_detail = "A body of this type cannot be read here."
+
+
+class WrongHost(ServiceError):
+    """The request was sent to a name that the service does not answer to."""
+
+    status, code, title = 421, "wrong-host", "Misdirected Request"
+    default_detail = (
+        "This service does not answer to the name in the Host header; LATENT_ALLOWED_HOSTS can add it."
+    )
 
 
 class InvalidField(ServiceError):

@@ -82,6 +82,7 @@ class Replica:
             RuntimeError: a thread is lost to a run that does not end.
         """
         metrics.MEMORY_BYTES.set(memory.resident_bytes())
+        logs.count_lost_lines()
         if self._repository.is_stuck:
             raise RuntimeError("a run does not end")
 
@@ -135,6 +136,8 @@ def read_settings(arguments: Mapping[str, Any]) -> Settings:
     try:
         settings = Settings(**{**arguments, "host": "127.0.0.1", "admin_key": None, "admin_key_file": None})
         device.check(settings.device)
+        if not settings.allowed_hosts:  # Ray's proxy has the names
+            settings = settings.model_copy(update={"allowed_hosts": ("*",)})
     except ValidationError as error:
         raise _bad_setting("", error) from None
     except device.NoSuchDevice as error:

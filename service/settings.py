@@ -1,16 +1,15 @@
 """Every limit and path of the service, typed and frozen; the first thing `python -m service` makes.
 
-A setting comes from its flag, else from the environment variable `LATENT_<NAME>`, else from its default. The
-port may come from `PORT` too, which platforms that run containers set.
-Keys have no flags, since other processes can read a command line; they come from the environment or a file.
-`settings_page` makes docs/settings.md of what is said here.
+A setting comes from its flag (command_line.py), else from the environment variable `LATENT_<NAME>`, else from
+its default. The port may come from `PORT` too, which platforms that run containers set. Keys have no flags,
+since other processes can read a command line; they come from the environment or a file.
+tools/settings_page.py makes docs/settings.md of what is said here.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,12 +19,11 @@ from pydantic import (
     BeforeValidator,
     Field,
     SecretStr,
-    ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
 
-SECRETS = ("api_keys", "admin_key")
+SECRETS = ("api_keys", "admin_key", "metrics_key")
 """Settings that are never shown and have no flags."""
 
 
@@ -43,7 +41,27 @@ def _split(text: Any) -> Any:
     return re.split(r"[\s,]+", text.strip(", \t\r\n")) if isinstance(text, str) else text
 
 
+def _check_host(name: str) -> str:
+    if name != "*" and not re.fullmatch(r"[A-Za-z0-9._:-]+|\[[0-9A-Fa-f:.]+\]", name):
+        raise ValueError("a host is a name or an address without scheme and port, or *")
+    return name.lower().strip("[]")
+
+
+def _check_origin(origin: str) -> str:
+    if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9._\[\]:-]+", origin):
+        raise ValueError("an origin is http:// or https:// and a host, with a port if it has one, or *")
+    return origin.lower()
+
+
+def _check_path(path: str) -> str:
+    if path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+        raise ValueError("a prefix begins with a slash and ends without one, such as /latent")
+    return path
+
+
 Key = Annotated[SecretStr, AfterValidator(_check_key)]
+Host = Annotated[str, AfterValidator(_check_host)]
+Origin = Annotated[str, AfterValidator(_check_origin)]
 
 
 class Settings(BaseSettings):
@@ -61,7 +79,7 @@ class Settings(BaseSettings):
         description="Port to listen on, 0 for any free one; if it is not given, PORT counts.",
     )
     workers: int = Field(
-        1, ge=1, le=256, description="Processes that serve; one per core is the most that helps."
+        1, ge=1, le=256, description="Worker processes; more than one per core does not help."
     )
     checkpoints: Path = Field(
         Path("checkpoints"),
@@ -98,7 +116,7 @@ class Settings(BaseSettings):
         4.0,
         gt=0,
         le=3600,
-        description="Seconds after which a run of a graph is cut off, if runs like it take a tenth at most.",
+        description="Seconds before an inference run is aborted, if runs like it take a tenth at most.",
     )
     stuck_worker_s: float = Field(
         7.0,
@@ -116,20 +134,21 @@ class Settings(BaseSettings):
         20.0, gt=0, le=3600, description="Seconds a client may take to read the next 64 KiB of its answer."
     )
     keep_alive_timeout_s: float = Field(
-        20.0, gt=0, le=3600, description="Seconds a connection may idle before its next request begins."
+        75.0, gt=0, le=3600, description="Seconds a connection may idle before its next request begins."
     )
     max_connections: int = Field(
         900,
         ge=1,
         le=1_000_000,
-        description="Connections all workers hold; one more ends the one that idles longest.",
+        description="Connections all workers hold, if they may open as many files; "
+        "one more ends the one that idles longest.",
     )
     max_header_bytes: int = Field(32 << 10, ge=1024, description="Bytes the head of a request may hold.")
     max_body_bytes: int = Field(32 << 20, ge=1, description="Bytes a request body may hold.")
     max_held_bytes: int = Field(
         256 << 20,
         ge=1,
-        description="Bytes of bodies that one worker holds at once, and as many of answers nobody reads.",
+        description="Bytes of request bodies that one worker holds at once, and as many of unread answers.",
     )
     max_images: int = Field(256, ge=1, le=65536, description="Images one request may carry.")
     max_image_pixels: int = Field(
@@ -178,9 +197,31 @@ class Settings(BaseSettings):
     admin_key_file: Path | None = Field(
         None, description="File that holds the admin key, in the place of LATENT_ADMIN_KEY."
     )
+    metrics_key: CliSuppress[Key | None] = Field(
+        None, description="Key that reads /metrics and nothing else; API keys read it too."
+    )
+    metrics_key_file: Path | None = Field(
+        None, description="File that holds the metrics key, in the place of LATENT_METRICS_KEY."
+    )
     allow_no_key: bool = Field(
         False,
         description="Serve without API keys beyond loopback; only for networks that are closed otherwise.",
+    )
+    allowed_hosts: Annotated[tuple[Host, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (),
+        description="Names in the Host header that are answered, * for any; if none is given, those of "
+        "loopback where the service listens on loopback, else any.",
+    )
+    allowed_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="Origins of other pages that may use the API, such as https://example.com; * for any."
+    )
+    frame_ancestors: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="Origins of pages that may show the playground and the docs in a frame; * for any."
+    )
+    root_path: Annotated[str, AfterValidator(_check_path)] = Field(
+        "",
+        description="Prefix of all paths that a proxy in front passes on, such as /latent; one that it "
+        "strips needs no setting.",
     )
 
     @model_validator(mode="before")
@@ -202,9 +243,14 @@ class Settings(BaseSettings):
         port = os.environ.get("PORT")
         return {"port": port, **given} if port else given
 
+    @property
+    def listens_on_loopback(self) -> bool:
+        """Return whether only this machine can reach the service."""
+        return is_loopback(self.host)
+
     @model_validator(mode="after")
     def _check(self) -> Settings:
-        if not (self.api_keys or self.allow_no_key or _is_loopback(self.host)):
+        if not (self.api_keys or self.allow_no_key or self.listens_on_loopback):
             raise ValueError(
                 "host: without API keys only a loopback address is served, unless allow_no_key is true"
             )
@@ -217,48 +263,6 @@ class Settings(BaseSettings):
         return self
 
 
-def read_settings(arguments: Sequence[str], program: str = "python -m service") -> Settings:
-    """Return the settings of a command line and the environment; `--help` prints and exits.
-
-    `program` is what `--help` calls the command.
-
-    Raises:
-        BadSetting: a flag is unknown or a value is not allowed.
-    """
-    _refuse_secrets(arguments)
-    try:
-        return Settings(
-            _cli_parse_args=list(arguments),
-            _cli_prog_name=program,
-            _cli_kebab_case=True,
-            _cli_implicit_flags=True,
-            _cli_exit_on_error=False,
-        )
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        message = first["msg"].removeprefix("Value error, ")
-        if not first["loc"]:
-            raise BadSetting(message) from None
-        name = str(first["loc"][0])
-        flag, variable = f"--{name.replace('_', '-')}", f"LATENT_{name.upper()}"
-        if name == "port":
-            variable += " or PORT"
-        if name in SECRETS:
-            raise BadSetting(f"{variable}: {message}") from None
-        raise BadSetting(f"{flag} (or {variable}): {message}, not {first['input']!r}") from None
-    except SettingsError as error:
-        raise BadSetting(str(error).removeprefix("error parsing CLI: ")) from None
-
-
-def _refuse_secrets(arguments: Sequence[str]) -> None:
-    for name in SECRETS:
-        flag = f"--{name.replace('_', '-')}"
-        if any(argument.partition("=")[0] == flag for argument in arguments):
-            raise BadSetting(
-                f"{flag}: other processes can read a command line; use LATENT_{name.upper()} or {flag}-file"
-            )
-
-
 def _read(path: Path, name: str) -> str:
     try:
         text = path.read_text("ascii").strip()
@@ -269,8 +273,9 @@ def _read(path: Path, name: str) -> str:
     return text
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or an address is that of the machine itself."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host == "localhost" or host.endswith(".localhost")

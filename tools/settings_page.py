@@ -65,7 +65,7 @@ def _row(name: str, field: FieldInfo) -> str:
 
 
 def _default(value: Any) -> str:
-    if value is None or value == ():
+    if value in (None, (), ""):
         return "not set"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 

@@ -1,4 +1,4 @@
-"""The look of every plot; a drawn figure becomes the bytes of a PNG file."""
+"""The style of every plot; a drawn figure becomes the bytes of a PNG file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ def panels(
 
 
 def png(figure: Figure) -> bytes:
-    """Return the figure as a PNG file."""
     file = io.BytesIO()
     with rc_context(STYLE):  # type: ignore[arg-type]
         figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})

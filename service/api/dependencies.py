@@ -21,7 +21,6 @@ from service.settings import Settings
 
 
 def settings(request: Request) -> Settings:
-    """Return the settings the application was made with."""
     return cast(Settings, request.app.state.settings)
 
 
@@ -31,7 +30,6 @@ def keys(request: Request) -> Keys:
 
 
 def repository(request: Request) -> Repository:
-    """Return the served models."""
     return cast(Repository, request.app.state.repository)
 
 
@@ -41,7 +39,6 @@ def drain(request: Request) -> Drain:
 
 
 def comparer(request: Request) -> Comparer:
-    """Return what compares sets of latents."""
     return cast(Comparer, request.app.state.comparer)
 
 

@@ -5,6 +5,7 @@ routes -> operation(...) -> FastAPI -> document(app) -> /openapi.json -> /docs
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -23,6 +24,7 @@ from service.http.content_negotiation import JSON, NDJSON, NPY, ZIP
 from service.http.error_responses import PROBLEM_JSON
 
 REF = "#/components/schemas/{model}"
+REFERENCE = re.compile(REF.format(model=r"(\w+)"))
 
 Json = dict[str, Any]
 
@@ -75,7 +77,8 @@ def document(app: FastAPI) -> Json:
             routes=app.routes,
             tags=app.openapi_tags,
         )
-        made["components"] = {"schemas": _components(), "securitySchemes": SCHEMES}
+        made["servers"] = [{"url": "."}]  # relative to the document: there may be a prefix before all paths
+        made["components"] = {"schemas": _components(made["paths"]), "securitySchemes": SCHEMES}
         if app.state.settings.api_keys:
             _require_keys(made)
         app.openapi_schema = made
@@ -194,7 +197,7 @@ def _file(kind: str, name: str | None = None) -> Json:
     name = name or examples.FILES[kind]
     return {
         "schema": _binary(kind) | ({"description": LINES} if kind == NDJSON else {}),
-        "examples": {name: {"externalValue": f"{examples.FOLDER}/{name}"}},
+        "examples": {name: {"externalValue": f"{examples.FOLDER[1:]}/{name}"}},
     }
 
 
@@ -203,7 +206,7 @@ def _form(options: type[requests.Options]) -> Json:
         "type": "array",
         "items": {"type": "string", "format": "binary"},
         "minItems": 1,
-        "description": "Picture files.",
+        "description": "Picture files; parts named image, file or files are read as well.",
     }
     return {
         "type": "object",
@@ -243,32 +246,10 @@ def _ref(model: type[BaseModel]) -> Json:
     return {"$ref": REF.format(model=model.__name__)}
 
 
-def _components() -> Json:
-    models = (
-        requests.EncodeRequest,
-        requests.DecodeRequest,
-        requests.ReconstructRequest,
-        requests.TranslateRequest,
-        requests.GenerateRequest,
-        requests.InterpolateRequest,
-        requests.NeighboursRequest,
-        requests.CompareRequest,
-        responses.EncodeResponse,
-        responses.DecodeResponse,
-        responses.ReconstructResponse,
-        responses.TranslateResponse,
-        responses.GenerateResponse,
-        responses.InterpolateResponse,
-        responses.NeighboursResponse,
-        responses.CompareResponse,
-        responses.MapResponse,
-        responses.DriftResponse,
-        responses.ModelsResponse,
-        responses.ModelResponse,
-        responses.LiveResponse,
-        responses.ReadyResponse,
-        responses.Problem,
-    )
+def _components(paths: Json) -> Json:
+    """Return the schemas that the routes refer to, and those that these refer to."""
+    names = set(REFERENCE.findall(orjson.dumps(paths).decode()))
+    models = [getattr(requests, name, None) or getattr(responses, name) for name in sorted(names)]
     _, made = models_json_schema([(model, "validation") for model in models], ref_template=REF)
     definitions: Json = made["$defs"]
     return definitions

@@ -114,7 +114,7 @@ class CompareResponse(_Answer):
     mmd: float = Field(description="Squared maximum mean discrepancy, around 0 if equal; no unit.")
     mmd_p: float
     mmd_power: float = Field(
-        description="How often two sets as large would be told apart by it, were the difference as it seems."
+        description="Statistical power: how often sets of this size would show a difference of this size."
     )
 
 

@@ -21,12 +21,20 @@ MAX_JSON_SIGNS = 1 << 17
 """Commas, colons and opening brackets, which are cheap to count: as many values take 0.2 s at worst, and
 while they are validated the event loop waits."""
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Begins the files of some editors, PowerShell's among them; it says nothing in UTF-8."""
+
+CHECKED = "on"
+"""What browsers send for a box that is ticked; one that is not is left out."""
+
 MAX_REPORTED = 8
 """Field errors in one answer; an answer stays small whatever was sent."""
 
 
 def parse_json(schema: type[Schema], raw: bytes, where: Location = ("body",)) -> Schema:
     """Return the body, or a part of it, as `schema`; `where` is what errors call it.
+
+    A byte order mark is passed over.
 
     Raises:
         BodyTooLarge: it holds more values than can be validated without holding up everybody else.
@@ -38,7 +46,7 @@ def parse_json(schema: type[Schema], raw: bytes, where: Location = ("body",)) ->
             f"A JSON body may hold about {MAX_JSON_SIGNS} values; send large arrays as application/x-npy."
         )
     try:
-        return schema.model_validate_json(raw)
+        return schema.model_validate_json(raw.removeprefix(BYTE_ORDER_MARK))
     except (
         ValidationError
     ) as error:  # it holds the whole input, and would be the context of what is raised here
@@ -78,9 +86,23 @@ def parse_options(schema: type[Schema], pairs: Iterable[tuple[str, str]], where:
         raise _refusal(error, (where,), schema) from None
 
 
+def from_form(schema: type[Schema], pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the options that a form gives: none for a blank field, and `on` for a ticked box is true."""
+    return [
+        (name, "true" if text == CHECKED and _is_switch(schema, name) else text)
+        for name, text in pairs
+        if text.strip()
+    ]
+
+
+def _is_switch(schema: type[BaseModel], name: str) -> bool:
+    field = schema.model_fields.get(name)
+    return field is not None and field.annotation is bool
+
+
 def _holds_only_text(schema: type[BaseModel], name: str) -> bool:
     field = schema.model_fields.get(name)
-    return field is not None and set(get_args(field.annotation)) == {str, type(None)}
+    return field is not None and set(get_args(field.annotation) or (field.annotation,)) <= {str, type(None)}
 
 
 def _literal(text: str) -> Any:

@@ -68,7 +68,6 @@ class Checkpoint:
 
 
 def sha256(data: bytes) -> str:
-    """Return the SHA-256 of `data` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 

@@ -70,7 +70,6 @@ class ImageSpec(ManifestModel):
         return max(fewest, round(length / self.stride)) * self.stride
 
     def takes(self, height: int, width: int) -> bool:
-        """Say whether the graphs take images of this size."""
         if self.height is not None:
             return (height, width) == (self.height, self.width)
         return (height, width) == (self.side(height), self.side(width))

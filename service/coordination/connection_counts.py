@@ -25,7 +25,7 @@ class ConnectionCounts:
 
 
 class WorkerConnections:
-    """One worker's count. Others wait for it from its `join` to its `leave`."""
+    """One worker's count. The other workers yield to it between `join` and `leave`."""
 
     def __init__(self, counts: SharedCounters, worker: int) -> None:
         self._counts = counts
@@ -47,13 +47,10 @@ class WorkerConnections:
 
     @property
     def count(self) -> int:
-        """Return how many connections this worker holds."""
         return self._counts[self._worker]
 
     def opened(self) -> None:
-        """Count a connection."""
         self._counts[self._worker] += 1
 
     def closed(self) -> None:
-        """Count a connection no longer."""
         self._counts[self._worker] -= 1

@@ -47,5 +47,4 @@ class Heartbeat:
         self._worker = worker
 
     def beat(self) -> None:
-        """Show a sign of life."""
         self._beats[self._worker] += 1

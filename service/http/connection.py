@@ -83,12 +83,10 @@ class Connection(OneAtATime):
         return cast(CoalescedWrites, self.transport)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection up."""
         transport.set_write_buffer_limits(high=MAX_UNSENT_BYTES)
         super().connection_made(CoalescedWrites(transport, self.loop))  # type: ignore[arg-type]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of the connection."""
         self._connection_count.closed()
         super().connection_lost(exc)
 
@@ -134,7 +132,14 @@ class Connection(OneAtATime):
         return self.cycle is None or self.cycle.scope is not self.scope
 
     def _refuse(self, error: ServiceError) -> None:
-        """Answer in the application's place, and close the connection once the client had time to read."""
+        """Answer in the application's place, and close the connection once the client had time to read.
+
+        A message whose answer is out already, before the end of its body, gets no second one.
+        """
+        if self._slices.are_chunks and self.cycle.response_complete:
+            self._is_deaf = True
+            self.transport.close()
+            return
         self._refused = self._is_deaf = True
         request_id = secrets.token_hex(8)
         logger.info("%s refused on arrival: %d %s", request_id, error.status, error.code)

@@ -166,6 +166,9 @@ class Exchange:
             BodyTooLarge: with it the body is over the limit; of a stream, what was held of it before.
             QueueFull: with it all bodies together are over theirs.
         """
+        # `check` holds the client to the body's deadline only while the application waits for it: between two
+        # lines of a stream it is the application that takes its time. A task that is cancelled in here leaves
+        # the mark, and so a body that was begun is not taken for one that nobody asked for.
         self._receiving = True
         message = await self._receive()
         self._receiving = False
@@ -173,7 +176,9 @@ class Exchange:
         more_bytes = len(message.get("body", b""))
         counted_bytes = self.held_bytes if self.is_stream else self._read_bytes
         if counted_bytes > self._max_bytes:
-            self.error = self._too_large()  # which an application that swallows it does not get past
+            # Raising ends the reading. It is kept as well, since an application that swallows what is raised
+            # could still answer as if it had read everything.
+            self.error = self._too_large()
             raise self.error
         self.hold(more_bytes)
         return message
@@ -193,14 +198,18 @@ class Exchange:
 
         A stream waits here for its client to read; that it does is up to the connection.
         """
+        # `refuse` answers in its place: a late application must not begin a second answer, or mix into it.
         if self.error is not None:
             return
         self._started = True
         if not self.is_stream:
             await self._send(message)
             return
+        # The answer may end before its body has been read, and what is left of that is not a next request.
         if message["type"] == "http.response.start" and not self._read_all:
             message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        # How long its client takes to read is not the stream's own time: no step's deadline runs meanwhile,
+        # and the next step begins once the line is out.
         self.deadline_s = self._end_s
         await self._send(message)
         now_s = time.monotonic()
@@ -212,6 +221,7 @@ class Exchange:
 
         Raises the error if an answer that is no stream has begun: all that is left then is to cut it off.
         """
+        # The status is sent, so a stream can only say it in its last line.
         if self._started:
             await self._end_stream(error, scope)
             return
@@ -219,12 +229,17 @@ class Exchange:
         if self._read_all or self._has_short_body(scope):
             await response(scope, self._receive, self._send)
             return
+        # Reading a long body to its end for nothing would let a refused client hold the connection. Closing
+        # it at once resets it, though, and the client loses the refusal: it has a while to stop and to read.
         response.headers["connection"] = "close"
         await response(scope, self._receive, self._send_and_linger)
 
     def _has_short_body(self, scope: Scope) -> bool:
-        """Return whether the body, of which nothing was read, is not worth closing the connection for."""
-        if self._receiving or self._read_bytes or header(scope, b"transfer-encoding") is not None:
+        """Return whether the body, of which nothing was read, is not worth closing the connection for.
+
+        One in chunks may be as short as most are: the connection ends if it turns out to be too large.
+        """
+        if self._receiving or self._read_bytes:
             return False
         announced_bytes = read_number(header(scope, b"content-length") or b"0")
         return announced_bytes is not None and announced_bytes <= min(SHORT_BODY_BYTES, self._max_bytes)

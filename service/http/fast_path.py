@@ -33,7 +33,17 @@ class FastPath:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass it on."""
+        """Answer one request, or pass it on; HEAD is answered as GET is, and the server omits the body."""
+        if scope.get("method") != "HEAD":
+            await self._answer(scope, receive, send)
+            return
+        inner = {**scope, "method": "GET"}
+        try:
+            await self._answer(inner, receive, send)
+        finally:
+            scope["route"] = inner.get("route")  # for log and metrics
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
         if route is None:
             await self._app(scope, receive, send)
@@ -47,7 +57,6 @@ class RawRoute(APIRoute):
     """A route whose endpoint is called with the request and nothing else."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the endpoint as it is."""
         return cast(Callable[[Request], Coroutine[Any, Any, Response]], self.endpoint)
 
 

@@ -22,17 +22,17 @@ class MessageSlices:
         self._tail = b""
         """The last bytes of a head that has not ended, since its blank line may come in two pieces."""
         self._body_bytes = 0
-        self._is_chunked = False
+        self.are_chunks = False
+        """Whether they are of a chunked body that has not ended."""
 
     def begin_body(self, length_bytes: int, *, is_chunked: bool) -> None:
         """Note that a head ends, and what follows it."""
         self._body_bytes = length_bytes
-        self._is_chunked = is_chunked
+        self.are_chunks = is_chunked
 
     def end_message(self) -> None:
-        """Note that a message ends."""
         self._body_bytes = 0
-        self._is_chunked = False
+        self.are_chunks = False
 
     def end(self, data: bytes, start: int) -> int:
         """Return where the slice of `data` ends that begins at `start`; it has to be parsed at once."""
@@ -48,5 +48,5 @@ class MessageSlices:
         across = (self._tail + data[start : start + 3]).find(BLANK_LINE)
         if across >= 0:
             return start + across + len(BLANK_LINE) - len(self._tail)
-        found = data.find(BLANK_LINE, start + (MIN_CHUNKED_BYTES if self._is_chunked else 0))
+        found = data.find(BLANK_LINE, start + (MIN_CHUNKED_BYTES if self.are_chunks else 0))
         return len(data) if found < 0 else found + len(BLANK_LINE)

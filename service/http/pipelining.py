@@ -58,7 +58,6 @@ class OneAtATime(HttpToolsProtocol):
         """Refuse a message that is too large."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of what waits."""
         self._held.release(len(self._waiting))
         self._waiting = b""
         super().connection_lost(exc)

@@ -1,4 +1,4 @@
-"""What every request is held to: a key, a deadline, a number of bytes, and a client that is still there.
+"""What every request is held to: an origin, a key, a deadline, a number of bytes, a client that is there.
 
     AccessLog -> RequestLimits -> routes
 
@@ -21,18 +21,20 @@ from service.http.api_keys import Keys
 from service.http.exchange import Exchange, HeldBytes
 from service.http.headers import header
 from service.http.open_requests import OpenRequests
+from service.http.origins import Origins
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 
 class RequestLimits:
-    """Holds a request to a key, a deadline and a number of bytes, and drops it when its client goes."""
+    """Holds a request to origin, key, deadline and a number of bytes, and drops it when its client goes."""
 
     def __init__(
         self, app: ASGIApp, settings: Settings, keys: Keys, open_requests: OpenRequests, held: HeldBytes
     ) -> None:
         self._app = app
+        self._origins = Origins(settings)
         self._keys = keys
         self._timeout_s = settings.request_timeout_s
         self._body_timeout_s = settings.body_timeout_s
@@ -47,6 +49,7 @@ class RequestLimits:
             return
         exchange = Exchange(receive, send, self._max_body_bytes, self._held)
         try:
+            self._origins.check(scope)
             self._keys.check(scope)
             now_s = time.monotonic()
             exchange.deadline_s = now_s + _timeout_s(scope, self._timeout_s)

@@ -111,7 +111,6 @@ class RowSlice(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """Return how many rows these are."""
         return self.stop - self.start
 
 
@@ -133,7 +132,7 @@ class BatchResult(NamedTuple):
 def run_batch(engine: Runner, parts: list[RowSlice], watched: WatchedRun) -> BatchResult:
     """Run a batch, on whatever thread, and cut its outputs into the parts'.
 
-    A failure is blamed on nobody: every part is run alone then, so that the innocent are answered.
+    If the batch fails, its requests are run one by one, so that only the faulty ones get an error.
     """
     started = time.perf_counter()
     try:

@@ -1,8 +1,8 @@
-"""An end to runs that take far too long: each is cut off, and one that goes on all the same is reported.
+"""Watchdog for inference runs: aborts those that take far too long, and reports those that do not stop.
 
     batch, model -> RunWatchdog.watch -> engine.run;  worker -> RunWatchdog.is_stuck
 
-It looks from a thread of its own, since a run on the event loop holds up everything there. ONNX Runtime
+It checks from a thread of its own, since a run on the event loop holds up everything there. ONNX Runtime
 leaves a graph between two of its nodes, or two rounds of a loop; within a node it cannot be stopped.
 """
 
@@ -66,11 +66,9 @@ class RunWatchdog:
         return WatchedRun(self._runs, max(self._stuck_run_s, FAR_TOO_LONG * expected_s))
 
     def start(self) -> None:
-        """Begin to look."""
         threading.Thread(target=self._check, name="run-watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """Look no more."""
         self._stopped.set()
 
     @property

@@ -33,7 +33,6 @@ class ThreadPools:
         self._tidying: asyncio.TimerHandle | None = None
 
     def note_small_run(self) -> None:
-        """Take note that a small request was run just now."""
         self._small_run_s = time.monotonic()
 
     @property

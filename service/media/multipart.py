@@ -9,19 +9,30 @@ import base64
 import binascii
 import io
 import quopri
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from service.errors import BadRequest, InvalidField
+from service.media import base64_text
 
 PICTURES = "images"
+PICTURE_NAMES = frozenset(
+    name + end for name in (b"images", b"image", b"files", b"file") for end in (b"", b"[]")
+)
+"""What forms call the parts that hold pictures."""
+
+ADVICE = f"a picture belongs in a part named {PICTURES}"
 MAX_OPTIONS = 32
 MAX_OPTION_BYTES = 1024
 """More than any option has; without a limit one could be as large as the body, and dear to read."""
 
+TOO_MANY = "The form has too many fields."
 NOT_A_FORM = "The body is not a multipart/form-data form."
+
+PIECE_BYTES = 1 << 20
+"""Of a form that begins behind some text, which is parsed in pieces, since without it would be a copy."""
 
 DECODERS: dict[bytes, Callable[[bytes], bytes]] = {
     b"": bytes,
@@ -35,83 +46,98 @@ DECODERS: dict[bytes, Callable[[bytes], bytes]] = {
 
 
 class Form:
-    """What a form carries: the parts named `images` in order, and everything else as text.
+    """What a form carries: its pictures in order, files or data URLs, and everything else as text.
 
-    The parser calls it as it goes; nothing of the form is in memory twice but the part that is read.
+    A picture input that was left empty is passed over. The parser calls it as it goes; nothing of the form
+    is in memory twice but the part that is read.
     """
 
-    def __init__(self, max_pictures: int) -> None:
-        """Start empty; more than `max_pictures` are refused."""
-        self.pictures: list[bytes] = []
+    def __init__(self, max_pictures: int, unused: Collection[bytes] = ()) -> None:
+        """Start empty; more than `max_pictures` are refused; of parts in `unused` only names are kept."""
+        self.unused: set[bytes] = set()
+        self.pictures: list[bytes | str] = []
         self.options: list[tuple[str, str]] = []
         self.whole = False
         self._max_pictures = max_pictures
+        self._without_content = unused
+        self._parts = 0
         self._headers: dict[bytes, bytes] = {}
         self._header = self._value = b""
         self._content = io.BytesIO()
 
     def on_part_begin(self) -> None:
-        """Start on a part."""
+        self._parts += 1
+        if self._parts > self._max_pictures + MAX_OPTIONS:  # also of those that are passed over
+            raise BadRequest(TOO_MANY)
         self._headers, self._content = {}, io.BytesIO()
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
-        """Take a piece of a header's name."""
         self._header += data[start:end]
 
     def on_header_value(self, data: bytes, start: int, end: int) -> None:
-        """Take a piece of a header's value."""
         self._value += data[start:end]
 
     def on_header_end(self) -> None:
-        """Keep a header."""
         self._headers[self._header.lower()] = self._value
         self._header = self._value = b""
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        """Take a piece of a part."""
         self._content.write(memoryview(data)[start:end])
-        if self._content.tell() > MAX_OPTION_BYTES and self._name() != PICTURES.encode():
-            raise BadRequest(f"A field of the form other than a picture may have {MAX_OPTION_BYTES} bytes.")
+        if self._content.tell() > MAX_OPTION_BYTES and self._is_option():
+            raise BadRequest(
+                f"A field of the form other than a picture may have {MAX_OPTION_BYTES} bytes; {ADVICE}."
+            )
 
     def on_part_end(self) -> None:
-        """Keep a part."""
         coding = self._headers.get(b"content-transfer-encoding", b"").strip().lower()
         try:
             content = DECODERS[coding](self._content.getvalue())
         except (KeyError, binascii.Error):
             raise BadRequest(NOT_A_FORM) from None
-        name = self._name()
+        name = self._field(b"name")
         if not name:
             raise BadRequest("A part of the form has no name.")
-        if name == PICTURES.encode():
-            self._add_picture(content)
-        else:
+        if self._is_option():
             self._add_option(name, content)
+        elif content or self._field(b"filename"):
+            self._add_file(name, content)
 
     def on_end(self) -> None:
-        """Note that the last boundary has come."""
         self.whole = True
 
-    def _name(self) -> bytes:
+    def _field(self, name: bytes) -> bytes:
+        """Return a parameter of the part's Content-Disposition."""
         disposition = self._headers.get(b"content-disposition", b"")
-        return parse_options_header(disposition)[1].get(b"name", b"")
+        return parse_options_header(disposition)[1].get(name, b"")
 
-    def _add_picture(self, content: bytes) -> None:
+    def _is_option(self) -> bool:
+        name = self._field(b"name")
+        return name not in PICTURE_NAMES and name not in self._without_content
+
+    def _add_file(self, name: bytes, content: bytes) -> None:
+        if name in self._without_content:
+            self.unused.add(name)
+            return
         if len(self.pictures) == self._max_pictures:
             raise InvalidField.at(("body", PICTURES), f"at most {self._max_pictures} in one request")
-        self.pictures.append(content)
+        self.pictures.append(_ascii(content) if base64_text.is_data_url(content) else content)
 
     def _add_option(self, name: bytes, content: bytes) -> None:
         if len(self.options) == MAX_OPTIONS:
-            raise BadRequest("The form has too many fields.")
+            raise BadRequest(TOO_MANY)
         try:
             self.options.append((name.decode(), content.decode()))
         except UnicodeDecodeError:
-            raise BadRequest("A field of the form is not UTF-8 text.") from None
+            raise BadRequest(f"A field of the form is not UTF-8 text; {ADVICE}.") from None
 
 
-def read(raw: bytes, content_type: str, max_pictures: int) -> Form:
-    """Return the parts of a form.
+def _ascii(url: bytes) -> str:
+    """Return a data URL as text, in which what is not ASCII will be no base64 either."""
+    return url.decode("ascii", "replace")
+
+
+def read(raw: bytes, content_type: str, max_pictures: int, unused: Collection[bytes] = ()) -> Form:
+    """Return the parts of a form, but of those named in `unused` only that they are there.
 
     Raises:
         BadRequest: it is broken, cut off, without boundary, or its options are not text.
@@ -120,7 +146,7 @@ def read(raw: bytes, content_type: str, max_pictures: int) -> Form:
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         raise BadRequest("The Content-Type multipart/form-data lacks its boundary; let the client set it.")
-    form = Form(max_pictures)
+    form = Form(max_pictures, unused)
     try:
         parser = MultipartParser(
             boundary,
@@ -134,10 +160,18 @@ def read(raw: bytes, content_type: str, max_pictures: int) -> Form:
                 "on_end": form.on_end,
             },
         )
-        parser.write(raw)
+        for piece in _pieces(raw, boundary):
+            parser.write(piece)
         parser.finalize()
     except FormParserError:
         raise BadRequest(NOT_A_FORM) from None
     if not form.whole:
         raise BadRequest("The multipart/form-data form is cut off.")
     return form
+
+
+def _pieces(raw: bytes, boundary: bytes) -> Iterable[bytes]:
+    """Return a form without the text before its first boundary, which RFC 2046 has readers pass over."""
+    edge = b"--" + boundary
+    start = 0 if raw.startswith(edge) else raw.find(b"\n" + edge) + 1
+    return (raw[at : at + PIECE_BYTES] for at in range(start, len(raw), PIECE_BYTES)) if start else (raw,)

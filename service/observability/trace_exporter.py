@@ -23,8 +23,8 @@ EXPORTER = "OTEL_TRACES_EXPORTER"
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 QUEUE, BATCH = "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"
-NUMBERS = {QUEUE: 2048, BATCH: 512, "OTEL_BSP_SCHEDULE_DELAY": 5000, "OTEL_BSP_EXPORT_TIMEOUT": 30000}
-"""What the queue of spans is given, with OpenTelemetry's defaults."""
+NUMBERS = {QUEUE: 2048, BATCH: 512, "OTEL_BSP_SCHEDULE_DELAY": 5000}
+"""The numbers that the queue of spans is made with, and OpenTelemetry's defaults."""
 
 NAME = "latent-service"
 """What the service calls itself unless OTEL_SERVICE_NAME says otherwise."""
@@ -43,16 +43,18 @@ class CannotTrace(Exception):
 def check() -> None:
     """Make sure that traces can be sent, if they are asked for; what it takes is imported then.
 
+    What the SDK logs and ignores, such as an unknown sampler, is left to it. Refused is what would raise in
+    every worker, and an exporter or protocol that the SDK does not read: it would send OTLP all the same.
+
     Raises:
-        CannotTrace: the endpoint or the protocol is none that is spoken here, a number is none or does not
-            fit the others, or a package is missing.
+        CannotTrace: the endpoint is not a URL, the exporter or the protocol is not spoken here, a number is
+            not valid or does not fit the others, or a package is missing.
     """
     endpoint = _endpoint()
     if endpoint is None:
         return
-    parts = urlsplit(os.environ[endpoint])
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise CannotTrace(f"{endpoint}: must be a URL that begins with http:// or https://")
+    if not _is_address(os.environ[endpoint]):
+        raise CannotTrace(f"{endpoint}: must be a URL such as http://localhost:4318")
     if os.environ.get(EXPORTER, "otlp") not in ("otlp", ""):
         raise CannotTrace(f"{EXPORTER}: must be otlp or none")
     for protocol in PROTOCOLS:
@@ -61,23 +63,41 @@ def check() -> None:
     _check_numbers()
     try:
         from opentelemetry.exporter.otlp.proto.http import trace_exporter  # noqa: F401, PLC0415
-        from opentelemetry.sdk import trace  # noqa: F401, PLC0415
+        from opentelemetry.sdk.trace import SpanLimits  # noqa: PLC0415
     except ImportError:
         raise CannotTrace(
             f"{endpoint} is set, which needs more packages: pip install 'latent-service[tracing]'"
         ) from None
+    try:
+        SpanLimits()
+    except ValueError as error:  # names the variable
+        raise CannotTrace(str(error)) from None
+
+
+def _is_address(text: str) -> bool:
+    """Return whether spans can be sent to this URL."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is not a number
+        return False
 
 
 def _check_numbers() -> None:
-    """Make sure that the queue of spans can be made."""
-    found = {}
-    for name, default in NUMBERS.items():
-        text = os.environ.get(name, "").strip() or str(default)
-        if not text.isdecimal() or int(text) == 0:
-            raise CannotTrace(f"{name}: must be a whole number from 1 on")
-        found[name] = int(text)
+    """Make sure that the queue of spans can be made; the SDK's own refusal does not name the variable."""
+    found = {name: _number(name) for name in NUMBERS}
     if found[BATCH] > found[QUEUE]:
         raise CannotTrace(f"{BATCH}: must be at most {QUEUE}, {found[QUEUE]}")
+
+
+def _number(name: str) -> int:
+    try:
+        number = int(os.environ.get(name, "").strip() or NUMBERS[name])
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise CannotTrace(f"{name}: must be a whole number from 1 on")
+    return number
 
 
 def _endpoint() -> str | None:

@@ -24,7 +24,7 @@ NEEDS: dict[Capability, tuple[Operation, ...]] = {
 """The operations a checkpoint must have for an offer; the first one's default claim counts."""
 
 INSTEAD: dict[Capability, Operation] = {"interpolate": "decode"}
-"""An operation that will do in the place of all that an offer needs."""
+"""An alternative operation that also provides the capability."""
 
 OF_FIXED_LATENTS: frozenset[Capability] = frozenset({"interpolate"})
 """What needs latents that are all of one shape."""

@@ -22,14 +22,12 @@ from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
-from prometheus_client.multiprocess import mark_process_dead
-
 from service.comparison.drift import Windows
 from service.coordination.connection_counts import ConnectionCounts
 from service.coordination.desired_state import DesiredState
 from service.coordination.heartbeats import Heartbeats
-from service.coordination.shared_folder import DRIFT, METRICS_FOLDER
-from service.observability import logs
+from service.coordination.shared_folder import DRIFT
+from service.observability import shared_metrics
 from service.runtime import memory
 from service.settings import Settings
 from service.workers.worker import WorkerHandles, serve
@@ -45,7 +43,12 @@ CANNOT_START = 3
 
 ORDER = struct.Struct("q")
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    *(known for known in (signal.SIGHUP, signal.SIGQUIT) if signal.getsignal(known) is not signal.SIG_IGN),
+)
+"""Those that stop the service; `nohup` and a shell's `&` have some of them ignored."""
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +75,6 @@ class Supervisor:
         """Orders from the workers: the system keeps such short writes in one piece."""
         os.set_blocking(self._reporter, False)
         self._alive, self._lifeline = os.pipe()
-        logs.configure_logs(settings.log_level, settings.log_format)
 
     def run(self) -> int:
         """Supervise until the last worker is gone."""
@@ -107,19 +109,21 @@ class Supervisor:
         self._heartbeats.expect(number)  # what its predecessor has missed is not its own
 
     def _work(self, number: int, announce: bool, pause_s: float) -> None:
-        """Be a worker."""
         os.setpgid(0, 0)  # Ctrl-C in a terminal reaches the supervisor alone, which passes it on once
         os.close(self._lifeline)
         signal.set_wakeup_fd(-1)
         for known in SIGNALS:
             signal.signal(known, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        shared_metrics.be_worker(number)
         time.sleep(pause_s)
         try:
             serve(self._settings, self._listener, self._handles(number), announce=announce)
         except Exception:
             logger.exception("a worker cannot serve")
             sys.exit(CANNOT_START)
+        finally:
+            logging.shutdown()  # what is logged waits to be written
 
     def _handles(self, number: int) -> WorkerHandles:
         return WorkerHandles(
@@ -146,25 +150,25 @@ class Supervisor:
         silent = self._heartbeats.check()
         for worker, number in self._workers.items():
             if number in silent:
-                logger.error("worker %s shows no sign of life; it is killed", worker.pid)
                 worker.kill()
+                logger.error("worker %s shows no sign of life; it is killed", worker.pid)
 
     def _pass_on(self, number: int) -> None:
         """Hand a signal to every worker; the socket closes when the last of them closes it."""
+        known = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
         self._stopping = True
         self._listener.close()
         for worker in self._workers:
             if worker.pid:
                 with suppress(ProcessLookupError):
-                    os.kill(worker.pid, number)
+                    os.kill(worker.pid, known)
 
     def _bury(self, worker: ForkProcess, number: int) -> None:
         """Take note of a worker's end and replace it, unless this is the end of all."""
         worker.join()
         self._connection_counts.worker(number).leave()
         self._desired.leave(number)
-        if METRICS_FOLDER in os.environ:
-            mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        shared_metrics.forget(number)
         if self._stopping:
             return
         if worker.exitcode == CANNOT_START:

@@ -13,7 +13,7 @@ from tools.robustness_table import Measured
 LIMIT = 20_000
 HEAD_LIMIT = 4096
 DECODE = b'{"latents": [[0, 0, 0, 0]]}'
-GET = b"GET /health/live HTTP/1.1\r\nHost: here\r\n"
+GET = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
 PIECE = b"x" * (1 << 16)
 
 
@@ -74,7 +74,7 @@ def test_a_length_that_says_too_little_ends_the_body_and_the_connection(wire: Wi
 
 @pytest.mark.parametrize(("length", "goes_on"), [(LIMIT, True), (LIMIT + 1, False)])
 def test_a_body_that_nobody_reads_is_passed_over_if_it_is_short(wire: Wire, length: int, goes_on: bool):
-    wire.send(b"POST /encode HTTP/1.1\r\nHost: here\r\nContent-Type: text/x\r\n")
+    wire.send(b"POST /encode HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/x\r\n")
     wire.send(b"Content-Length: %d\r\n\r\n%s" % (length, b"x" * length))
     answer = wire.answer()
     assert answer.status_code == (415 if goes_on else 413)
@@ -83,6 +83,23 @@ def test_a_body_that_nobody_reads_is_passed_over_if_it_is_short(wire: Wire, leng
         assert wire.send(GET + b"\r\n").answer().status_code == 200
     else:
         assert wire.is_closed()
+
+
+def test_chunks_that_nobody_reads_are_passed_over_up_to_a_limit(wire: Wire):
+    wire.send(b"PUT /decode HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert wire.answer().status_code == 405
+    wire.send(chunked(b"x" * LIMIT) + GET + b"\r\n")
+    assert wire.answer().status_code == 200
+    wire.send(b"PUT /decode HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert wire.answer().status_code == 405
+    wire.send(chunked(b"x" * 3 * LIMIT))
+    assert wire.is_closed()
+
+
+def test_garbage_after_an_answer_is_refused(wire: Wire):
+    assert wire.send(GET + b"\r\n").answer().status_code == 200
+    wire.send(b"\0\0\0").refusal(400, "bad-request")
+    assert wire.is_closed()
 
 
 def test_without_a_length_there_is_no_body(wire: Wire):
@@ -126,8 +143,8 @@ def test_chunks_that_cannot_be_are_400(wire: Wire, body: bytes):
     "said",
     [
         b"GET /health/live\r\n\r\n",
-        b"GET /health/live HTTP/0.9\r\nHost: here\r\n\r\n",
-        b"GET /health/live HTTP/2.0\r\nHost: here\r\n\r\n",
+        b"GET /health/live HTTP/0.9\r\nHost: localhost\r\n\r\n",
+        b"GET /health/live HTTP/2.0\r\nHost: localhost\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\n\r\n",
         b"\r\n\r\n\0\0",
         b"\x16\x03\x01\x02\x00",
@@ -162,7 +179,7 @@ def test_a_request_is_answered_before_what_follows_it_is_refused(wire: Wire):
 
 @pytest.mark.parametrize("length", [HEAD_LIMIT, HEAD_LIMIT + 1])
 def test_the_edge_of_a_head_is_exact(wire: Wire, length: int):
-    head = b"/health/liveHost: here\r\nX: \r\n"
+    head = b"/health/liveHost: localhost\r\nX: \r\n"
     wire.send(GET + b"X: %s\r\n\r\n" % (b"y" * (length - len(head))))
     assert wire.answer().status_code == (200 if length <= HEAD_LIMIT else 431)
 

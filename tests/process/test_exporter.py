@@ -109,13 +109,15 @@ def test_with_a_collector_the_sdk_is_loaded(
     [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "/v1/traces"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:99999"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://:4318"),
         ("OTEL_TRACES_EXPORTER", "zipkin"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "many"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "100000"),
         ("OTEL_BSP_SCHEDULE_DELAY", "-3"),
-        ("OTEL_BSP_EXPORT_TIMEOUT", "0"),
     ],
 )
 def test_a_variable_that_cannot_be_followed_is_one_clear_line(variable: str, value: str):
@@ -125,6 +127,29 @@ def test_a_variable_that_cannot_be_followed_is_one_clear_line(variable: str, val
     assert ended.stderr.startswith(f"{variable}: ")
     assert ended.stderr.count("\n") == 1
     assert value not in ended.stderr
+
+
+def test_a_limit_that_the_sdk_refuses_is_one_clear_line():
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_SPAN_LINK_COUNT_LIMIT": "-1"}
+    ended = run_service("--port=0", **variables)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "OTEL_SPAN_LINK_COUNT_LIMIT must be a non-negative integer but got -1\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "logged"),
+    [
+        ("OTEL_BSP_EXPORT_TIMEOUT", "soon", "Unable to parse value for OTEL_BSP_EXPORT_TIMEOUT"),
+        ("OTEL_TRACES_SAMPLER", "some", "Couldn't recognize sampler some"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "Invalid timeout value 'soon'"),
+    ],
+)
+def test_what_the_sdk_passes_over_is_logged(
+    start_service: StartService, collector: Collector, variable: str, value: str, logged: str
+):
+    service = start_service(collector=collector.address, variables={**SOON, variable: value})
+    assert logged in service.log()
+    collector.trace(traceresponse(service.get("/health/live"))[0])
 
 
 def test_missing_packages_are_one_clear_line(tmp_path: Path):

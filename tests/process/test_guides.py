@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ def test_the_readme_begins_with_the_same_program():
 
 
 def test_the_guides_have_programs_and_commands():
-    assert (len(PROGRAMS), len(COMMANDS)) == (3, 3)
+    assert (len(PROGRAMS), len(COMMANDS)) == (3, 4)
     lines = PROGRAMS[0].splitlines()
     assert len([line for line in lines if line]) == 9
 
@@ -47,13 +48,15 @@ def test_a_program_runs(number: int, shipped: ServiceProcess, tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.usefixtures("curl")
 def test_commands_do_what_is_said(shipped: ServiceProcess, tmp_path: Path):
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("report"))
     said = [
         run(["bash", "-euo", "pipefail", "-c", one.replace("localhost:8000", shipped.url)], tmp_path)
         for one in COMMANDS
     ]
     with Image.open(tmp_path / "bags.webp") as image:
         assert image.format == "WEBP"
-    assert len(json.loads(said[1])["latents"]) == 9
+    assert json.loads(said[0])["seeds"] == [3]
+    assert len(json.loads(said[2])["latents"]) == 9
     for name, member in (("bags", "image"), ("latents", "latent")):
         *found, end = ((tmp_path / f"{name}.ndjson").read_text()).splitlines()
         assert json.loads(end)["done"]["count"] == len(found) == 10_000

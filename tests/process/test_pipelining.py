@@ -13,7 +13,7 @@ from support.service_process import ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
 from tools.robustness_table import Measured, forms
 
-LIVE = b"GET /health/live HTTP/1.1\r\nHost: here\r\nX-Request-Id: %d\r\n\r\n"
+LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: %d\r\n\r\n"
 DECODE = b'{"latents": [[0, 0, 0, 0]]}'
 SLOW = b'{"model": "slow", "latents": [[0, 0, 0, 0]]}'
 SLOW_MS = 400
@@ -22,7 +22,7 @@ RUNS = 8
 
 
 def post(body: bytes, number: int) -> bytes:
-    head = b"POST /decode HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+    head = b"POST /decode HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return b"%sX-Request-Id: %d\r\nContent-Length: %d\r\n\r\n%s" % (head, number, len(body), body)
 
 

@@ -24,6 +24,16 @@ def test_start_says_where_and_what_in_one_line(tmp_path: Path, start_service: St
     assert service.get("/health/ready").status_code == 200
 
 
+@pytest.mark.parametrize(("keys", "warnings"), [("", 1), ("one", 0), (None, 0)])
+def test_empty_keys_are_warned_of_once_at_start(
+    tmp_path: Path, start_service: StartService, keys: str | None, warnings: int
+):
+    write_tiny(tmp_path / "checkpoints")
+    given = {} if keys is None else {"LATENT_API_KEYS": keys}
+    service = start_service(workers=2, variables={"LATENT_ALLOW_NO_KEY": "true", **given})
+    assert service.log().count("LATENT_API_KEYS is empty and LATENT_ALLOW_NO_KEY true") == warnings
+
+
 def test_it_is_ready_after_two_seconds_of_work(tmp_path: Path, start_service: StartService):
     write_tiny(tmp_path / "checkpoints")
     service = start_service()

@@ -16,8 +16,8 @@ from tools.robustness_table import Measured, forms
 BODY = b'{"latents": [[0, 0, 0, 0]]}'
 OFFERS = ("h2c", "websocket", "TLS/1.0", "HTTP/2.0, h2c", "IRC/6.9", "x", "", "H2C")
 METHODS = {"POST": 200, "GET": 405, "PUT": 405, "DELETE": 405, "PATCH": 405, "OPTIONS": 405}
-NEXT = b"GET /health/live HTTP/1.1\r\nHost: here\r\nX-Request-Id: next\r\n\r\n"
-SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: here\r\nX-Request-Id: smuggled\r\n\r\n"
+NEXT = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: next\r\n\r\n"
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: smuggled\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def request(method: str, offer: str, body: bytes, *, is_chunked: bool) -> bytes:
     length = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {len(body)}"
     lines = [
         f"{method} /decode HTTP/1.1",
-        "Host: here",
+        "Host: localhost",
         "Content-Type: application/json",
         "X-Request-Id: first",
         "Connection: keep-alive, Upgrade, HTTP2-Settings",
@@ -79,7 +79,7 @@ def test_a_body_after_an_offer_is_never_a_request(service: ServiceProcess, is_ch
 def test_a_tunnel_is_refused_and_its_bytes_are_no_requests(service: ServiceProcess):
     for target in (b"/decode", b"example.com:443"):
         with Wire(service) as wire:
-            wire.send(b"CONNECT %s HTTP/1.1\r\nHost: here\r\n\r\n%s" % (target, SMUGGLED))
+            wire.send(b"CONNECT %s HTTP/1.1\r\nHost: localhost\r\n\r\n%s" % (target, SMUGGLED))
             assert wire.answer().status_code in (400, 405)
             assert wire.is_closed()
 

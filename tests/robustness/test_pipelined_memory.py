@@ -13,8 +13,8 @@ from support.service_process import ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
 from tools.robustness_table import Measured, forms
 
-UNREAD = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: here\r\n\r\n"
-WAITING = b"GET /ab HTTP/1.1\r\nHost:x\r\n\r\n"
+UNREAD = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+WAITING = b"GET /ab HTTP/1.1\r\nHost:[::1]\r\n\r\n"
 WAITING_REQUESTS = (64 << 10) // len(WAITING)
 MORE_PER_CONNECTION = 128 << 10
 LEFT_BYTES = 16 * MIB

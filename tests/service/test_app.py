@@ -48,5 +48,5 @@ async def test_while_it_drains_it_is_not_ready_but_works(checkpoints: Path) -> N
 
 async def ask(app: FastAPI, path: str, json: object = None) -> httpx.Response:
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         return await (client.get(path) if json is None else client.post(path, json=json))

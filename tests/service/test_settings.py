@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.settings import SECRETS, BadSetting, Settings, read_settings
+from service.command_line import read_settings
+from service.settings import SECRETS, BadSetting, Settings
 from support.service_process import ROOT
 from tools import settings_page
 
@@ -31,7 +32,7 @@ def test_defaults_are_those_of_the_design():
 
 
 def test_every_setting_is_a_flag_and_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    for name in ("keys", "admin"):
+    for name in ("keys", "admin", "metrics"):
         (tmp_path / name).write_text("one\n")
     values = {
         "host": "localhost",
@@ -64,7 +65,12 @@ def test_every_setting_is_a_flag_and_a_variable(monkeypatch: pytest.MonkeyPatch,
         "log_level": "debug",
         "api_keys_file": str(tmp_path / "keys"),
         "admin_key_file": str(tmp_path / "admin"),
+        "metrics_key_file": str(tmp_path / "metrics"),
         "allow_no_key": "True",
+        "allowed_hosts": "localhost",
+        "allowed_origins": "https://example.com:8443",
+        "frame_ancestors": "https://example.com",
+        "root_path": "/latent",
     }
     other_device = {"device"}  # the other one needs another build of ONNX Runtime: test_gpu.py
     assert values.keys() == Settings.model_fields.keys() - SECRETS - other_device
@@ -73,7 +79,9 @@ def test_every_setting_is_a_flag_and_a_variable(monkeypatch: pytest.MonkeyPatch,
     for name, value in values.items():
         monkeypatch.setenv(f"LATENT_{name.upper()}", value)
     shown = from_flags.model_dump(exclude={*SECRETS, *other_device})
-    assert {name: str(value) for name, value in shown.items()} == values
+    lists = ("allowed_hosts", "allowed_origins", "frame_ancestors")
+    found = {name: value[0] if name in lists else str(value) for name, value in shown.items()}
+    assert found == values
     assert read_settings([]) == from_flags
 
 
@@ -100,6 +108,15 @@ def test_a_platforms_port_counts_where_no_other_is_given(monkeypatch: pytest.Mon
 def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LATENT_WORKERS", "")
     assert read_settings([]).workers == 1
+
+
+def test_hosts_and_origins_may_be_several(monkeypatch: pytest.MonkeyPatch):
+    several = ["--allowed-hosts=LocalHost,[::1]", "--allowed-origins", "https://a.com, http://b.com:81"]
+    settings = read_settings(several)
+    assert settings.allowed_hosts == ("localhost", "::1")
+    assert settings.allowed_origins == ("https://a.com", "http://b.com:81")
+    monkeypatch.setenv("LATENT_ALLOWED_HOSTS", "a, b")
+    assert read_settings([]).allowed_hosts == ("a", "b")
 
 
 def test_settings_cannot_be_changed():
@@ -129,6 +146,12 @@ def test_every_setting_explains_itself():
         (["--port"], r"argument --port: expected one argument"),
         (["--queue-rows", "100"], r"queue_rows: must hold one whole request, .*"),
         (["--max-held-bytes", "1000"], r"max_held_bytes: must hold one whole body, .*"),
+        (["--allowed-hosts", "http://a"], r"--allowed-hosts .*: a host is a name or an address.*"),
+        (["--allowed-origins", "a.com"], r"--allowed-origins .*: an origin is http:// or https://.*"),
+        (["--allowed-origins", "https://a.com/"], r"--allowed-origins .*: an origin is .*"),
+        (["--frame-ancestors", "'self'; x"], r"--frame-ancestors .*: an origin is .*"),
+        (["--root-path", "latent"], r"--root-path .*: a prefix begins with a slash .*, not 'latent'"),
+        (["--root-path", "/latent/"], r"--root-path .*: a prefix .*"),
         (["--stuck-worker-s", "5"], r"stuck_worker_s: must leave stuck_run_s and 2 s more, .*"),
     ],
 )
@@ -214,6 +237,7 @@ def test_a_key_on_the_command_line_is_refused(name: str, form: list[str]):
 def test_keys_are_never_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setenv("LATENT_API_KEYS", "first-secret,second-secret")
     monkeypatch.setenv("LATENT_ADMIN_KEY", "third-secret")
+    monkeypatch.setenv("LATENT_METRICS_KEY", "fourth-secret")
     settings = read_settings([])
     with pytest.raises(SystemExit):
         read_settings(["--help"])

@@ -27,7 +27,7 @@ class Duplex:
     async def __aenter__(self) -> "Duplex":
         self._reader, self.writer = await asyncio.open_connection(self._url.host, self._url.port)
         kind = NDJSON if self._body is None else "application/json"
-        fields = {"host": "here", "accept": NDJSON, "content-type": kind, "transfer-encoding": "chunked"}
+        fields = {"host": "localhost", "accept": NDJSON, "content-type": kind, "transfer-encoding": "chunked"}
         head = "".join(
             f"{name.replace('_', '-')}: {value}\r\n" for name, value in (fields | self._headers).items()
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from service import checkpoint
 from support.tiny_checkpoints import describe_tiny, to_npz
@@ -139,6 +139,24 @@ def point_outside(graph: bytes, location: str) -> bytes:
     weight.data_location = TensorProto.EXTERNAL
     weight.external_data.add(key="location", value=location)
     return model.SerializeToString()
+
+
+def spoil_weights(files: Files, key: str, value: float) -> None:
+    """Set one number of a graph's largest weight, behind the golden sample's back."""
+    model = ModelProto.FromString(files[f"{key}.onnx"])
+    weight = max(model.graph.initializer, key=lambda tensor: tensor.ByteSize())
+    changed = numpy_helper.to_array(weight).copy()
+    changed.flat[0] = value
+    weight.CopyFrom(numpy_helper.from_array(changed, weight.name))
+    files[f"{key}.onnx"] = model.SerializeToString()
+
+
+def change_golden(files: Files, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change arrays of the golden sample."""
+    with np.load(io.BytesIO(files["golden.npz"])) as archive:
+        arrays = dict(archive)
+    change(arrays)
+    files["golden.npz"] = to_npz(arrays)
 
 
 def rename_graph(name: str) -> Callable[[dict[str, Any]], None]:

@@ -58,7 +58,7 @@ class Connection:
 def request(path: str, body: object = None, headers: Mapping[str, str] | None = None) -> bytes:
     """Return the bytes of one request; a body that is not bytes is sent as JSON."""
     content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-    fields = {"host": "here", "content-length": str(len(content)), **(headers or {})}
+    fields = {"host": "localhost", "content-length": str(len(content)), **(headers or {})}
     if body is not None:
         fields.setdefault("content-type", "application/json")
     head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())

@@ -36,7 +36,11 @@ class Wire:
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(LIMIT_S)
-        self.socket.connect((url.host, url.port))
+        try:
+            self.socket.connect((url.host, url.port))
+        except OSError:
+            self.socket.close()
+            raise
         self.connected_s = time.monotonic()
         self._read = b""
 
@@ -56,7 +60,7 @@ class Wire:
 
     def post(self, path: str, *headers: str, body: bytes = b"") -> "Wire":
         """Send a request with these headers and no others, but for Host and Content-Type."""
-        lines = [f"POST {path} HTTP/1.1", "Host: here", "Content-Type: application/json", *headers]
+        lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json", *headers]
         return self.send("\r\n".join([*lines, "", ""]).encode() + body)
 
     def answer(self) -> Answer:

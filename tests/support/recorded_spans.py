@@ -22,6 +22,10 @@ class RecordedSpans:
         """Begin the trace of a request."""
         return Trace(self.tracer, self.tracer.start_span("request", kind=SpanKind.SERVER), zero_ns)
 
+    def all(self, name: str) -> list[ReadableSpan]:
+        """Return the spans of a name in the order in which they ended."""
+        return [span for span in self._ended.get_finished_spans() if span.name == name]
+
     def ended(self) -> dict[str, ReadableSpan]:
         """Return the spans that have ended by their names, of several of one name the last."""
         return {span.name: span for span in self._ended.get_finished_spans()}

@@ -43,7 +43,6 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(last * side * side, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the scores."""
         scores: Tensor = self.layers(images)
         return scores[:, 0].float()
 
@@ -83,7 +82,6 @@ class PlainGenerator(nn.Module):
         )
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Return the images."""
         images: Tensor = self.layers(self.first(latents).view(-1, self.wide, self.side, self.side))
         return crop(images.float(), self.size)
 
@@ -102,6 +100,5 @@ class PlainDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(last * side * side, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the scores."""
         scores: Tensor = self.layers(images)
         return scores[:, 0].float()

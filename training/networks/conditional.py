@@ -1,4 +1,4 @@
-"""Generator and discriminator that are told a class.
+"""Generator and discriminator that are given a class.
 
 The generator takes the class through conditional batch normalisation (de Vries et al. 2017, Dumoulin et
 al. 2017); the discriminator by projection (Miyato & Koyama 2018).
@@ -59,7 +59,6 @@ class ConditionalGenerator(nn.Module):
         self.last = nn.Conv2d(wide[-1], channels, 3, padding=1)
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
-        """Return the images."""
         features = self.first(latents).view(-1, self.wide, self.side, self.side)
         for stage in self.stages:
             features = stage(features, labels)

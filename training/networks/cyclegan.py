@@ -67,7 +67,6 @@ class ResidualGenerator(nn.Module):
         self.model = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the translated images."""
         translated: Tensor = self.model(images)
         return translated
 
@@ -113,6 +112,5 @@ class UNetGenerator(nn.Module):
         self.model = Level([top, below, nn.ReLU(), last, nn.Tanh()], is_top=True)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the translated images."""
         translated: Tensor = self.model(images)
         return translated

@@ -62,7 +62,6 @@ class ResidualGenerator(nn.Module):
         self.size = size
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the translated images."""
         translated: Tensor = self.layers(self.pad(images))
         return translated[..., : self.size, : self.size]
 
@@ -85,7 +84,6 @@ class PatchDiscriminator(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the scores."""
         scores: Tensor = self.layers(images)
         return scores
 

@@ -94,5 +94,4 @@ class R3GAN(Recipe):
         return detached(d=loss_d, g=loss_g)
 
     def operations(self) -> dict[str, nn.Module]:
-        """Return generate."""
         return {"generate": self.averaged["generator"]}

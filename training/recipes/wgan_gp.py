@@ -78,5 +78,4 @@ class WGANGP(Recipe):
         return detached(distance=distance, slope=slope.mean())
 
     def operations(self) -> dict[str, nn.Module]:
-        """Return generate."""
         return {"generate": self.averaged["generator"]}

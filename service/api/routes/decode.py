@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from service.api import examples, openapi, rendering, request_bodies, responses
 from service.api.dependencies import deadline_s, repository, settings
 from service.api.payload import OutputImages
-from service.api.requests import DecodeOptions, DecodeRequest
+from service.api.requests import DecodeRequest, Options
 from service.api.responder import Responder
 from service.http.fast_path import raw_router
 from service.latent_space import latents
@@ -22,7 +22,7 @@ router = raw_router("latent space")
         DecodeRequest,
         responses.DecodeResponse,
         {"latents": examples.latents()},
-        latents=DecodeOptions,
+        latents=Options,
     ),
 )
 async def decode(request: Request) -> Response:

@@ -7,14 +7,37 @@ from pathlib import Path
 
 import orjson
 from fastapi import FastAPI, Request, Response
-from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import RedirectResponse
 
 from service.api import examples, openapi
-from service.api.routes.assets import Assets
+from service.api.compression import CompressedResponse
+from service.api.routes.assets import NOSNIFF, Assets, last_segment, page_headers
 from service.errors import NoSuchRoute
 from service.http.fast_path import raw_router
 
 ASSETS = "/docs/assets"
+POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:"
+"""What the page may load; Swagger UI writes styles into its elements."""
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>latent-service</title>
+<link rel="icon" href="docs/assets/favicon.png">
+<link rel="stylesheet" href="docs/assets/swagger-ui.css">
+<script src="docs/assets/swagger-ui-bundle.js" defer></script>
+<script src="docs/start.js" defer></script>
+</head>
+<body><div id="swagger-ui"></div></body>
+</html>
+"""
+"""Swagger UI; everything is named relative to the page, which may have a prefix before its path."""
+
+START = """\
+SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, layout: "BaseLayout" });
+"""
 
 router = raw_router("docs")
 
@@ -22,19 +45,21 @@ router = raw_router("docs")
 @router.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> Response:
     """Return Swagger UI for this service."""
-    return get_swagger_ui_html(
-        openapi_url="/openapi.json",
-        title=request.app.title,
-        swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
-        swagger_css_url=f"{ASSETS}/swagger-ui.css",
-        swagger_favicon_url=f"{ASSETS}/favicon.png",
-    )
+    if not last_segment(request):  # its links would lead elsewhere
+        return RedirectResponse("../docs")
+    return Response(PAGE, headers=page_headers(request, POLICY), media_type="text/html")
+
+
+@router.get("/docs/start.js", include_in_schema=False)
+async def start(_: Request) -> Response:
+    """Return the script that starts it: the page's policy allows none in the page itself."""
+    return Response(START, headers=NOSNIFF, media_type="text/javascript")
 
 
 @router.get("/openapi.json", include_in_schema=False)
 async def openapi_json(request: Request) -> Response:
     """Return the OpenAPI document."""
-    return Response(orjson.dumps(openapi.document(request.app)), media_type="application/json")
+    return CompressedResponse(orjson.dumps(openapi.document(request.app)), media_type="application/json")
 
 
 @router.get(examples.FOLDER + "/{name}", include_in_schema=False)
@@ -44,7 +69,7 @@ async def example(request: Request) -> Response:
     if found is None:
         raise NoSuchRoute
     media_type, content = found
-    return Response(content, media_type=media_type)
+    return Response(content, headers=NOSNIFF, media_type=media_type)
 
 
 def mount_assets(app: FastAPI) -> None:

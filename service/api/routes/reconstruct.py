@@ -12,7 +12,7 @@ from service.api import encoding, examples, image_bodies, openapi, rendering, re
 from service.api.dependencies import deadline_s, repository
 from service.api.image_lines import ImageLines
 from service.api.payload import Members, OutputImages
-from service.api.requests import ReconstructOptions, ReconstructRequest
+from service.api.requests import Options, ReconstructRequest
 from service.api.responder import Responder
 from service.api.uploads import Upload
 from service.checkpoint.manifest import ImageSpec
@@ -31,7 +31,7 @@ router = raw_router("latent space")
         ReconstructRequest,
         responses.ReconstructResponse,
         {"images": [examples.boot_base64()]},
-        images=ReconstructOptions,
+        images=Options,
     ),
 )
 async def reconstruct(request: Request) -> Response:
@@ -40,7 +40,7 @@ async def reconstruct(request: Request) -> Response:
     The distances are on the scale [0, 1], before the answer's pictures are rounded to 8 bits.
     """
     respond = Responder(request, rendering.OF_IMAGES)
-    options, images = await image_bodies.read_images(request, ReconstructOptions, ReconstructRequest)
+    options, images = await image_bodies.read_images(request, Options, ReconstructRequest)
     model = repository(request).get(options.model, "reconstruct")
     if isinstance(images, ImageLines):
         parts = (await _reconstruct(request, model, part) async for part in images.uploads(model.manifest))

@@ -20,7 +20,7 @@ from service.api.validation import parse_json
 from service.errors import BadRequest, InvalidField, Location
 from service.http.headers import read_number
 from service.protocols.inference import tensors
-from service.protocols.inference.tensors import BYTES, NUMBERS, Tensor
+from service.protocols.inference.tensors import BYTES, READ_AS, WIRE, Tensor
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 """Bytes of the JSON at the start of a body that has tensors behind it; 0 if the body is one tensor alone."""
@@ -29,7 +29,7 @@ MAX_TENSORS = 16
 MAX_AXIS = 1 << 32
 """More than an axis of any tensor can have; larger numbers only take time."""
 UNSUPPORTED = ("shared_memory_region", "classification")
-"""Parameters of Triton's extensions that would change what a tensor is, and are not to be had here."""
+"""Parameters of Triton's extensions that would change what a tensor is, and are not supported here."""
 
 
 def _null_is(empty: object) -> BeforeValidator:
@@ -138,12 +138,12 @@ def _binary_size(one: _Input, place: Location) -> int:
 def _refuse_unsupported(part: _Part, place: Location) -> None:
     for name in UNSUPPORTED:
         if name in part.parameters:
-            raise InvalidField.at((*place, "parameters", name), "is not to be had here")
+            raise InvalidField.at((*place, "parameters", name), "is not supported here")
 
 
 def _tensor(one: _Input, raw: bytes, place: Location, max_strings: int) -> Tensor:
-    if one.datatype not in (BYTES, *NUMBERS):
-        raise InvalidField.at((*place, "datatype"), f"must be one of {', '.join((BYTES, *NUMBERS))}")
+    if one.datatype not in (BYTES, *WIRE):
+        raise InvalidField.at((*place, "datatype"), f"must be one of {', '.join((BYTES, *WIRE))}")
     if min(one.shape, default=0) < 1:
         raise InvalidField.at((*place, "shape"), "must be one or more positive numbers")
     shape = tuple(one.shape)
@@ -155,7 +155,7 @@ def _tensor(one: _Input, raw: bytes, place: Location, max_strings: int) -> Tenso
         raise InvalidField.at((*place, "data"), "must be left out where binary_data_size is given")
     else:
         values = tensors.from_json(one.data, one.datatype, shape, place)
-    return Tensor(one.name, one.datatype, shape, values, place)
+    return Tensor(one.name, READ_AS.get(one.datatype, one.datatype), shape, values, place)
 
 
 def write(

@@ -90,7 +90,6 @@ def picture(pixels: NDArray[np.uint8], image_format: str) -> Response:
 
 
 def tensor(array: NDArray[np.float32], dtype: DType) -> Response:
-    """Return a tensor of numbers."""
     return _bytes(tensors.write(array, dtype), array.shape, dtype)
 
 

@@ -1,7 +1,6 @@
 """The windows over live latents, which all workers share, and what is measured of them."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,40 +10,29 @@ from prometheus_client import REGISTRY
 
 from service.comparison.comparer import NUMBERS, Comparer
 from service.comparison.drift import FEWEST, Drift, Windows
-from service.inference.loading import load
 from service.inference.model import Model
-from service.inference.run_watchdog import RunWatchdog
-from service.inference.thread_pools import ThreadPools
 from service.repository.repository import Repository
 from service.settings import Settings
+from support.loaded_models import load_tiny
 from support.tiny_checkpoints import write_tiny
 
 ROWS = 30
 CLASSES = ("a", "b")
 
 
-@pytest.fixture
-def threads() -> Iterator[ThreadPools]:
-    pools = ThreadPools()
-    yield pools
-    pools.shutdown()
-
-
 class Site:
     """A folder of windows, and models whose latents they keep."""
 
-    def __init__(self, root: Path, threads: ThreadPools) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
         self.folder = root / "windows"
         self.folder.mkdir()
-        self.threads = threads
 
     def model(self, name: str = "tiny", version: int = 1, **options: Any) -> Model:
         options = {"operations": ("encode",), "reference": CLASSES, **options}
-        folder = write_tiny(
+        return load_tiny(
             self.root / f"checkpoints-{len(list(self.root.iterdir()))}", name, version, **options
         )
-        return load(folder, 100, self.threads, RunWatchdog(60))
 
     def windows(self, worker: int = 0, rows: int = ROWS, versions: int = 2) -> Windows:
         return Windows(self.folder, worker, rows, versions)
@@ -54,8 +42,8 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, threads: ThreadPools) -> Site:
-    return Site(tmp_path, threads)
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
 
 
 def numbered(*numbers: float) -> np.ndarray:

@@ -53,7 +53,7 @@ class Site:
             ],
         )
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False), base_url="http://test"
+            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False), base_url="http://localhost"
         )
 
     async def state(self, request: Request) -> Response:

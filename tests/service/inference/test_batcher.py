@@ -406,26 +406,3 @@ async def test_answers_survive_a_neighbour_with_the_wrong_type(threads: ThreadPo
     wrong = {"latents": np.zeros((1, 4))}
     answers = await asyncio.gather(bench.run(latents(1)), bench.run(wrong), return_exceptions=True)
     assert [type(answer) for answer in answers] == [dict, InferenceFailed]
-
-
-def test_run_time_finds_the_line_through_its_runs():
-    latency_model = LatencyModel(1e-3, 32, 1e-3)
-    rng = np.random.default_rng(0)
-    for rows in rng.integers(1, 33, 2000):
-        latency_model.add(int(rows), 2e-3 + 1e-4 * int(rows))
-    assert latency_model.seconds(1) == pytest.approx(2.1e-3, rel=0.02)
-    assert latency_model.seconds(32) == pytest.approx(5.2e-3, rel=0.02)
-
-
-def test_run_time_stays_sensible_when_all_runs_have_one_size():
-    latency_model = LatencyModel(1e-4, 32, 1e-3)
-    for _ in range(20_000):
-        latency_model.add(1, 1e-4)
-    assert latency_model.seconds(1) == pytest.approx(1e-4, rel=0.02)
-    assert latency_model.seconds(32) == pytest.approx(1e-3, rel=0.2)
-
-
-def test_one_stall_does_not_send_short_runs_to_the_thread():
-    latency_model = LatencyModel(6e-5, 32, 5e-4)
-    latency_model.add(1, 2.0)
-    assert latency_model.seconds(1) < 1e-3

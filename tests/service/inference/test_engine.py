@@ -1,15 +1,17 @@
 """Engine: graphs from bytes, held to what the manifest promises."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from service.checkpoint import CheckpointError
 from service.checkpoint.manifest import Graph, Translation
-from service.inference.engine import Engine
+from service.inference.engine import Arrays, Engine, PaddedEngine
 from support.tiny_checkpoints import describe_tiny, run_onnx
 
 TINY, FILES = describe_tiny(domains=("a", "b"), logvar=True)
@@ -124,3 +126,32 @@ def test_loading_opens_no_threads():
     engines = [Engine(FILES["decode.onnx"], spec_of("decode")) for _ in range(4)]
     assert len(engines) == 4
     assert len(list(Path("/proc/self/task").iterdir())) == before
+
+
+class CountingEngine(Engine):
+    """Notes how many rows its runs have."""
+
+    rows: list[int]
+
+    def run(self, inputs: Mapping[str, NDArray[Any]], options: Any = None) -> Arrays:
+        self.rows = [*getattr(self, "rows", []), *(len(value) for value in inputs.values())]
+        return super().run(inputs, options)
+
+
+@pytest.fixture
+def engine() -> CountingEngine:
+    return CountingEngine(FILES["encode.onnx"], spec_of("encode"))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 15, 16])
+def test_every_run_has_all_rows_and_gives_back_those_asked_for(engine: CountingEngine, rows: int):
+    images = np.random.default_rng(rows).random((rows, 1, 8, 8), np.float32)
+    outputs = PaddedEngine(engine, 16).run({"images": images})
+    assert engine.rows == [16]
+    assert {name: value.shape for name, value in outputs.items()} == {
+        "latents": (rows, 4),
+        "logvar": (rows, 4),
+    }
+    expected = engine.run({"images": images})
+    for name, value in outputs.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6)

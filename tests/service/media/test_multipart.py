@@ -114,3 +114,42 @@ def test_a_form_cut_off_anywhere_is_refused():
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary="])
 def test_without_a_boundary_it_says_who_sets_it(content_type: str):
     assert "let the client set it" in refused(form(part(b"x")), content_type).detail
+
+
+@pytest.mark.parametrize("name", ["image", "image[]", "images[]", "file", "file[]", "files", "files[]"])
+def test_a_picture_may_have_another_usual_name(name: str):
+    assert read(part(b"x" * 2000, name), part(b"two")).pictures == [b"x" * 2000, b"two"]
+
+
+@pytest.mark.parametrize("content", [b"x" * (MAX_OPTION_BYTES + 1), b"\x89PNG"], ids=["long", "short"])
+def test_a_picture_under_an_unknown_name_is_refused_with_the_right_one(content: bytes):
+    assert "belongs in a part named images" in refused(form(part(content, "photo"))).detail
+
+
+def test_an_empty_file_input_is_passed_over_and_an_empty_file_is_kept():
+    assert read(part(b"", 'images"; filename="'), part(b"", "image"), part(b"one")).pictures == [b"one"]
+    assert read(part(b"", 'images"; filename="a.png')).pictures == [b""]
+
+
+def test_parts_that_are_passed_over_are_bounded_too():
+    most = MAX_IMAGES + MAX_OPTIONS
+    assert read(*[part(b"")] * most).pictures == []
+    assert "too many fields" in refused(form(*[part(b"")] * (most + 1))).detail
+
+
+def test_a_data_url_in_a_part_stays_text():
+    url = "data:image/png;base64,QUJD"
+    assert read(part(url.encode()), part(b"DATA:\xff")).pictures == [url, "DATA:\ufffd"]
+
+
+@pytest.mark.parametrize(
+    "preamble", [b"\r\n", b"\n", b"To whom it may concern: --edge is not yet\r\n", b"-\n--ed\n"]
+)
+def test_text_before_the_first_boundary_is_passed_over(preamble: bytes):
+    found = multipart.read(preamble + form(part(b"x" * (3 << 20)), part(b"7", "seed")), TYPE, MAX_IMAGES)
+    assert found.pictures == [b"x" * (3 << 20)]
+    assert found.options == [("seed", "7")]
+
+
+def test_text_after_the_last_boundary_is_passed_over():
+    assert multipart.read(form(part(b"one")) + b"\r\nYours", TYPE, MAX_IMAGES).pictures == [b"one"]

@@ -17,12 +17,10 @@ Draw = Callable[[np.random.Generator, int], Numbers]
 
 
 def mean(sample: Numbers) -> float:
-    """Return the mean."""
     return float(sample.mean())
 
 
 def median(sample: Numbers) -> float:
-    """Return the median."""
     return float(np.median(sample))
 
 

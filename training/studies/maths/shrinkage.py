@@ -31,7 +31,6 @@ class Epoch:
 
     @property
     def updates(self) -> int:
-        """Return n/m."""
         return self.n // self.m
 
     @property
