@@ -39,7 +39,7 @@ class InProcess:
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._lifespan = self.app.router.lifespan_context(self.app)
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://test")
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
     def __enter__(self) -> Self:
         self._runner.run(self._lifespan.__aenter__())
