@@ -91,6 +91,12 @@ def java() -> str:
 
 
 @pytest.fixture(scope="session")
+def nginx() -> str:
+    """The path of nginx."""
+    return str(requirements.found("nginx"))
+
+
+@pytest.fixture(scope="session")
 def git() -> None:
     """Git."""
     requirements.found("git")

@@ -107,6 +107,16 @@ ROWS = {
         "`Upgrade` with every value, method, body form and segmentation; Java's HttpClient, `curl --http2`",
         "the body is read, one answer per request",
     ),
+    32: (
+        "pages of another origin in a real browser: rebinding, simple posts, preflights, frames; with and "
+        "without keys; allowed origins",
+        "nothing runs, nothing is read; allowed ones work",
+    ),
+    33: (
+        "a real nginx in front: stripped and kept prefix, keep-alive, chunked uploads, `Expect`, HEAD; "
+        "10,000 requests through SIGTERM and reload",
+        "0 failed; docs and playground work under the prefix",
+    ),
 }
 """What is tested, and the pass line."""
 Measured = Callable[[int, str], None]

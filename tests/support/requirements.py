@@ -49,6 +49,11 @@ def find_engine() -> Engine | None:
     return None
 
 
+def find_nginx() -> str | None:
+    """Return its path, also where only an administrator's shell would find it."""
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+
+
 NEEDS = {
     "whole_fashion_mnist": Need(
         "the whole of Fashion-MNIST",
@@ -64,6 +69,7 @@ NEEDS = {
     "container_engine": Need("a container engine", "apt-get install podman podman-compose", find_engine),
     "curl": Need("curl", "apt-get install curl", lambda: shutil.which("curl")),
     "java": Need("Java", "apt-get install default-jdk-headless", lambda: shutil.which("java")),
+    "nginx": Need("nginx", "apt-get install nginx-light", find_nginx),
     "git": Need("Git", "apt-get install git", lambda: shutil.which("git")),
 }
 """By the names of their fixtures."""
