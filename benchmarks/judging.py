@@ -23,7 +23,7 @@ from training.evaluation import features, generated_images
 from training.evaluation.cache import cached, versions
 from training.metrics.pca import PCA
 from training.recipes import RECIPES
-from training.runs.restore import data_of, kept_figures, load_recipe, opened
+from training.runs.restore import cached_metrics, data_of, load_recipe, opened
 from training.runtime.run_folder import Run
 from training.studies.findings import Cell, Findings, Table, markdown, save
 
@@ -43,7 +43,7 @@ def dataset_of_run(run: Path) -> Dataset:
 def figures_of_run(run: Path, *needed: str) -> Figures:
     """Return the figures of one of our runs, which must have those needed."""
     dataset = dataset_of_run(run)
-    found = kept_figures(run, load_recipe(opened(run), dataset), dataset, CONSOLE)
+    found = cached_metrics(run, load_recipe(opened(run), dataset), dataset, CONSOLE)
     if not set(needed) <= set(found):
         raise SystemExit(f"the figures of {run} are incomplete: python -m training evaluate {run}")
     return dict(found)

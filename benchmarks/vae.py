@@ -110,7 +110,7 @@ def _judge_likelihood(folder: Path, dataset: Dataset) -> Figures:
     found = likelihood.likelihood(network.encode, network.decode, dataset)
     chunks = dataset.test.unit().split(500)
     mu, logvar = (torch.cat(parts) for parts in zip(*map(network.encode, chunks), strict=True))
-    return found | representations.posterior_figures(mu, logvar)
+    return found | representations.posterior_metrics(mu, logvar)
 
 
 def _note(kind: str, dataset: Dataset) -> str:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from service.command_line import read_settings
 from service.settings import BadSetting
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str], program: str = "python -m service") -> int:
 
     `program` is what `--help` calls this command.
     """
+    _fill_standard_descriptors()
     try:
         settings = read_settings(arguments, program)
     except BadSetting as error:
@@ -42,13 +44,27 @@ def main(arguments: Sequence[str], program: str = "python -m service") -> int:
         listener = listen(settings.host, settings.port)
     except CannotListen as error:
         return _fail(str(error), 1)
+    from service.coordination.shared_folder import NoRoom  # noqa: PLC0415
     from service.workers.launch import supervise  # noqa: PLC0415
 
-    return supervise(settings, listener)
+    try:
+        return supervise(settings, listener)
+    except NoRoom as error:
+        return _fail(str(error), 1)
+
+
+def _fill_standard_descriptors() -> None:
+    """Open those of the first three that are closed: else a socket gets their number, and their lines."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"{message}\n")
+    with suppress(OSError):  # the code counts, whether or not anybody reads why
+        os.write(2, f"{message}\n".encode(errors="backslashreplace"))
     return code
 
 

@@ -82,6 +82,7 @@ class Replica:
             RuntimeError: a thread is lost to a run that does not end.
         """
         metrics.MEMORY_BYTES.set(memory.resident_bytes())
+        logs.count_lost_lines()
         if self._repository.is_stuck:
             raise RuntimeError("a run does not end")
 

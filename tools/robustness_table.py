@@ -32,7 +32,7 @@ ROWS = {
     4: ("cross-talk: 10,000 concurrent requests against their solo answers", "0 mixed up"),
     5: (
         "image bombs and disguised formats",
-        "413/415/422 within 100 ms, memory +64 MiB at most",
+        "413/415/422, or read where only metadata is a bomb; within 100 ms, memory +64 MiB at most",
     ),
     6: ("body limit by real bytes", "exact edge; 0 5xx"),
     7: (
@@ -107,6 +107,14 @@ ROWS = {
         "`Upgrade` with every value, method, body form and segmentation; Java's HttpClient, `curl --http2`",
         "the body is read, one answer per request",
     ),
+    30: (
+        "stdout and stderr closed, full, broken, not read for 60 s under load",
+        "starts and serves, stops on SIGTERM within 10 s, lost lines are counted",
+    ),
+    31: (
+        "shared memory (/dev/shm) of 64 KiB, filled later, read-only; 1,000 dead workers",
+        "serves, logs it once a worker, leaves nothing",
+    ),
     32: (
         "pages of another origin in a real browser: rebinding, simple posts, preflights, frames; with and "
         "without keys; allowed origins",
@@ -116,6 +124,15 @@ ROWS = {
         "a real nginx in front: stripped and kept prefix, keep-alive, chunked uploads, `Expect`, HEAD; "
         "10,000 requests through SIGTERM and reload",
         "0 failed; docs and playground work under the prefix",
+    ),
+    34: (
+        "5,000 photographs of odd metadata (EXIF by tag and type, PNG chunks by CRC and size, profiles), "
+        "2,000 cut and closed with an end marker",
+        "metadata never decides; a cut file is 422",
+    ),
+    36: (
+        "SIGTERM with a new connection per request at full load, 20 rounds",
+        "0 of all connected lost",
     ),
 }
 """What is tested, and the pass line."""

@@ -2,5 +2,5 @@
 
 import os
 
-# As in service/__init__.py: ONNX Runtime would tell its maker about every graph that is tried.
+# As in service/__init__.py: ONNX Runtime would report to its maker every graph that is tried.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -1,4 +1,4 @@
-"""What every recipe can be told; each recipe adds its own fields."""
+"""The settings that every recipe has; each recipe adds its own fields."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_PASSES = 300
 
 @dataclass(frozen=True)
 class LogUniform:
-    """Where `tune` looks for a field: between two positive numbers, evenly in their logarithm."""
+    """Where `tune` searches a field: between two positive numbers, evenly in their logarithm."""
 
     low: float
     high: float
@@ -21,7 +21,7 @@ class LogUniform:
 
 @dataclass(frozen=True)
 class OneOf:
-    """Where `tune` looks for a field: among these values."""
+    """Where `tune` searches a field: among these values."""
 
     values: tuple[float, ...]
 

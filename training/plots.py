@@ -1,4 +1,4 @@
-"""The look of every plot; a drawn figure becomes the bytes of a PNG file."""
+"""The style of every plot; a drawn figure becomes the bytes of a PNG file."""
 
 from __future__ import annotations
 

@@ -24,11 +24,15 @@ WAITING = ("(concurrent/futures/thread.py)", "(threading.py)")
 PHASES = {
     "the network (ONNX Runtime)": ("onnxruntime/",),
     "drawing latents": ("service/latent_space/sampling.py",),
-    "reading and writing PNG": (
+    "reading and writing images": (
         "service/media/png.py",
         "service/media/images.py",
+        "service/media/image_files.py",
         "service/media/image_headers.py",
+        "service/media/jpeg.py",
+        "service/media/exif.py",
         "pyspng/",
+        "simplejpeg/",
         "PIL/",
         "service/api/uploads.py",
     ),

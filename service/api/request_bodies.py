@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import ClientDisconnect, Request
 
-from service.api import dependencies
+from service.api import compression, dependencies
 from service.api.requests import DecodeRequest, Options
 from service.api.validation import Schema, parse_json, parse_options
 from service.errors import BadRequest, BodyTooLarge, InvalidField, UnsupportedMediaType
@@ -22,7 +22,10 @@ from service.latent_space.latents import Rows, Shape
 from service.media import npy
 from service.runtime.off_loop import run_by_size
 
-OF_LATENTS = (JSON, NPY)
+OCTETS = "application/octet-stream"
+"""Stands for every media type of a file that its bytes name better."""
+OF_LATENTS = (JSON, NPY, OCTETS)
+UNNAMED = frozenset({"", OCTETS, "binary/octet-stream", "application/x-zip-compressed"})
 
 
 async def read_json(request: Request, schema: type[Schema]) -> Schema:
@@ -60,6 +63,8 @@ async def read_latents(request: Request) -> tuple[Options, Rows, Shape | None]:
         return body, body.latents, None if body.shape is None else tuple(body.shape)
     options = parse_options(Options, request.query_params.multi_items(), "query")
     raw = await read_some(request)
+    if kind == OCTETS and not npy.is_array(raw):
+        raise unreadable(request, OF_LATENTS)
     found = await run_by_size(len(raw), npy.read, raw, np.float32, (2, 3, 4, 5))
     array = cast(NDArray[np.float32], found)
     check_count(len(array), limit, "latents")
@@ -67,26 +72,33 @@ async def read_latents(request: Request) -> tuple[Options, Rows, Shape | None]:
 
 
 def media_type(request: Request, readable: Collection[str]) -> str:
-    """Return the body's media type.
+    """Return the body's media type; OCTETS, if that is readable, for a file of any other.
 
     Raises:
-        UnsupportedMediaType: it is not one of `readable`; says what to send.
+        UnsupportedMediaType: it is not one of `readable`, or compressed otherwise; says what to send.
     """
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("The body is compressed (Content-Encoding); send it plain.")
+    compression.encoding_of(request)
     kind = media_type_of(request.headers.get("content-type", ""))
     if kind in readable:
         return kind
-    first = next(iter(readable))
-    offer = f"Send one of {', '.join(readable)}" if len(readable) > 1 else f"Send {first}"
+    if OCTETS in readable and (kind in UNNAMED or kind.startswith("image/")):
+        return OCTETS
+    raise unreadable(request, readable)
+
+
+def unreadable(request: Request, readable: Collection[str]) -> UnsupportedMediaType:
+    """Return the refusal of a body that is not one of `readable`, which says what to send."""
+    kind = media_type_of(request.headers.get("content-type", ""))
+    first, *others = (one for one in readable if one != OCTETS)
+    offer = f"Send one of {', '.join((first, *others))}" if others else f"Send {first}"
     if not kind:
-        raise UnsupportedMediaType(f"The Content-Type header is missing. {offer}.")
+        return UnsupportedMediaType(f"The Content-Type header is missing. {offer}.")
     if kind == "application/x-www-form-urlencoded":
-        raise UnsupportedMediaType(
+        return UnsupportedMediaType(
             f"A form cannot be read here. {offer}. curl calls every body a form unless told otherwise: "
             f"add -H 'content-type: {first}'."
         )
-    raise UnsupportedMediaType(f"A body of this Content-Type cannot be read here. {offer}.")
+    return UnsupportedMediaType(f"A body of this Content-Type cannot be read here. {offer}.")
 
 
 def refuse_query(request: Request) -> None:
@@ -100,11 +112,17 @@ def refuse_query(request: Request) -> None:
 
 
 async def read(request: Request, max_bytes: int | None = None) -> bytes:
-    """Return the whole body; most come in one piece, which Starlette's reader would copy.
+    """Return the whole body, inflated if it came compressed.
 
     Raises:
         BodyTooLarge: it has more than `max_bytes`, where a route takes less than any body may have.
+        UnsupportedMediaType, BodyTooLarge, QueueFull, BadRequest: see `inflate`.
     """
+    return await compression.inflate(await _read_raw(request, max_bytes), request, max_bytes)
+
+
+async def _read_raw(request: Request, max_bytes: int | None) -> bytes:
+    """Return the body as it comes; most do in one piece, which Starlette's reader would copy."""
     whole, more = io.BytesIO(), True
     while more:
         message = await request.receive()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
-from pydantic.functional_validators import PlainValidator
+from pydantic.functional_validators import BeforeValidator, PlainValidator
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from service.latent_space.interpolation import Path
@@ -34,7 +34,19 @@ class NotNull:
         return inner
 
 
+def _integer(value: object) -> object:
+    """Return 4.0 as 4: it is an integer to JSON Schema, and to JavaScript they are the same."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _seed(value: object) -> object:
+    if isinstance(value := _integer(value), int) and value < 0:
+        raise PydanticCustomError("seed", "Input should be 0 or more; leave seed out to draw one")
+    return value
+
+
 def _check_label(value: object) -> str | int:
+    value = _integer(value)
     if isinstance(value, str) and len(value) <= MAX_TEXT:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -48,7 +60,9 @@ def _drop_null_defaults(schema: dict[str, Any]) -> None:
             del field["default"]
 
 
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Whole = BeforeValidator(_integer)
+"""Marks a field of integers, after its limits."""
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED), BeforeValidator(_seed)]
 Label = Annotated[str | int, PlainValidator(_check_label, json_schema_input_type=str | int)]
 Images = Annotated[
     list[str],
@@ -104,7 +118,7 @@ class EncodeOptions(Options):
 
     sample: bool = Field(False, description="Draw from the posterior instead of returning its mean.")
     seed: Annotated[Seed | None, NotNull()] = Field(
-        None, description="Image i is drawn with seed + i; left out, one is drawn and returned."
+        None, description="Image i is drawn with seed + i; leave it out to draw one, which is returned."
     )
     typicality: bool = Field(
         False, description="Also say how usual each picture is among those the model was made for."
@@ -126,7 +140,8 @@ class DecodeRequest(Options):
 
     latents: Latents
     shape: Annotated[
-        Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=4)] | None, NotNull()
+        Annotated[list[Annotated[int, Field(ge=1), Whole]], Field(min_length=1, max_length=4)] | None,
+        NotNull(),
     ] = Field(
         None,
         description="The shape of one latent, as /encode gives it; needed where that depends on the image.",
@@ -163,11 +178,11 @@ class GenerateRequest(Options):
         Annotated[list[Label], Field(min_length=1, fail_fast=True)] | None,
         NotNull(),
     ] = Field(None, description="Classes, one per image; instead of label and count.")
-    count: Annotated[Annotated[int, Field(ge=1)] | None, NotNull()] = Field(
+    count: Annotated[Annotated[int, Field(ge=1), Whole] | None, NotNull()] = Field(
         None, description="How many images; 1 if neither count nor labels is given."
     )
     seed: Annotated[Seed | None, NotNull()] = Field(
-        None, description="Image i is drawn with seed + i; left out, one is drawn and returned."
+        None, description="Image i is drawn with seed + i; leave it out to draw one, which is returned."
     )
     truncation: Annotated[float, Field(gt=0, le=MAX_TRUNCATION)] = Field(
         1.0, description="Scales the distance from the prior's mean: below 1 safer, above 1 wilder."
@@ -236,7 +251,7 @@ class NeighboursRequest(Options):
 
     images: Annotated[Images | None, NotNull()] = None
     latents: Annotated[Latents | None, NotNull()] = None
-    count: int = Field(5, ge=1, le=100, description="How many neighbours of each.")
+    count: Annotated[int, Field(ge=1, le=100), Whole] = Field(5, description="How many neighbours of each.")
 
     @model_validator(mode="after")
     def _check(self) -> NeighboursRequest:
@@ -251,8 +266,8 @@ class InterpolateRequest(Options):
     stops: list[Stop] = Field(
         min_length=1, max_length=64, description="Where the way leads, in this order.", fail_fast=True
     )
-    steps: int = Field(
-        9, ge=1, description="Pictures on the way, evenly spaced from the first stop to the last."
+    steps: Annotated[int, Field(ge=1), Whole] = Field(
+        9, description="Pictures on the way, evenly spaced from the first stop to the last."
     )
     path: Path = Field(
         "slerp",

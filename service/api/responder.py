@@ -20,6 +20,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from service.api import dependencies, ndjson, rendering
+from service.api.compression import CompressedResponse
 from service.api.payload import Members, OutputImages, dump
 from service.checkpoint.manifest import Manifest
 from service.http.content_negotiation import JSON, NDJSON
@@ -52,8 +53,9 @@ class Responder:
         """Return the answer of a model as a whole."""
         whole = self._envelope(model) | members
         content = await _rendered(members, partial(rendering.render, self._form, whole))
-        headers = None if self._form.media_type == JSON else rendering.headers(whole)
-        return Response(content, headers=headers, media_type=self._form.media_type)
+        if self._form.media_type != JSON:
+            return Response(content, headers=rendering.headers(whole), media_type=self._form.media_type)
+        return (Response if "images" in members else CompressedResponse)(content, media_type=JSON)
 
     def stream(self, model: Manifest, answers: AsyncGenerator[Members, None]) -> Response:
         """Return the answer of a model whose images come a few at a time, as lines."""
@@ -90,7 +92,8 @@ class _Stream(StreamingResponse):
 
 def json_response(request: Request, members: Members) -> Response:
     """Return an answer that is not a model's."""
-    return Response(dump({**members, "request_id": dependencies.request_id(request)}), media_type=JSON)
+    content = dump({**members, "request_id": dependencies.request_id(request)})
+    return CompressedResponse(content, media_type=JSON)
 
 
 async def _rendered(members: Members, render: Callable[[], Made]) -> Made:

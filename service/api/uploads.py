@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service.checkpoint.manifest import ImageSpec
 from service.errors import BodyTooLarge, InvalidField, Location, ServiceError, UnsupportedMediaType
 from service.media import base64_text, images
-from service.media.images import BrokenImage, ImageError, ImageTooLarge
+from service.media.image_errors import BrokenImage, ImageError, ImageTooLarge
 from service.observability import metrics, traces
 from service.runtime.off_loop import run_by_size, run_decoder
 
@@ -30,15 +30,17 @@ class Upload:
         pictures: list[bytes] | list[str] | list[bytes | str] | NDArray[np.uint8],
         places: Sequence[Location] | None = None,
         first: int = 0,
+        names: Sequence[str] = (),
     ) -> None:
         """Keep the pictures as they came, text as base64 or as data URLs; nothing is decoded yet.
 
         A list is emptied as it is decoded: a picture and its text together would take more than is counted.
         `places` says where in the body each file was, where that is not `images`. The first one is number
-        `first` of all that come in the request.
+        `first` of all that come in the request. `names` are those that the files have, for refusals.
         """
         self._pictures = pictures
-        self._places = places
+        self._places = places or [("body", "images", name) for name in names]
+        self._names = names
         self.count = len(pictures)
         self.first = first
 
@@ -58,14 +60,19 @@ class Upload:
             return await self._fit_array(self._pictures, spec, max_pixels)
         places = self._places or [("body", "images", i) for i in range(len(self._pictures))]
         fitted = [
-            await _decode(self._pictures.pop(0), i, place, spec, max_pixels)
-            for i, place in enumerate(places, self.first)
+            await _decode(self._pictures.pop(0), self._title(i), place, spec, max_pixels)
+            for i, place in enumerate(places)
         ]
         if len(fitted) == 1:
             return fitted[0][None]
         if len({one.shape for one in fitted}) > 1:
             raise InvalidField.at(places[0][:2], "for this model all images of a request must be of one size")
         return np.stack(fitted)
+
+    def _title(self, position: int) -> str:
+        """Return what a refusal calls an image."""
+        name = f" ({self._names[position]})" if self._names else ""
+        return f"Image {self.first + position}{name}"
 
     @staticmethod
     async def _fit_array(array: NDArray[np.uint8], spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
@@ -90,8 +97,21 @@ def _from_text(text: str, place: Location) -> bytes:
         raise InvalidField.at(place, str(error)) from None
 
 
+def check_axes(shape: tuple[int, ...], place: Location) -> None:
+    """Refuse an array of images that may be meant in two ways.
+
+    Raises:
+        InvalidField: of three axes the last has 3 or 4 numbers.
+    """
+    if len(shape) == 3 and shape[2] in (3, 4):
+        one, many = (1, *shape), (*shape, 1)
+        raise InvalidField.at(
+            place, f"the array is one colour image or {shape[0]} grey ones; send it as {one} or as {many}"
+        )
+
+
 async def _decode(
-    picture: bytes | str, position: int, place: Location, spec: ImageSpec, max_pixels: int
+    picture: bytes | str, title: str, place: Location, spec: ImageSpec, max_pixels: int
 ) -> NDArray[np.float32]:
     if isinstance(picture, str):
         picture = await run_by_size(len(picture), _from_text, picture, place)
@@ -100,13 +120,13 @@ async def _decode(
             return await run_decoder(len(picture), images.decode, picture, spec, max_pixels)
         return images.decode(picture, spec, max_pixels)
     except ImageError as error:
-        raise _refusal(error, position, place) from None
+        raise _refusal(error, title, place) from None
 
 
-def _refusal(error: ImageError, position: int, place: Location) -> ServiceError:
+def _refusal(error: ImageError, title: str, place: Location) -> ServiceError:
     """Return the answer to a picture that cannot be used."""
     if isinstance(error, ImageTooLarge):
-        return BodyTooLarge(f"Image {position}: {error}.")
+        return BodyTooLarge(f"{title}: {error}.")
     if isinstance(error, BrokenImage):
         return InvalidField.at(place, str(error))
-    return UnsupportedMediaType(f"Image {position}: {error}.")
+    return UnsupportedMediaType(f"{title}: {error}.")

@@ -102,7 +102,7 @@ def _is_switch(schema: type[BaseModel], name: str) -> bool:
 
 def _holds_only_text(schema: type[BaseModel], name: str) -> bool:
     field = schema.model_fields.get(name)
-    return field is not None and set(get_args(field.annotation)) == {str, type(None)}
+    return field is not None and set(get_args(field.annotation) or (field.annotation,)) <= {str, type(None)}
 
 
 def _literal(text: str) -> Any:

@@ -24,12 +24,17 @@ def several(pictures: Pictures) -> Sequence[Picture]:
     """Return pictures one by one.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are none, or the array may be one colour image as well as many grey ones.
     """
     found: Sequence[Picture]
     if isinstance(pictures, str | os.PathLike | Image.Image):
         found = [pictures]
     elif isinstance(pictures, np.ndarray):
+        if pictures.ndim == 3 and pictures.shape[2] == 3:
+            raise ValueError(
+                f"an array {pictures.shape} is one colour image or {pictures.shape[0]} grey ones; "
+                "pass [array] for one"
+            )
         found = [pictures] if pictures.ndim == 2 else list(pictures)
     else:
         found = pictures

@@ -3,8 +3,12 @@
     worker -> Tracing -> AccessLog -> RequestLimits -> routes
                  |-> Trace -> trace_exporter
 
-Part of the application only where the environment names a collector
-(see trace_exporter.py).
+Part of the application only where the environment names a collector (see trace_exporter.py).
+
+FastAPI's own tracing is off. In the place of this one it took 6% more processor time of an /encode that is
+sampled and 29% where one in a hundred is, and needed a middleware all the same, for `traceresponse`, our
+errors and the routes of fast_path.py. It also records what callers send, the query and the Host header, at
+any length.
 """
 
 from __future__ import annotations

@@ -107,9 +107,13 @@ def labels(seeds: Sequence[int], classes: int) -> NDArray[np.int64]:
 def posterior(
     seeds: Sequence[int], mean: NDArray[np.float32], logvar: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Draw one latent per seed from N(mean, exp(logvar)); both are (N, *shape), and so is the draw."""
+    """Draw one latent per seed from N(mean, exp(logvar)); both are (N, *shape), and so is the draw.
+
+    Where exp(logvar / 2) is beyond float32, numbers of the draw are not finite.
+    """
     z = normal(seeds, POSTERIOR_STREAM, mean[0].size).reshape(mean.shape)
-    drawn: NDArray[np.float32] = mean + np.exp(np.float32(0.5) * logvar) * z
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller checks; a warning would go to stderr
+        drawn: NDArray[np.float32] = mean + np.exp(np.float32(0.5) * logvar) * z
     return drawn
 
 

@@ -1,62 +1,43 @@
-"""What the bytes of a picture's file say before anything decodes them: its format, and how many parts it has.
+"""What the first bytes of an image file say: its format, also of those that are refused by name.
 
-images -> format_of, has_too_many_parts
+image_files, image_bodies -> format_of
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
-from typing import Literal
+import re
 
-MAX_PROFILES = 8
-MAX_SEGMENTS = 1 << 14
-MAX_SCANS = 100
-JPEG_BARE_MARKERS = [bytes([marker]) for marker in (0x01, *range(0xD0, 0xDA))]
+READ = ("PNG", "JPEG", "WEBP")
 
-
-def format_of(raw: bytes) -> Literal["PNG", "JPEG", "WEBP"] | None:
-    """Return what bytes begin as, None if it is another format or none."""
-    if raw.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if raw.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    return "WEBP" if (raw[:4], raw[8:12]) == (b"RIFF", b"WEBP") else None
-
-
-def has_too_many_parts(raw: bytes) -> bool:
-    """Say whether a file was made to keep Pillow busy.
-
-    Pillow bounds what a PNG's texts inflate to, but not its colour profiles, of which it may have one; every
-    scan of a progressive JPEG, about ten of them, passes over the whole picture.
-    """
-    found = format_of(raw)
-    if found == "WEBP":
-        return False
-    steps = _png_chunks(raw) if found == "PNG" else _jpeg_markers(raw)
-    return (
-        any(islice(steps, MAX_SEGMENTS, None))
-        or raw.count(b"iCCP") > MAX_PROFILES
-        or (found == "JPEG" and raw.count(b"\xff\xda") > MAX_SCANS)
-    )
+SIGNATURES = {
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "JPEG": rb"\xff\xd8\xff",
+    "WEBP": rb"RIFF.{4}WEBP",
+    "GIF": rb"GIF8[79]a",
+    "BMP": rb"BM.{12}[\x0c-\x7c]\0\0\0",
+    "TIFF": rb"II[*+]\0|MM\0[*+]",
+    "AVIF": rb".{4}ftyp(?:avi[fs]|mif1.{4}(?:.{4}){0,16}?avif)",
+    "HEIC": rb".{4}ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)",
+    "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
+    "JPEG 2000": rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  ",
+    "PSD": rb"8BPS",
+    "ICO": rb"\0\0\x01\0",
+    "PDF": rb"%PDF-",
+    "SVG": rb"\s{0,64}<(?:\?xml|svg)",
+}
+_SIGNATURES = {name: re.compile(pattern, re.DOTALL) for name, pattern in SIGNATURES.items()}
 
 
-def _png_chunks(raw: bytes) -> Iterator[int]:
-    """Step through the chunks of a PNG by their offsets."""
-    at = 8
-    while at < len(raw):
-        yield at
-        at += 12 + int.from_bytes(raw[at : at + 4], "big")
+def format_of(raw: bytes) -> str | None:
+    """Return the name of the format that bytes begin as, None if it is not known."""
+    return next((name for name, pattern in _SIGNATURES.items() if pattern.match(raw)), None)
 
 
-def _jpeg_markers(raw: bytes) -> Iterator[int]:
-    """Step through a JPEG up to its scan by the offsets of its markers, and of stray bytes between them."""
-    at = 2
-    while at < len(raw) and raw[at : at + 2] != b"\xff\xda":
-        yield at
-        if raw[at] != 0xFF or raw[at + 1 : at + 2] in (b"\x00", b"\xff"):
-            at += 1
-        elif raw[at + 1 : at + 2] in JPEG_BARE_MARKERS:
-            at += 2
-        else:
-            at += 2 + int.from_bytes(raw[at + 2 : at + 4], "big")
+def is_read(raw: bytes) -> bool:
+    """Say whether bytes begin as an image in a format that is read."""
+    return format_of(raw) in READ
+
+
+def refusal(name: str | None) -> str:
+    """Return what is said of a file in a format that is not read."""
+    return f"{name} is not read; send PNG, JPEG or WebP" if name else "the image is not a PNG, JPEG or WebP"

@@ -1,57 +1,34 @@
-"""Bytes of pictures to image tensors and back: the border between HTTP bodies and graphs.
+"""Images to tensors and back: the border between HTTP bodies and graphs.
+
+    image_files, arrays -> decode, from_array -> tensors;  tensors -> to_pixels -> encode -> files
 
 A body's PNG, JPEG or WebP becomes one (C, H, W) float32 array in the checkpoint's range, fitted exactly as
-training fits the pictures of a folder; what a graph returns becomes 8-bit pixels and then a file again.
-This is the only file of the service that imports PIL. Pillow's JPEG `draft` is not used: it would decode
-large photographs faster and to other pixels than the model was trained on.
+training fits the images of a folder; what a graph returns becomes 8-bit pixels and then a file again.
+Decoders that shrink a JPEG as they read it are not used: they are faster, but give other pixels than those
+that the model was trained on.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
-
-# The plugins are imported for their registration: Pillow would otherwise load all forty at the first WebP.
-from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
+from PIL import Image, JpegImagePlugin  # noqa: F401 -- which JPEGs are written with
 
 from service.checkpoint.manifest import ImageSpec
-from service.media import image_headers, png
+from service.media import image_files, png
+from service.media.image_errors import DAMAGED, BrokenImage, ImageTooLarge, UnsupportedImage
 
-FORMATS = ("PNG", "JPEG", "WEBP")
 BAND_PIXELS = 1 << 20
-PNG_DEPTH_AT = 24
-"""Where a PNG says how many bits a channel has."""
 IN_PLACE_BYTES = 1 << 14
 IN_PLACE_PIXELS = 1 << 18
 Format = Literal["png", "webp", "jpeg"]
-Made = TypeVar("Made")
 LOSSLESS_WEBP: dict[str, int | bool] = {"lossless": True, "quality": 0, "method": 0}
 JPEG_QUALITY = 95
-
-# Pillow's own limit only warns up to twice its size; `_open` checks every header against `max_pixels`.
-Image.MAX_IMAGE_PIXELS = None
-
-
-class ImageError(Exception):
-    """A picture that cannot be used; the message is meant for whoever sent it."""
-
-
-class UnsupportedImage(ImageError):
-    """The bytes are not a PNG, JPEG or WebP, or the array is not one of pictures."""
-
-
-class ImageTooLarge(ImageError):
-    """The header declares more pixels than are allowed."""
-
-
-class BrokenImage(ImageError):
-    """The file is truncated or damaged."""
 
 
 def decode(raw: bytes, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
@@ -68,30 +45,17 @@ def decode(raw: bytes, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
         check_fitted(plain.shape[1], plain.shape[0], spec, max_pixels)
         (only,) = from_array(plain[None], spec)
         return cast(NDArray[np.float32], only)
-    with _open(raw, max_pixels) as image:
-        check_fitted(*image.size, spec, max_pixels)
-        pixels = _try(_fitted, image, raw, spec)
+    opened = image_files.open_image(raw, max_pixels)
+    check_fitted(*opened.size, spec, max_pixels)
+    pixels = image_files.attempt(_fitted, opened.upright(), spec)
     if pixels is None:
-        raise BrokenImage("the image is truncated or damaged")
+        raise BrokenImage(DAMAGED)
     (only,) = _to_floats(pixels[None], spec)
     return cast(NDArray[np.float32], only)
 
 
-def _fitted(image: Image.Image, raw: bytes, spec: ImageSpec) -> NDArray[np.uint8]:
-    _shorten_colour_key(image, raw)
-    ImageOps.exif_transpose(image, in_place=True)
+def _fitted(image: Image.Image, spec: ImageSpec) -> NDArray[np.uint8]:
     return np.asarray(_fit(_flatten(image, spec), spec))
-
-
-def _try(step: Callable[..., Made], *arguments: Any, **options: Any) -> Made | None:
-    """Return what a decoder makes, None where it fails: decoders raise whatever they stumble over.
-
-    What it raised is let go here, since its frames hold copies of the file.
-    """
-    try:
-        return step(*arguments, **options)
-    except Exception:  # noqa: BLE001
-        return None
 
 
 def check_fitted(width: int, height: int, spec: ImageSpec, max_pixels: int) -> None:
@@ -118,13 +82,7 @@ def is_large(raw: bytes) -> bool:
         return True
     if pixels := png.size(raw):
         return pixels > IN_PLACE_PIXELS
-    try:
-        _open(raw, IN_PLACE_PIXELS).close()
-    except ImageTooLarge:
-        return True
-    except ImageError:
-        return False
-    return False
+    return image_files.is_large(raw, IN_PLACE_PIXELS)
 
 
 def from_array(array: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]:
@@ -202,29 +160,6 @@ def grid(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     cells[:count] = pixels
     table = cells.reshape(rows, columns, height, width, *colour).swapaxes(1, 2)
     return table.reshape(rows * height, columns * width, *colour)
-
-
-def _open(raw: bytes, max_pixels: int) -> Image.Image:
-    """Read the picture's header, without decoding."""
-    if image_headers.format_of(raw) is None:
-        raise UnsupportedImage("the image is not a PNG, JPEG or WebP")
-    if image_headers.has_too_many_parts(raw):
-        raise BrokenImage("the image has too many parts")
-    image = _try(Image.open, io.BytesIO(raw), formats=FORMATS)
-    if image is None:
-        raise BrokenImage("the image's header is truncated or damaged")
-    width, height = image.size
-    if width * height > max_pixels:
-        image.close()
-        raise ImageTooLarge(f"the image is {width} x {height}; at most {max_pixels} pixels are allowed")
-    return image
-
-
-def _shorten_colour_key(image: Image.Image, raw: bytes) -> None:
-    """Give the transparent colour of a 16-bit RGB PNG the 8 bits that Pillow gives its pixels."""
-    key = image.info.get("transparency")
-    if image.format == "PNG" and raw[PNG_DEPTH_AT] == 16 and isinstance(key, tuple):
-        image.info["transparency"] = tuple(level >> 8 for level in key)
 
 
 def _flatten(image: Image.Image, spec: ImageSpec) -> Image.Image:

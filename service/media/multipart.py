@@ -9,7 +9,7 @@ import base64
 import binascii
 import io
 import quopri
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -52,12 +52,14 @@ class Form:
     is in memory twice but the part that is read.
     """
 
-    def __init__(self, max_pictures: int) -> None:
-        """Start empty; more than `max_pictures` are refused."""
+    def __init__(self, max_pictures: int, unused: Collection[bytes] = ()) -> None:
+        """Start empty; more than `max_pictures` are refused; of parts in `unused` only names are kept."""
+        self.unused: set[bytes] = set()
         self.pictures: list[bytes | str] = []
         self.options: list[tuple[str, str]] = []
         self.whole = False
         self._max_pictures = max_pictures
+        self._without_content = unused
         self._parts = 0
         self._headers: dict[bytes, bytes] = {}
         self._header = self._value = b""
@@ -81,7 +83,7 @@ class Form:
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         self._content.write(memoryview(data)[start:end])
-        if self._content.tell() > MAX_OPTION_BYTES and self._field(b"name") not in PICTURE_NAMES:
+        if self._content.tell() > MAX_OPTION_BYTES and self._is_option():
             raise BadRequest(
                 f"A field of the form other than a picture may have {MAX_OPTION_BYTES} bytes; {ADVICE}."
             )
@@ -95,10 +97,10 @@ class Form:
         name = self._field(b"name")
         if not name:
             raise BadRequest("A part of the form has no name.")
-        if name not in PICTURE_NAMES:
+        if self._is_option():
             self._add_option(name, content)
         elif content or self._field(b"filename"):
-            self._add_picture(content)
+            self._add_file(name, content)
 
     def on_end(self) -> None:
         self.whole = True
@@ -108,7 +110,14 @@ class Form:
         disposition = self._headers.get(b"content-disposition", b"")
         return parse_options_header(disposition)[1].get(name, b"")
 
-    def _add_picture(self, content: bytes) -> None:
+    def _is_option(self) -> bool:
+        name = self._field(b"name")
+        return name not in PICTURE_NAMES and name not in self._without_content
+
+    def _add_file(self, name: bytes, content: bytes) -> None:
+        if name in self._without_content:
+            self.unused.add(name)
+            return
         if len(self.pictures) == self._max_pictures:
             raise InvalidField.at(("body", PICTURES), f"at most {self._max_pictures} in one request")
         self.pictures.append(_ascii(content) if base64_text.is_data_url(content) else content)
@@ -127,8 +136,8 @@ def _ascii(url: bytes) -> str:
     return url.decode("ascii", "replace")
 
 
-def read(raw: bytes, content_type: str, max_pictures: int) -> Form:
-    """Return the parts of a form.
+def read(raw: bytes, content_type: str, max_pictures: int, unused: Collection[bytes] = ()) -> Form:
+    """Return the parts of a form, but of those named in `unused` only that they are there.
 
     Raises:
         BadRequest: it is broken, cut off, without boundary, or its options are not text.
@@ -137,7 +146,7 @@ def read(raw: bytes, content_type: str, max_pictures: int) -> Form:
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         raise BadRequest("The Content-Type multipart/form-data lacks its boundary; let the client set it.")
-    form = Form(max_pictures)
+    form = Form(max_pictures, unused)
     try:
         parser = MultipartParser(
             boundary,

@@ -16,11 +16,19 @@ from numpy.typing import DTypeLike, NDArray
 from service.errors import BadRequest, InvalidField
 
 HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+FLOATS = (np.float16, np.float32, np.float64)
 NOT_NPY = "The body is not an .npy file; numpy.save writes one."
 
 
+def is_array(raw: bytes) -> bool:
+    """Say whether bytes begin as an .npy file."""
+    return raw.startswith(npy_format.MAGIC_PREFIX)
+
+
 def read(raw: bytes, dtype: DTypeLike, dimensions: tuple[int, ...]) -> NDArray[np.generic]:
-    """Return the array in `raw`, after its header was found to be what is wanted.
+    """Return the array in `raw` as `dtype`, after its header was found to be what is wanted.
+
+    Where float32 is wanted, other floats are converted; what is beyond it becomes infinite.
 
     Nothing is allocated by the word of a header: its size has to be that of the body.
 
@@ -31,13 +39,18 @@ def read(raw: bytes, dtype: DTypeLike, dimensions: tuple[int, ...]) -> NDArray[n
     file = io.BytesIO(raw)
     shape, found = _read_header(file)
     wanted = np.dtype(dtype)
-    if found != wanted or len(shape) not in dimensions or 0 in shape:
+    if not _converts(found, wanted) or len(shape) not in dimensions or 0 in shape:
         axes = " or ".join(map(str, dimensions))
         raise InvalidField.at(("body",), f"the array must be {wanted} with {axes} axes, none of them empty")
-    if math.prod(shape) * wanted.itemsize != len(raw) - file.tell():
+    if math.prod(shape) * found.itemsize != len(raw) - file.tell():
         raise BadRequest("The body is not as long as its .npy header says.")
     array: NDArray[np.generic] = np.load(io.BytesIO(raw), allow_pickle=False)
-    return np.ascontiguousarray(array)
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, wanted)
+
+
+def _converts(found: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
+    return found == wanted or (wanted == np.float32 and found in FLOATS)
 
 
 def _read_header(file: io.BytesIO) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -1,15 +1,17 @@
-"""Plain PNG files, fast: 8-bit grey or RGB, not interlaced, with nothing in them that changes the picture.
+"""PNG files: plain ones, fast, and of every other the chunks that decide its pixels.
 
-    uploads -> read -> images;  rendering -> images -> write
+    images -> read;  image_files -> pixel_chunks -> Pillow;  rendering -> images -> write
 
-That is what most callers send, and all that is ever written. Every other PNG, and every damaged one, is left
-to Pillow, which knows what to do or what to say.
+Plain is 8-bit grey or RGB, not interlaced, with nothing in it that changes the image. That is what most
+callers send, and all that is ever written. Pillow reads the others without their metadata: it would inflate
+texts and profiles, and refuse the image where one of them is damaged.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -17,11 +19,17 @@ import pyspng
 from isal import igzip_lib
 from numpy.typing import NDArray
 
+from service.media.image_errors import DAMAGED, TOO_MANY_PARTS, BrokenImage, UnsupportedImage
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB = 0, 2
 SILENT_CHUNKS = frozenset({b"IDAT", b"pHYs", b"tIME", b"gAMA", b"cHRM", b"sRGB", b"sBIT"})
 """Chunks that make no difference here: Pillow returns the pixels as they are stored, too."""
 MOST_CHUNKS = 16
+MAX_CHUNKS = 1 << 14
+PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+"""All that Pillow gets. The standard lets decoders skip a damaged tRNS, but that would change the image."""
+EXIF_CHUNK = b"eXIf"
 IHDR_END = 33
 
 _HEADER = struct.Struct(">IIBBBBB")
@@ -41,6 +49,9 @@ def read(raw: bytes, max_pixels: int) -> NDArray[np.uint8] | None:
 
     None if it is not a PNG, not plain, damaged, or larger than `max_pixels`. Holds the interpreter meanwhile,
     so it is for small ones.
+
+    It is for the sake of speed. With Pillow alone 28 x 28 grey pixels take 55 us in the place of 20, which is
+    about a tenth of an /encode, and 64 x 64 in colour 145 in the place of 85.
     """
     if not 0 < size(raw) <= max_pixels or not _is_plain_and_whole(raw):
         return None
@@ -66,6 +77,44 @@ def _is_plain_and_whole(raw: bytes) -> bool:
             return False
         at = end + 4
     return False
+
+
+def pixel_chunks(raw: bytes) -> tuple[bytes, bytes]:
+    """Return a PNG without the chunks that do not decide its pixels, and its EXIF, if that is undamaged.
+
+    Raises:
+        BrokenImage: a chunk that decides pixels is damaged or cut off, or there are too many chunks.
+        UnsupportedImage: it has a chunk that a reader must understand, and no standard knows.
+    """
+    view, exif, end = memoryview(raw), b"", len(SIGNATURE)
+    kept: list[bytes | memoryview] = [SIGNATURE]
+    for kind, start, end in _chunks(raw):
+        is_damaged = raw[end - 4 : end] != _LENGTH.pack(zlib.crc32(view[start + 4 : end - 4]))
+        if kind in PIXEL_CHUNKS:
+            if is_damaged and kind != b"IEND":
+                raise BrokenImage(f"{DAMAGED}: the checksum of {kind.decode()} is wrong")
+            kept.append(view[start:end])
+        elif kind == EXIF_CHUNK and not is_damaged:
+            exif = exif or raw[start + 8 : end - 4]
+        elif kind[:1].isupper():
+            if is_damaged:
+                raise BrokenImage(DAMAGED)
+            raise UnsupportedImage("the image is a PNG with a chunk that no standard knows")
+    return raw if end == sum(map(len, kept)) else b"".join(kept), exif
+
+
+def _chunks(raw: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Step through the chunks, up to the last: the type of each, where it begins, and where it ends."""
+    start = len(SIGNATURE)
+    for _ in range(MAX_CHUNKS):
+        if start + 8 > len(raw):
+            return
+        kind, end = raw[start + 4 : start + 8], start + 12 + _LENGTH.unpack_from(raw, start)[0]
+        yield kind, start, end
+        if kind == b"IEND":
+            return
+        start = end
+    raise BrokenImage(TOO_MANY_PARTS)
 
 
 def write(pixels: NDArray[np.uint8]) -> bytes:

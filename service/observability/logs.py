@@ -1,13 +1,18 @@
-"""The log: one record is one line, for people or as JSON, with the trace of its request."""
+"""The log: one record is one line, for people or as JSON, with the trace of its request.
+
+Nobody waits for a line to be written: a log that nobody reads must not stop the service.
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
 import time
 
 import orjson
 
-from service.observability import traces
+from service.observability import metrics, traces
+from service.observability.line_writer import LineWriter
 
 
 def _ids() -> dict[str, str]:
@@ -53,10 +58,43 @@ LINE = "%(asctime)s.%(msecs)03dZ %(levelname)s %(process)d %(name)s %(message)s"
 FORMATTERS: dict[str, type[_LineFormatter]] = {"line": _LineFormatter, "json": _JsonFormatter}
 
 
+class _LineHandler(logging.Handler):
+    """Hands records on as lines, made where they are logged: later their request is no longer known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._writer = LineWriter(sys.stderr)
+        self._counted = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 - what is logged wrongly fails nobody, as with the library's handlers
+            self.handleError(record)
+        else:
+            self._writer.write(line)
+
+    def close(self) -> None:
+        self._writer.close()
+        super().close()
+
+    def count_lost(self) -> None:
+        lost = self._writer.lost
+        metrics.LOST_LOG_LINES.inc(lost - self._counted)
+        self._counted = lost
+
+
 def configure_logs(level: str, log_format: str) -> None:
-    """Send log lines of at least `level` to standard error, in one of `FORMATTERS`."""
-    handler = logging.StreamHandler()
+    """Send log lines of at least `level` to standard error, in one of `FORMATTERS`; once in every process."""
+    handler = _LineHandler()
     handler.setFormatter(FORMATTERS[log_format](LINE, datefmt="%Y-%m-%dT%H:%M:%S"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def count_lost_lines() -> None:
+    """Show in the metrics how many lines of this process were lost."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _LineHandler):
+            handler.count_lost()

@@ -34,10 +34,12 @@ from service.http.acceptor import Acceptor
 from service.http.connection import Connection
 from service.http.connection_limits import Connections
 from service.http.exchange import HeldBytes
+from service.http.listener import refuse_newcomers
 from service.http.open_requests import Drain
 from service.observability import logs, metrics
+from service.observability.line_writer import CLOSE_S, LineWriter
 from service.repository.repository import Repository
-from service.runtime import memory
+from service.runtime import descriptors, memory
 from service.settings import Settings
 
 TICK_S = 0.5
@@ -47,7 +49,7 @@ GIVE_UP_S = 1.0
 """Time for requests to be finished by a process that has lost a thread."""
 
 SETTLE_S = 0.1
-"""Time for requests to arrive on connections that were accepted just before listening stopped."""
+"""Time for handshakes to end that have begun, and for requests to arrive on what was accepted last."""
 
 TAKE_IN_S = 2.0
 """Most time to accept and read what has arrived; bodies that nobody reads could stretch it for ever."""
@@ -91,9 +93,19 @@ def serve(settings: Settings, listener: socket.socket, handles: WorkerHandles, *
         log_config=None,
         server_header=False,
         timeout_keep_alive=math.ceil(settings.keep_alive_timeout_s),
-        timeout_graceful_shutdown=math.ceil(settings.request_timeout_s) + 1,
+        timeout_graceful_shutdown=_finish_s(settings),
     )
     Server(config, app, settings, handles, announce).run(sockets=[listener])
+
+
+def longest_stop_s(settings: Settings) -> float:
+    """Return the most time from SIGTERM to the end, in seconds: what starts the service grants as much."""
+    return settings.drain_delay_s + 2 * (SETTLE_S + TAKE_IN_S) + _finish_s(settings) + 2 * CLOSE_S
+
+
+def _finish_s(settings: Settings) -> int:
+    """Return the most time for the requests that have begun when the service stops listening, in seconds."""
+    return math.ceil(settings.request_timeout_s) + 1
 
 
 class Server(uvicorn.Server):
@@ -114,7 +126,7 @@ class Server(uvicorn.Server):
         self._connections = Connections(
             cast(set[Connection], self.server_state.connections),
             handles.connection_count,
-            most=max(1, settings.max_connections // settings.workers),
+            most=descriptors.fit(max(1, settings.max_connections // settings.workers)),
             max_unread_bytes=settings.max_held_bytes,
         )
         self._heartbeat = handles.heartbeat
@@ -142,8 +154,8 @@ class Server(uvicorn.Server):
             for listener in sockets or []
         ]
         if self._announce and sockets:
-            sys.stdout.write(f"{_address(sockets[0])} serves {self._app.state.repository}\n")
-            sys.stdout.flush()
+            output = LineWriter(sys.stdout)
+            output.write(f"{_address(sockets[0])} serves {self._app.state.repository}")
             if self._settings.allow_no_key and os.environ.get("LATENT_API_KEYS") == "":
                 logger.warning("LATENT_API_KEYS is empty and LATENT_ALLOW_NO_KEY true: no key is needed")
 
@@ -159,13 +171,19 @@ class Server(uvicorn.Server):
 
         uvicorn alone drops connections that wait to be accepted, and requests that wait to be read.
         """
-        await self._take_in([listener.fileno() for listener in sockets or []])
+        listeners = sockets or []
+        if not self._is_stuck:  # else others go on with the same socket
+            for listener in listeners:
+                refuse_newcomers(listener)
+            await asyncio.sleep(SETTLE_S)
+        await self._take_in([listener.fileno() for listener in listeners])
         for server in self.servers:
             server.close()
         await asyncio.sleep(SETTLE_S)
         await self._take_in([])
         await super().shutdown(sockets)
         if self._is_stuck:
+            logging.shutdown()
             os._exit(STUCK)  # no other way leads past a thread that does not end
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -175,6 +193,7 @@ class Server(uvicorn.Server):
         self._connections.check()
         self._tidy(loop)
         metrics.MEMORY_BYTES.set(memory.resident_bytes())
+        logs.count_lost_lines()
         repository: Repository = self._app.state.repository
         repository.follow()
         if repository.is_stuck and not self._is_stuck:

@@ -19,7 +19,10 @@ from support import doc_examples
 from support.service_process import ROOT, ServiceProcess, StartService
 from support.tiny_checkpoints import write_tiny
 
-PICTURE = base64.b64encode(png.write(np.arange(64, dtype=np.uint8).reshape(8, 8))).decode()
+PNG = png.write(np.arange(64, dtype=np.uint8).reshape(8, 8))
+PICTURE = base64.b64encode(PNG).decode()
+VARIES = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+"""The newest client warns of variations, which OpenAI itself does not make any more."""
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +30,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
     root = tmp_path_factory.mktemp("openai")
     write_tiny(root / "checkpoints", "tiny", 3, classes=("left", "right"))
     write_tiny(root / "checkpoints", "ab", operations=(), domains=("a", "b"))
+    write_tiny(root / "checkpoints", "drawn", operations=("encode", "decode"), logvar=True)
+    write_tiny(root / "checkpoints", "back", operations=("decode",))
     (root / "keys").write_text("secret")
     with ServiceProcess(root / "checkpoints", root / "log", api_keys_file=root / "keys") as process:
         yield process
@@ -79,9 +84,40 @@ def test_embeddings_are_latents_packed_or_not(service: ServiceProcess, client: o
     assert packed.usage.total_tokens == 0
 
 
+def test_pictures_are_translated_to_the_domain_that_the_prompt_names(
+    service: ServiceProcess, client: openai.OpenAI
+):
+    asked = {"model": "ab", "images": [PICTURE], "to": "b"}
+    (expected,) = native(service, "/translate", asked)["images"]
+    one = client.images.edit(model="ab", image=PNG, prompt="B", n=1, response_format="b64_json")
+    many = client.images.edit(model="ab", image=[("a.png", PNG), io.BytesIO(PNG)], prompt="b", size="auto")
+    assert one.data is not None
+    assert many.data is not None
+    assert [(item.b64_json, item.revised_prompt) for item in one.data] == [(expected, "b")]
+    assert many.data == one.data * 2
+    sized = client.images.edit(image=PNG, prompt="b", size="256x256", extra_body={"output_format": "webp"})
+    assert (sized.size, sized.output_format) == ("256x256", "webp")
+
+
+@VARIES
+def test_a_picture_is_varied(service: ServiceProcess, client: openai.OpenAI):
+    (expected,) = native(service, "/reconstruct", {"model": "tiny", "images": [PICTURE]})["images"]
+    varied = client.images.create_variation(image=PNG, model="tiny", response_format="b64_json")
+    assert varied.data is not None
+    assert [one.b64_json for one in varied.data] == [expected]
+    drawn = client.images.create_variation(image=PNG, model="drawn", n=3, extra_body={"seed": 5})
+    again = client.images.create_variation(image=PNG, model="drawn", extra_body={"seed": 6})
+    assert drawn.data is not None
+    assert again.data is not None
+    assert [one.seed for one in drawn.data] == [5, 6, 7]  # type: ignore[attr-defined]
+    assert len({one.b64_json for one in drawn.data}) == 3
+    assert again.data == drawn.data[1:2]
+
+
 def test_models_are_listed_and_retrieved(client: openai.OpenAI):
-    (listed,) = client.models.list()
-    assert listed.id == "tiny"
+    translator, _, listed = client.models.list()
+    assert (translator.id, listed.id) == ("ab", "tiny")
+    assert translator.domains == ["a", "b"]  # type: ignore[attr-defined]
     assert client.models.retrieve("tiny") == listed
     assert listed.classes == ["left", "right"]  # type: ignore[attr-defined]
 
@@ -98,7 +134,7 @@ async def test_the_asynchronous_client_gets_the_same(service: ServiceProcess, cl
     same = client.images.generate(model="tiny", prompt="left", n=2, extra_body={"seed": 1})
     assert drawn.data == same.data
     assert found.data == client.embeddings.create(model="tiny", input=PICTURE).data
-    assert [one.id for one in listed.data] == ["tiny"]
+    assert [one.id for one in listed.data] == ["ab", "drawn", "tiny"]
 
 
 REFUSED: list[tuple[Callable[[openai.OpenAI], object], type[openai.APIStatusError], str, str | None, str]] = [
@@ -137,7 +173,28 @@ REFUSED: list[tuple[Callable[[openai.OpenAI], object], type[openai.APIStatusErro
         None,
         "known are",
     ),
-    (lambda client: client.models.retrieve("ab"), openai.NotFoundError, "unknown_model", None, "tiny"),
+    (lambda client: client.models.retrieve("back"), openai.NotFoundError, "unknown_model", None, "tiny"),
+    (
+        lambda client: client.images.edit(model="ab", image=PNG, prompt="a cat"),
+        openai.BadRequestError,
+        "invalid_field",
+        "prompt",
+        "translates to a, b",
+    ),
+    (
+        lambda client: client.images.edit(image=PNG, mask=PNG, prompt="a"),
+        openai.BadRequestError,
+        "invalid_field",
+        "mask",
+        "as a whole",
+    ),
+    (
+        lambda client: client.images.create_variation(image=PNG, model="tiny", n=2),
+        openai.BadRequestError,
+        "invalid_field",
+        "n",
+        "not a distribution",
+    ),
     (
         lambda client: client.embeddings.create(model="tiny", input="a shoe"),
         openai.BadRequestError,
@@ -171,6 +228,7 @@ REFUSED: list[tuple[Callable[[openai.OpenAI], object], type[openai.APIStatusErro
 ]
 
 
+@VARIES
 @pytest.mark.parametrize(("ask", "kind", "code", "param", "said"), REFUSED)
 def test_refusals_are_the_clients_own_errors(
     client: openai.OpenAI,

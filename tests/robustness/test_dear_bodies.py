@@ -47,6 +47,7 @@ FIELDS = {
 }
 """The field of a JSON body that may hold most."""
 PICTURES = ("/encode", "/reconstruct", "/translate")
+FORMS = (*PICTURES, "/v1/images/edits", "/v1/images/variations")
 INFER = "/v2/models/fashion-vae.encode/infer"
 NAMES = {
     "{name}/infer": "fashion-vae.encode/infer",
@@ -116,6 +117,11 @@ def forms_of_pictures(size: int, path: str) -> Iterator[Dear]:
         "many headers": part(b"x", "images", b"A: b\r\n" * (room // 6)),
         "many parts": part(b"x", "images") * (room // 70),
         "many options": part(b"1", "a") * (room // 70),
+        "many empty parts": part(b"", "images") * (room // 70),
+        "text before it": b"\r\n--" * (room // 4) + b"\r\n" + part(b"x", "images"),
+        "data URL": part(b"data:;base64," + b"A" * room, "images"),
+        "data URL of line breaks": part(b"data:;base64," + b"\n" * room, "images"),
+        "a file of another name": part(b"x" * room, "mask"),
         "base64": part(b"A" * room, "images", b"Content-Transfer-Encoding: base64\r\n"),
     }.items():
         yield Dear(f"form: {what}", path, FORM, body + b"--b--\r\n")
@@ -171,6 +177,15 @@ def tensors(size: int) -> Iterator[Dear]:
         yield Dear(f"v2: {what}, named", INFER, JSON, b'{"inputs":[],"parameters":{"seed":%s}}' % value)
 
 
+def packed_bodies(size: int) -> Iterator[Dear]:
+    coding = ("Content-Encoding: gzip",)
+    for what, value in values(size - 256):
+        body = gzip.compress(b'{"labels":%s}' % value, 6)
+        yield Dear(f"packed: {what}", "/generate", JSON, body, coding)
+    for length in (size, 64 * size):
+        yield Dear("packed: zeros", "/encode", "image/png", gzip.compress(bytes(length), 9), coding)
+
+
 def latent_bytes(size: int) -> Iterator[Dear]:
     for operation in ("decode", "encode"):
         path = f"/remote-vae/fashion-vae/{operation}?dtype=bfloat16&shape={size // 2}&shape=1"
@@ -181,12 +196,14 @@ def bodies(size: int) -> Iterator[Dear]:
     """Yield what is sent; each is made when its turn comes."""
     for path, field in FIELDS.items():
         yield from json_bodies(size, path, field)
-    for path in PICTURES:
+    for path in FORMS:
         yield from forms_of_pictures(size, path)
+    for path in PICTURES:
         yield from lines_of_pictures(size, path)
         yield from files_of_pictures(size, path)
     yield from tensors(size)
     yield from latent_bytes(size)
+    yield from packed_bodies(size)
 
 
 def ask(service: ServiceProcess, data: bytes, statuses: list[int]) -> None:

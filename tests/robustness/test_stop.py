@@ -1,7 +1,8 @@
-"""SIGTERM under load: what was accepted is answered, and rightly."""
+"""SIGTERM under load: what was accepted or only connected is answered, and rightly."""
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,19 @@ import pytest
 from service import checkpoint
 from support.expected_outputs import decoded
 from support.load_clients import Connection, Tally
-from support.service_process import ServiceProcess, StartService
-from support.tiny_checkpoints import describe_tiny
+from support.raw_connection import Wire
+from support.service_process import ServiceProcess, StartService, wait_until
+from support.tiny_checkpoints import describe_tiny, write_tiny
 from tools.robustness_table import Measured, forms
 
 IN_FLIGHT = 200
 READY_LIMIT_S = 0.5
 EXIT_LIMIT_S = 10
+BODY = b'{"latents": [[0.1, 0.2, 0.3, 0.4]]}'
+CLOSING = ("Connection: close", f"Content-Length: {len(BODY)}")
+CALLERS = 32
+BEFORE_STOP = 200
+"""Requests of a round that are answered before the service is told to stop."""
 
 LATENTS = [[i / IN_FLIGHT, 1 - i / IN_FLIGHT, 0.5, -0.5] for i in range(IN_FLIGHT)]
 
@@ -85,3 +92,49 @@ def test_sigterm_loses_and_spoils_nothing(
     )
     assert (sent, lost, wrong) == (rounds * IN_FLIGHT, 0, 0)
     assert slowest_s < EXIT_LIMIT_S
+
+
+def call(service: ServiceProcess, tally: Tally) -> None:
+    """Open a connection for every request, until nobody listens any more."""
+    while True:
+        try:
+            wire = Wire(service)
+        except ConnectionRefusedError:
+            return
+        tally.sent += 1
+        with wire:
+            try:
+                assert wire.post("/decode", *CLOSING, body=BODY).answer().status_code == 200
+                tally.ok += 1
+            except (AssertionError, OSError) as error:  # refused, closed or reset
+                tally.failed.append(repr(error))
+
+
+def stop_under_load(service: ServiceProcess) -> list[Tally]:
+    """Stop a service under full load; return what became of requests on all connections that were made."""
+    tallies = [Tally() for _ in range(CALLERS)]
+    with ThreadPoolExecutor(CALLERS) as callers:
+        calls = [callers.submit(call, service, tally) for tally in tallies]
+        wait_until(lambda: sum(tally.ok for tally in tallies) >= BEFORE_STOP, "there is load")
+        service.stop()
+    for ended, tally in zip(calls, tallies, strict=True):
+        ended.result()
+        tally.check()
+    assert service.wait() == 0
+    return tallies
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@forms("rounds", short=2, full=20)
+def test_sigterm_resets_no_connection(
+    tmp_path: Path, start_service: StartService, workers: int, rounds: int, measured: Measured
+):
+    write_tiny(tmp_path / "checkpoints", operations=("decode",), default_for=("decode",))
+    tallies: list[Tally] = []
+    for _ in range(rounds):
+        tallies += stop_under_load(start_service(workers=workers, drain_delay_s=0.5))
+    sent = sum(tally.sent for tally in tallies)
+    failed = [failure for tally in tallies for failure in tally.failed]
+    measured(36, f"{workers} worker(s), {rounds} rounds: {len(failed)} of {sent:,} connected lost")
+    assert failed == []
+    assert sum(tally.ok for tally in tallies) == sent

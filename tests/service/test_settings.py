@@ -32,7 +32,7 @@ def test_defaults_are_those_of_the_design():
 
 
 def test_every_setting_is_a_flag_and_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    for name in ("keys", "admin"):
+    for name in ("keys", "admin", "metrics"):
         (tmp_path / name).write_text("one\n")
     values = {
         "host": "localhost",
@@ -65,6 +65,7 @@ def test_every_setting_is_a_flag_and_a_variable(monkeypatch: pytest.MonkeyPatch,
         "log_level": "debug",
         "api_keys_file": str(tmp_path / "keys"),
         "admin_key_file": str(tmp_path / "admin"),
+        "metrics_key_file": str(tmp_path / "metrics"),
         "allow_no_key": "True",
         "allowed_hosts": "localhost",
         "allowed_origins": "https://example.com:8443",
@@ -236,6 +237,7 @@ def test_a_key_on_the_command_line_is_refused(name: str, form: list[str]):
 def test_keys_are_never_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setenv("LATENT_API_KEYS", "first-secret,second-secret")
     monkeypatch.setenv("LATENT_ADMIN_KEY", "third-secret")
+    monkeypatch.setenv("LATENT_METRICS_KEY", "fourth-secret")
     settings = read_settings([])
     with pytest.raises(SystemExit):
         read_settings(["--help"])

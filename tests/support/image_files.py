@@ -64,18 +64,34 @@ def huge():
     return png(chunk(b"IDAT", b"".join(rows) + packer.flush()), width=side, height=side, depth=1)
 
 
+def exif_directory(entries, order="<"):
+    """EXIF of one directory; an entry is a tag, a type, a count, and four bytes: a value or where it is."""
+    body = b"".join(struct.pack(order + "HHI", *entry[:3]) + entry[3].ljust(4, b"\0") for entry in entries)
+    start = b"II*\0" if order == "<" else b"MM\0*"
+    return start + struct.pack(order + "IH", 8, len(entries)) + body + bytes(4)
+
+
 @cache
-def bombs():
-    """Small files that want much memory or time."""
+def ballast():
+    """Whole images whose metadata wants much memory or time of whoever reads it."""
     text, profile = (kind + b"\0\0" + zlib.compress(bytes(100_000_000), 9) for kind in (b"k", b"p"))
     million = zlib.compress(bytes(1_000_000), 9)
-    jpeg = file(photo(28, 28), "JPEG")
-    scans = file(Image.new("L", (2000, 2000)), "JPEG", progressive=True)
+    overlapping = exif_directory([(tag, 7, 1 << 20, b"\0\0\0\0") for tag in range(1000, 61_000)])
     return {
         "text": png(chunk(b"zTXt", text), PIXELS),
         "text after the pixels": png(PIXELS, chunk(b"zTXt", text)),
         "profile": png(chunk(b"iCCP", profile), PIXELS),
         "many profiles": png(chunk(b"iCCP", b"p\0\0" + million) * 1000, PIXELS),
+        "EXIF whose values overlap": png(chunk(b"eXIf", overlapping + bytes(1 << 20)), PIXELS),
+    }
+
+
+@cache
+def bombs():
+    """Small files that want much memory or time."""
+    jpeg = file(photo(28, 28), "JPEG")
+    scans = file(Image.new("L", (2000, 2000)), "JPEG", progressive=True)
+    return {
         "many chunks": png(chunk(b"teSt", b"") * 400_000, PIXELS),
         "many comments": jpeg[:2] + b"\xff\xfe\0\2" * 1_200_000 + jpeg[2:],
         "padding": jpeg[:2] + b"\xff" * 5_000_000 + jpeg[2:],

@@ -15,6 +15,8 @@ from fastapi import FastAPI, Request
 from starlette.types import Message
 
 from service.app import create_app
+from service.comparison.drift import Windows
+from service.coordination.orders import Orders
 from service.http.exchange import Exchange, HeldBytes
 from service.repository.repository import Repository
 from service.settings import Settings
@@ -25,17 +27,26 @@ REQUEST_ID = "4f1c2a9be07d5c31"
 Result = TypeVar("Result")
 
 
-def make_app(checkpoints: Path = Path("nowhere"), **settings: Any) -> FastAPI:
-    """Return an application with small limits, which has not started."""
+def make_app(
+    checkpoints: Path = Path("nowhere"),
+    orders: Orders | None = None,
+    windows: Windows | None = None,
+    **settings: Any,
+) -> FastAPI:
+    """Return an application with small limits, which has not started.
+
+    Without `orders` it takes none, and without `windows` it keeps no latents.
+    """
     limits = {"max_images": MAX_IMAGES, "max_count": MAX_COUNT, "reload_interval_s": 0}
-    return create_app(Settings(checkpoints=checkpoints, **{**limits, **settings}))
+    return create_app(Settings(checkpoints=checkpoints, **{**limits, **settings}), orders, windows=windows)
 
 
 class InProcess:
     """A started application, asked one request at a time."""
 
-    def __init__(self, checkpoints: Path, **settings: Any) -> None:
-        self.app = make_app(checkpoints, **settings)
+    def __init__(self, checkpoints: Path, **options: Any) -> None:
+        """Make it; options as in `make_app`."""
+        self.app = make_app(checkpoints, **options)
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._lifespan = self.app.router.lifespan_context(self.app)
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
@@ -102,6 +113,7 @@ def make_request(
         "method": "POST",
         "path": path,
         "path_params": {},
+        "raw_path": path.encode(),
         "query_string": urlencode(query).encode(),
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         "app": make_app() if app is None else app,

@@ -36,7 +36,11 @@ class Wire:
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(LIMIT_S)
-        self.socket.connect((url.host, url.port))
+        try:
+            self.socket.connect((url.host, url.port))
+        except OSError:
+            self.socket.close()
+            raise
         self.connected_s = time.monotonic()
         self._read = b""
 

@@ -20,7 +20,7 @@ def fashion() -> Dataset:
 
 @pytest.fixture(autouse=True, scope="session")
 def few_samples() -> Iterator[None]:
-    """Judge by few images, draws and ways between latents: enough where figures are not the point."""
+    """Judge by few images, draws and ways between latents: enough where metrics are not the point."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generated_images, "SAMPLES", 128)
         patch.setattr(generated_images, "PATHS", 50)

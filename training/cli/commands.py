@@ -29,7 +29,7 @@ from training.packaging.package import (
 )
 from training.recipes import RECIPES
 from training.recipes.base import Recipe
-from training.runs.restore import Saved, data_of, kept_figures, load_recipe, measure, opened
+from training.runs.restore import Saved, cached_metrics, data_of, load_recipe, measure, opened
 from training.runs.setup import batches_of, build, check_data, check_same, load_data, sketch
 from training.runs.trainer import Interrupted, Trainer
 from training.runtime import devices, distributed
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str], program: str = "python -m training") -> int:
         return command(options, console)
     except (RunError, distributed.Abandoned) as error:
         if not distributed.is_first():
-            return 1  # the first process says it for all
+            return 1  # the first process reports it for all
         failure = str(error)
     except (DataError, ExportError, CheckpointError, ValueError) as error:
         failure = str(error)
@@ -161,7 +161,7 @@ def _exchange(options: argparse.Namespace, console: Console) -> int:
 
 
 def evaluate_folder(options: argparse.Namespace, console: Console) -> int:
-    """Print the figures of a checkpoint or a run as JSON."""
+    """Print the metrics of a checkpoint or a run as JSON."""
     saved = opened(_folder(options.run))
     if saved.progress is not None:
         check_writable(saved.folder)
@@ -205,7 +205,7 @@ def run_study(options: argparse.Namespace, console: Console) -> int:  # noqa: AR
 def write_report(options: argparse.Namespace, console: Console) -> int:
     """Build the report, with --train after whatever it lacks was trained and studied.
 
-    One failure does not keep the rest from being done; the report says what is still missing.
+    One failure does not keep the rest from being done; the report lists what is still missing.
     """
     from training.report import missing, report
 
@@ -241,10 +241,10 @@ def _state(run: Run, draft: RunRecord, resume: bool) -> State | None:
 
 
 def _package(saved: Saved, data: Dataset | DomainPair, options: argparse.Namespace, console: Console) -> int:
-    """Package what a run folder holds, with the figures kept of it or else measured now."""
+    """Package what a run folder holds, with the metrics kept of it or else measured now."""
     assert saved.progress is not None
     recipe = load_recipe(saved, data)
-    metrics = kept_figures(saved.folder, recipe, data, console)
+    metrics = cached_metrics(saved.folder, recipe, data, console)
     trained = Trained(saved.record, recipe, data, metrics, saved.progress)
     target = package(trained, options.checkpoints, options.default_for)
     console.print(f"packaged {target}; `make serve` or `latent-service` serves it", highlight=False)

@@ -59,7 +59,7 @@ def parser(program: str = "python -m training") -> argparse.ArgumentParser:
         )
         _add_config_options(one, kind.config_type, TRIAL)
     for command, text in (
-        ("evaluate", "print the figures of a checkpoint or a run as JSON"),
+        ("evaluate", "print the metrics of a checkpoint or a run as JSON"),
         ("package", "evaluate and package the last save of a run"),
     ):
         one = commands.add_parser(command, help=text, description=text)
@@ -144,7 +144,7 @@ def _add_data_options(one: argparse.ArgumentParser, translates: bool) -> None:
         "--data",
         default="fashion-mnist",
         metavar="DATA",
-        help=f"{', '.join(DATASETS)}, or a folder of pictures whose sub-folders are classes "
+        help=f"{', '.join(DATASETS)}, or a folder of images whose sub-folders are classes "
         "(default: fashion-mnist)",
     )
     group.add_argument("--path", help="folder that holds the files of a named data set")

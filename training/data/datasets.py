@@ -43,7 +43,7 @@ class DataError(Exception):
 
 @dataclass(frozen=True)
 class Images:
-    """Pictures with their class indices."""
+    """Images with their class indices."""
 
     pixels: Tensor
     """(N, C, size, size) uint8."""

@@ -34,7 +34,7 @@ class DomainPair:
     dataset: Dataset
     """Where the images come from; a judge is trained on its classes."""
     labels: tuple[int, int] | None
-    """The two domains as classes of `dataset`, or None where they are none."""
+    """The two domains as classes of `dataset`, or None where they are not classes."""
     train_paired: bool = False
     """Whether training image i of a and training image i of b are the same thing too."""
 

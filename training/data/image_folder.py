@@ -1,6 +1,6 @@
-"""A folder of one's own pictures as a data set: sub-folders are classes.
+"""A folder of one's own images as a data set: sub-folders are classes.
 
-Pictures are fitted exactly as the service fits them (service/checkpoint/manifest.py, ImageSpec): upright,
+Images are fitted exactly as the service fits them (service/checkpoint/manifest.py, ImageSpec): upright,
 over black where transparent, aspect ratio kept, area average when shrinking and bicubic when growing.
 """
 
@@ -12,31 +12,37 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from service.media.image_errors import ImageError
+from service.media.image_files import open_image
 from training.data.datasets import DataError, Dataset, Images, make_dataset
 from training.runtime.randomness import generator
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+"""What the service reads, and more: the files of a folder of one's own are trusted."""
+MAX_PIXELS = 178_956_970
+"""Of one image; Pillow's own limit."""
 TEST_SHARE = 0.1
 MIN_IMAGES = 10
 
 
 def image_folder(folder: Path, size: int, channels: int | None, log: Callable[[str], None]) -> Dataset:
-    """Read a folder of pictures; its sub-folders are classes, in alphabetical order.
+    """Read a folder of images; its sub-folders are classes, in alphabetical order.
 
     One in ten, drawn by a fixed seed within each class, becomes the test set. `log` gets a line for
     everything a person should know: files that were skipped, mixed grey and colour.
 
     Args:
-        folder: holds pictures, or sub-folders of pictures.
+        folder: holds images, or sub-folders of images.
         size: side of the square images in pixels.
-        channels: 1 for grey, 3 for colour, None to follow the pictures.
+        channels: 1 for grey, 3 for colour, None to follow the images.
         log: takes the lines.
 
     Raises:
-        DataError: no folder, too few readable pictures, or pictures both beside and in sub-folders.
+        DataError: no folder, too few readable images, or images both beside and in sub-folders.
     """
     files, classes = _find(folder)
     opened = _opened(files, classes, folder)
@@ -45,7 +51,7 @@ def image_folder(folder: Path, size: int, channels: int | None, log: Callable[[s
         names = ", ".join(str(path.relative_to(folder)) for path in broken[:5]) + (
             " ..." if len(broken) > 5 else ""
         )
-        log(f"skipped {len(broken)} of {len(files)} files that are not readable pictures: {names}")
+        log(f"skipped {len(broken)} of {len(files)} files that are not readable images: {names}")
     readable = [(label, image) for _, label, image in opened if image is not None]
     channels = channels or _channels([image for _, image in readable], log)
     pixels = torch.from_numpy(np.stack([fit(image, size, channels) for _, image in readable]))
@@ -56,8 +62,7 @@ def image_folder(folder: Path, size: int, channels: int | None, log: Callable[[s
 
 
 def fit(image: Image.Image, size: int, channels: int) -> np.ndarray:
-    """Return the picture as (channels, size, size) uint8, its aspect ratio kept, centred on black."""
-    image = ImageOps.exif_transpose(image)
+    """Return an upright image as (channels, size, size) uint8, its aspect ratio kept, centred on black."""
     if image.mode in ("I", "I;16", "I;16B", "I;16L"):
         levels = np.asarray(image, np.float64)
         pixels = (levels / 257).round().clip(0, 255).astype(np.uint8)
@@ -82,10 +87,10 @@ def fit(image: Image.Image, size: int, channels: int) -> np.ndarray:
 
 
 def classes_of(folder: Path) -> tuple[str, ...]:
-    """Return the class names of a folder of pictures, none of which is read.
+    """Return the class names of a folder of images, none of which is read.
 
     Raises:
-        DataError: no folder, no pictures, or pictures both beside and in sub-folders.
+        DataError: no folder, no images, or images both beside and in sub-folders.
     """
     return _find(folder)[1]
 
@@ -98,57 +103,54 @@ def name_of(folder: Path) -> str:
 def _opened(
     files: Sequence[tuple[Path, int]], classes: tuple[str, ...], folder: Path
 ) -> list[tuple[Path, int, Image.Image | None]]:
-    """Return every file with its decoded picture; the smallest class first, as it may have too few."""
+    """Return every file with its decoded image; the smallest class first, as it may have too few."""
     sizes = Counter(label for _, label in files)
     images: dict[Path, Image.Image | None] = {}
     for label in sorted(sizes, key=lambda label: sizes[label]):
         members = [path for path, other in files if other == label]
-        images |= {path: _open(path) for path in members}
+        images |= {path: open_upright(path) for path in members}
         readable = sum(images[path] is not None for path in members)
         if readable < MIN_IMAGES:
             where = f"class {classes[label]!r} in {folder}" if len(classes) > 1 else str(folder)
-            raise DataError(f"{where} has {readable} readable pictures; at least {MIN_IMAGES} are needed")
+            raise DataError(f"{where} has {readable} readable images; at least {MIN_IMAGES} are needed")
     return [(path, label, images[path]) for path, label in files]
 
 
 def _find(folder: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
-    """Return every picture file with its class index, and the class names."""
+    """Return every image file with its class index, and the class names."""
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder")
-    here = _pictures(folder)
-    groups = {child.name: _pictures(child) for child in sorted(folder.iterdir()) if child.is_dir()}
+    here = _images(folder)
+    groups = {child.name: _images(child) for child in sorted(folder.iterdir()) if child.is_dir()}
     groups = {name: found for name, found in groups.items() if found}
     if here and groups:
-        raise DataError(
-            f"{folder} holds pictures both beside and inside sub-folders; sub-folders are classes"
-        )
+        raise DataError(f"{folder} holds images both beside and inside sub-folders; sub-folders are classes")
     if not here and not groups:
-        raise DataError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
+        raise DataError(f"{folder} holds no images ({', '.join(SUFFIXES)})")
     if here:
         groups = {folder.resolve().name: here}
     classes = tuple(groups)
     return [(path, label) for label, name in enumerate(classes) for path in groups[name]], classes
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _images(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in SUFFIXES)
 
 
-def _open(path: Path) -> Image.Image | None:
-    """Return the decoded picture, or None where the file is not one."""
+def open_upright(path: Path) -> Image.Image | None:
+    """Return the decoded image, upright, or None where the file is not one."""
     try:
-        with Image.open(path) as image:
-            image.load()
-            return image.copy() if image.mode != "P" else image.convert("RGBA")
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
+        image = open_image(path.read_bytes(), MAX_PIXELS, FORMATS).upright()
+    except (OSError, ImageError):
         return None
+    return image if image.mode != "P" else image.convert("RGBA")
 
 
 def _channels(images: list[Image.Image], log: Callable[[str], None]) -> int:
     grey = sum(image.mode in GREY_MODES for image in images)
     if 0 < grey < len(images):
         log(
-            f"{grey} of {len(images)} pictures are grey, the rest colour: all are read as colour "
+            f"{grey} of {len(images)} images are grey, the rest colour: all are read as colour "
             "(--channels 1 reads all as grey)"
         )
     return 1 if grey == len(images) else 3

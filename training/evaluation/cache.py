@@ -23,7 +23,7 @@ VERSIONS = {
     "metrics": 1,  # whatever `evaluate` measures, of runs, of data and of other projects' models
     "judge": 1,  # its weights
     "features": 1,  # their weights, those shipped too
-    "latents": 1,  # where the codes of a run lie, by class
+    "latents": 1,  # where the latents of a run lie, by class
     "speed": 1,  # images per second
 }
 """To be raised by hand with every change of the code that gives another result from the same input."""

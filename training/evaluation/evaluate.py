@@ -1,9 +1,9 @@
 """Judges what a recipe offers on images it was never trained on.
 
 What is measured follows from the operations, not from the family: whatever encodes and decodes is judged
-by its reconstructions and by what its codes know of the classes, whatever generates by how its images are
+by its reconstructions and by what its latents know of the classes, whatever generates by how its images are
 distributed, whatever generates by class by an independent classifier, whatever translates by what comes out,
-how far it went from the input, and whether it comes back. A recipe may add figures of its own.
+how far it went from the input, and whether it comes back. A recipe may add metrics of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from training.data.datasets import Dataset, Images, to_range, to_unit
 from training.data.domain_pairs import DomainPair
 from training.evaluation.generated_images import CONTROL_DIMENSIONS, images_from, judge_generation, seeded
 from training.evaluation.judge import Judge, judge_of, trained_judge
-from training.evaluation.representations import judge_codes
+from training.evaluation.representations import judge_latents
 from training.metrics import image_metrics
 from training.metrics.patches import patch_distance
 from training.metrics.pca import PCA, pca_mse
@@ -32,11 +32,11 @@ Operations = dict[str, nn.Module]
 SAMPLES = 10_000
 TRUNCATIONS = (1.0, 0.8, 0.6, 0.4)
 HIDDEN_NOISE = 0.02
-"""Standard deviation of the noise on a half-trip image in [0, 1], when hidden messages are looked for."""
+"""Standard deviation of the noise on a half-trip image in [0, 1], when hidden messages are searched for."""
 
 
 def evaluate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Metrics:
-    """Return the figures of a trained recipe on the test images."""
+    """Return the metrics of a trained recipe on the test images."""
     found = validate(recipe, data, console)
     if isinstance(data, DomainPair):
         return found
@@ -44,16 +44,16 @@ def evaluate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Me
     train = data.train.unit()
     pca = PCA.fit(train, max(CONTROL_DIMENSIONS, recipe.latent_dim))
     if "encode" in operations:
-        found |= judge_codes(operations, recipe.value_range, data, pca)
+        found |= judge_latents(operations, recipe.value_range, data, pca)
     if "generate" in operations:
         found |= judge_generation(recipe, data, pca, console)
     if recipe.conditional:
         found |= gan_train(recipe, data, console)
-    return found | recipe.figures(data)
+    return found | recipe.metrics(data)
 
 
 def validate(recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Metrics:
-    """Return the figures that are quickly had: reconstructions, label fidelity, translations."""
+    """Return the cheap metrics only: reconstructions, label fidelity, translations."""
     operations, value_range = recipe.operations(), recipe.value_range
     if isinstance(data, DomainPair):
         return evaluate_translation(operations, value_range, data, console)
@@ -81,7 +81,7 @@ def _reconstruction(
         "psnr_db": image_metrics.psnr(rebuilt, test),
         "ssim": image_metrics.ssim(rebuilt, test),
     }
-    if latent_dim < test[0].numel():  # a longer code could be the image itself
+    if latent_dim < test[0].numel():  # a longer latent could be the image itself
         pca = pca_mse(dataset.train.unit(), test, latent_dim)
         found |= {"pca_mse": pca, "mse_over_pca": error / pca}
     return found
@@ -90,7 +90,7 @@ def _reconstruction(
 def label_fidelity(recipe: Recipe, dataset: Dataset, judge: Judge) -> Metrics:
     """Return how often the judge agrees with the label asked for, over 10,000 samples at truncation 1.
 
-    Each figure stands beside what the judge scores on real test images of the class; `by_truncation` has
+    Each metric stands beside what the judge scores on real test images of the class; `by_truncation` has
     what less daring latents give.
     """
     count = len(dataset.classes)
@@ -143,7 +143,7 @@ def gan_train(recipe: Recipe, dataset: Dataset, console: Console) -> Metrics:
 def evaluate_translation(
     operations: Operations, value_range: tuple[float, float], pair: DomainPair, console: Console
 ) -> Metrics:
-    """Return the figures of both translations on the test images of both domains."""
+    """Return the metrics of both translations on the test images of both domains."""
     found: Metrics = {}
     judge = judge_of(pair.dataset, console) if pair.labels else None
     for side in (0, 1):
@@ -185,8 +185,8 @@ def reconstruct(operations: Operations, images: Tensor) -> Tensor:
     """Return images encoded and decoded again; of a distribution the mean is decoded."""
 
     def there_and_back(rows: Tensor) -> Tensor:
-        codes = operations["encode"](rows)
-        return operations["decode"](codes[0] if isinstance(codes, tuple) else codes)
+        latents = operations["encode"](rows)
+        return operations["decode"](latents[0] if isinstance(latents, tuple) else latents)
 
     return batched(there_and_back, images)
 

@@ -1,6 +1,6 @@
 """The feature space F1, where generated images are compared with real ones: a frozen classifier's last layer.
 
-For Fashion-MNIST its weights are part of the package, so that every figure comes from the same features;
+For Fashion-MNIST its weights are part of the package, so that every metric comes from the same features;
 `python -m training.evaluation.features` makes them again. For other data it is trained the first time it is
 asked for and kept under `runs/judges/` (see cache.py). Like the judge it is used in no loss, no early stop
 and no choice of a checkpoint, and it shares neither architecture nor seed with the judge, which speaks about

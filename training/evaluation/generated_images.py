@@ -1,16 +1,16 @@
 """Judges what is generated, against the test images and beside what the data alone scores.
 
     cfid            Fréchet distance in the features F1 (see features.py); the name FID belongs to Inception's
-    cfid_control    the same in PCA-64 codes, F0: no network has a say
+    cfid_control    the same in PCA-64 latents, F0: no network is involved
     kid             kernel distance in F1
     density, coverage  in F1, of the generated and of the test images
     class_distance  half the sum of |share of a class - its share in the test images|, classes as F1 sees them
     sharpness       mean variance of an image's Laplacian (Pech-Pacheco et al. 2000), over the test images'
 
-A conditional recipe is asked for all classes in turn. Every figure is the mean over sample seeds,
+A conditional recipe is asked for all classes in turn. Every metric is the mean over sample seeds,
 `cfid_deviation` the standard deviation over them. Beside them stand as many training images (the floor), the
 test images cut down to 16 principal components, and noise; `features_accuracy` is how well the classifier
-behind F1 does on the test images. Fréchet distances fall as the number of images grows, so figures compare at
+of F1 does on the test images. Fréchet distances fall as the number of images grows, so metrics compare at
 equal numbers only.
 """
 
@@ -37,10 +37,10 @@ from training.runtime.randomness import generator
 SAMPLES = 10_000
 SEEDS = 5
 FEWEST_IMAGES = 50
-"""With fewer test images nothing can be said about distributions."""
+"""With fewer test images distributions cannot be compared."""
 CONTROL_DIMENSIONS, REDUCED_DIMENSIONS = 64, 16
 NEIGHBOURS_OF = 2000
-"""Images, the first ones, whose nearest training image is looked for."""
+"""Images, the first ones, whose nearest training image is searched for."""
 
 PATHS, STEP = 2000, 0.01
 
@@ -54,7 +54,7 @@ class FeatureSpaces:
     def __init__(self, dataset: Dataset, features: Features | None, pca: PCA) -> None:
         test = dataset.test[:SAMPLES].unit()
         self._features, self._pca, self._names = features, pca, dataset.classes
-        self._control = self._codes(test)
+        self._control = self._projected(test)
         self._sharpness = sharpness(test)
         if features:
             self._real = features(test)
@@ -64,7 +64,7 @@ class FeatureSpaces:
             self._radius = radii(self._real)
 
     def row(self, images: Tensor) -> dict[str, float]:
-        """Return the figures of images (N, C, size, size) in [0, 1]."""
+        """Return the metrics of images (N, C, size, size) in [0, 1]."""
         found = {}
         if self._features:
             generated = self._features(images)
@@ -77,7 +77,7 @@ class FeatureSpaces:
                 "class_distance": 0.5 * (self._shares_of(generated) - self._shares).abs().sum().item(),
             }
         return found | {
-            "cfid_control": frechet_distance(self._codes(images), self._control),
+            "cfid_control": frechet_distance(self._projected(images), self._control),
             "sharpness": sharpness(images) / self._sharpness,
         }
 
@@ -92,14 +92,14 @@ class FeatureSpaces:
         counts = self._features.classes(features).bincount(minlength=len(self._names))
         return counts.double() / len(features)
 
-    def _codes(self, images: Tensor) -> Tensor:
-        return self._pca.codes(images, CONTROL_DIMENSIONS)
+    def _projected(self, images: Tensor) -> Tensor:
+        return self._pca.project(images, CONTROL_DIMENSIONS)
 
 
 def judge_generation(recipe: Recipe, dataset: Dataset, pca: PCA, console: Console) -> dict[str, JsonValue]:
-    """Return the figures of `generate` with the recipe's prior; with N(0, I) too where a mixture is fitted.
+    """Return the metrics of `generate` with the recipe's prior; with N(0, I) too where a mixture is fitted.
 
-    Data of a single class have no classifier and so no figures in F1.
+    Data of a single class have no classifier and so no metrics in F1.
     """
     count = min(SAMPLES, len(dataset.test))
     if count < FEWEST_IMAGES:
@@ -139,7 +139,7 @@ def judge_generation(recipe: Recipe, dataset: Dataset, pca: PCA, console: Consol
 
 
 def over_seeds(each: list[dict[str, float]]) -> Row:
-    """Return the mean of the figures of several sample seeds, and how cFID scatters over these."""
+    """Return the mean of the metrics of several sample seeds, and how cFID scatters over these."""
     row: Row = {name: sum(one[name] for one in each) / len(each) for name in each[0]}
     if "cfid" in row and len(each) > 1:
         row["cfid_deviation"] = torch.tensor([one["cfid"] for one in each]).double().std().item()

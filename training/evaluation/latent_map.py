@@ -1,6 +1,6 @@
-"""Latents by class: where the codes of the test images lie, and which classes they confuse.
+"""Latents by class: where the latents of the test images lie, and which classes they confuse.
 
-A class is read off a code by its ten nearest codes of training images; what is read wrongly is counted by
+A class is read off a latent by its ten nearest latents of training images; what is read wrongly is counted by
 class and by the class it was taken for.
 """
 
@@ -30,7 +30,7 @@ LOOKALIKES = {
 }
 """Groups of classes that look alike, by data set."""
 
-Codes = NDArray[np.float32]
+Latents = NDArray[np.float32]
 Labels = NDArray[np.int64]
 Counts = NDArray[np.int64]
 Point = tuple[float, float]
@@ -51,25 +51,25 @@ class Confusion:
 
 
 class LatentsByClass(BaseModel):
-    """What is known of the codes of a data set's test images."""
+    """What is known of the latents of a data set's test images."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: int
-    """Numbers in one code."""
+    """Numbers in one latent."""
     counts: list[list[int]]
     """How often each class (row) was taken for each (column)."""
     plane: list[Point]
-    """The codes themselves where they have two numbers, else along the two axes of most variance."""
+    """The latents themselves where they have two numbers, else along the two axes of most variance."""
     variance: float
-    """The share of the codes' variance that the plane shows."""
+    """The share of the latents' variance that the plane shows."""
     embedded: list[Point]
-    """The first codes laid out by t-SNE; none where the plane shows all."""
+    """The first latents laid out by t-SNE; none where the plane shows all."""
 
 
 def latents_by_class(encode: nn.Module, value_range: tuple[float, float], dataset: Dataset) -> LatentsByClass:
     """Encode all images of a data set and return where the classes lie and which are confused."""
-    train, test = (codes(encode, part.pixels, value_range) for part in (dataset.train, dataset.test))
+    train, test = (mean_latents(encode, part.pixels, value_range) for part in (dataset.train, dataset.test))
     taken_for = nearest_class(torch.from_numpy(train), dataset.train.labels, torch.from_numpy(test)).numpy()
     plane, variance = principal_plane(test)
     return LatentsByClass(
@@ -81,8 +81,8 @@ def latents_by_class(encode: nn.Module, value_range: tuple[float, float], datase
     )
 
 
-def codes(encode: nn.Module, pixels: Tensor, value_range: tuple[float, float]) -> Codes:
-    """Return the codes (N, D) of uint8 images; of a distribution the means."""
+def mean_latents(encode: nn.Module, pixels: Tensor, value_range: tuple[float, float]) -> Latents:
+    """Return the latents (N, D) of uint8 images; of a distribution the means."""
 
     def means(images: Tensor) -> Tensor:
         found = encode(to_range(images, value_range))
@@ -120,31 +120,31 @@ def lookalike_pairs(dataset: Dataset) -> list[tuple[str, str]]:
     ]
 
 
-def principal_plane(points: Codes) -> tuple[Codes, float]:
-    """Return codes (N, D) along the two axes of most variance, (N, 2), and the share of it that they show.
+def principal_plane(points: Latents) -> tuple[Latents, float]:
+    """Return latents (N, D) along the two axes of most variance, (N, 2), and the share of it that they show.
 
-    Codes of two numbers stay as they are, and a code of one gets a zero beside it.
+    Latents of two numbers stay as they are, and a latent of one gets a zero beside it.
     """
     if points.shape[1] <= 2:
         return np.pad(points, ((0, 0), (0, 2 - points.shape[1]))), 1.0
     rows = torch.from_numpy(points)
     pca = PCA.fit(rows, 2)
-    return pca.codes(rows, 2).float().numpy(), float(pca.shares.sum())
+    return pca.project(rows, 2).float().numpy(), float(pca.shares.sum())
 
 
-def neighbour_embedding(points: Codes) -> Codes:
-    """Return the first codes (N, D) laid out by t-SNE (van der Maaten & Hinton 2008), (N, 2)."""
+def neighbour_embedding(points: Latents) -> Latents:
+    """Return the first latents (N, D) laid out by t-SNE (van der Maaten & Hinton 2008), (N, 2)."""
     from sklearn.manifold import TSNE
 
     first = points[:EMBEDDED]
     perplexity = min(PERPLEXITY, (len(first) - 1) / 3)
-    return cast(Codes, TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(first))
+    return cast(Latents, TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(first))
 
 
-def code_grid(points: NDArray[np.float64], steps: int) -> tuple[Tensor, tuple[float, float, float, float]]:
-    """Return codes (steps * steps, 2) over a plane, row by row from the top, and left, right, bottom, top.
+def latent_grid(points: NDArray[np.float64], steps: int) -> tuple[Tensor, tuple[float, float, float, float]]:
+    """Return latents (steps * steps, 2) over a plane, row by row from the top, and left, right, bottom, top.
 
-    The plane holds the middle 98 in 100 of the codes along either axis.
+    The plane holds the middle 98 in 100 of the latents along either axis.
     """
     (left, bottom), (right, top) = np.percentile(points, (1, 99), axis=0)
     across = torch.linspace(float(left), float(right), steps)
@@ -160,5 +160,5 @@ def code_grid(points: NDArray[np.float64], steps: int) -> tuple[Tensor, tuple[fl
     )
 
 
-def _points(rows: Codes) -> list[Point]:
+def _points(rows: Latents) -> list[Point]:
     return [(round(float(x), 4), round(float(y), 4)) for x, y in rows]

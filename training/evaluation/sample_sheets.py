@@ -1,4 +1,4 @@
-"""Sample sheets: pictures of what a model does, never of chosen samples.
+"""Sample sheets: images of what a model does, never of chosen samples.
 
 Images are (N, C, size, size) in [0, 1].
 """
@@ -22,7 +22,7 @@ from training.runtime.randomness import generator
 
 SHEET_IMAGES = 64
 COLUMNS = 8
-PICTURE_COLUMNS = 6
+WIDE_COLUMNS = 6
 ENLARGED_TO = 56
 """Small images are enlarged by whole factors to at least this many pixels."""
 
@@ -31,10 +31,10 @@ def sheet(recipe: Recipe, data: Dataset | DomainPair) -> Image.Image:
     """Return the sheet that fits what the recipe offers, from 64 fixed draws or the first test images."""
     operations, value_range = recipe.operations(), recipe.value_range
     if isinstance(data, DomainPair):
-        return grid(translations(operations, value_range, data), PICTURE_COLUMNS)
-    pictures = recipe.pictures(data)
-    if pictures is not None:
-        return grid(pictures, PICTURE_COLUMNS)
+        return grid(translations(operations, value_range, data), WIDE_COLUMNS)
+    images = recipe.sheet_images(data)
+    if images is not None:
+        return grid(images, WIDE_COLUMNS)
     if "generate" in operations:
         latents = recipe.draw(SHEET_IMAGES, generator(0, "sheet"))
         labels = torch.arange(SHEET_IMAGES) % COLUMNS % len(data.classes)
@@ -73,9 +73,9 @@ def grid(images: Tensor, columns: int) -> Image.Image:
     rows = math.ceil(count / columns)
     canvas = np.zeros((rows * height, columns * width, channels), np.uint8)
     pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    for index, picture in enumerate(pixels):
+    for index, image in enumerate(pixels):
         top, left = index // columns * height, index % columns * width
-        canvas[top : top + height, left : left + width] = picture
+        canvas[top : top + height, left : left + width] = image
     image = Image.fromarray(canvas[..., 0] if channels == 1 else canvas)
     factor = max(1, math.ceil(ENLARGED_TO / height))
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)

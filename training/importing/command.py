@@ -41,15 +41,15 @@ OFFERED = {
     "cyclegan": ("translate",),
     "pythae": ("encode", "decode", "generate"),
 }
-"""What a kind of source offers at most; a Python object offers what it is said to."""
+"""What a kind of source offers at most; a Python object offers what is declared."""
 
 
 def import_source(options: argparse.Namespace, log: Callable[[str], None]) -> Path:
     """Write the next version of the checkpoint that a source becomes, and return its folder.
 
     Raises:
-        SourceError, ExportError: it cannot become one; says why.
-        OSError: the disk is full or read-only; nothing is left behind.
+        SourceError, ExportError: it cannot become one; the message has the reason.
+        OSError: the disk is full or read-only; nothing is left over.
     """
     _check_claims(options, OFFERED.get(options.kind) or options.operation)
     check_images(options.images)
@@ -58,11 +58,11 @@ def import_source(options: argparse.Namespace, log: Callable[[str], None]) -> Pa
     _check_claims(options, offered)
     height, width = source.image.size(options.size)
     log(f"{source.title}: {', '.join(offered)}; tried at {height} x {width} pixels")
-    pictures = real_images(options.images, options.inputs, source.image.channels, (height, width))
-    trial = try_out(source, pictures, options.inputs, log)
+    images = real_images(options.images, options.inputs, source.image.channels, (height, width))
+    trial = try_out(source, images, options.inputs, log)
     files, names = graph_files(source.operations, trial.graphs)
     files["golden.npz"] = golden(trial.graphs)
-    files["preview.png"] = png_file(grid(preview(source, pictures), COLUMNS))
+    files["preview.png"] = png_file(grid(preview(source, images), COLUMNS))
     return write(options.checkpoints, _description(source, trial, names, options), files)
 
 

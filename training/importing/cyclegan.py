@@ -112,7 +112,7 @@ def _u_net(tensors: Tensors) -> tuple[nn.Module, ImageFormat]:
 
 
 def _norm(tensors: Tensors, convolution: str, norm: str) -> Norm:
-    """Return the norm behind a convolution.
+    """Return the norm after a convolution.
 
     Batch norm alone has weights, and convolutions before instance norm alone have a bias.
     """

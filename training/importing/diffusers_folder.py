@@ -17,7 +17,7 @@ from training.importing.source import ImageFormat, LatentFormat, Source, SourceE
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 PROBE = 64
-"""Side of the image whose latent tells the stride."""
+"""Side of the image whose latent shows the stride."""
 
 
 class _Half(nn.Module):

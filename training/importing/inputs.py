@@ -1,4 +1,4 @@
-"""What imported networks are tried on: real pictures, and numbers at random."""
+"""What imported networks are tried on: real images, and numbers at random."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from training.data.image_folder import SUFFIXES
+from training.data.image_folder import SUFFIXES, open_upright
 from training.importing.source import LatentFormat, Range, SourceError
 from training.runtime.randomness import generator
 
@@ -19,19 +19,19 @@ SMALLEST_CROP = 128
 
 
 def real_images(folder: Path | None, count: int, channels: int, size: tuple[int, int]) -> Tensor:
-    """Return real pictures, uint8 (N, channels, height, width), cut to the aspect ratio of `size`.
+    """Return real images, uint8 (N, channels, height, width), cut to the aspect ratio of `size`.
 
     They are those of a folder and of what lies below it, `count` at most, or else `count` parts of the two
     photographs that come with scikit-learn.
 
     Raises:
-        SourceError: the folder holds no readable picture.
+        SourceError: the folder holds no readable image.
     """
-    pictures = _parts_of_photographs(count) if folder is None else _pictures(folder, count)
+    images = _parts_of_photographs(count) if folder is None else _images(folder, count)
     height, width = size
     rows = []
-    for picture in pictures:
-        image = picture.convert("L" if channels == 1 else "RGB")
+    for original in images:
+        image = original.convert("L" if channels == 1 else "RGB")
         shrinks = image.width >= width and image.height >= height
         method = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
         pixels = np.asarray(ImageOps.fit(image, (width, height), method))
@@ -40,35 +40,34 @@ def real_images(folder: Path | None, count: int, channels: int, size: tuple[int,
 
 
 def check_images(folder: Path | None) -> None:
-    """Refuse a folder without pictures, none of which is read.
+    """Refuse a folder without images, none of which is read.
 
     Raises:
         SourceError: there is none.
     """
     if folder is not None and not _files(folder):
-        raise _no_pictures(folder)
+        raise _no_images(folder)
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
 
-def _no_pictures(folder: Path) -> SourceError:
-    return SourceError(f"--images {folder}: there is no readable picture ({', '.join(SUFFIXES)})")
+def _no_images(folder: Path) -> SourceError:
+    return SourceError(f"--images {folder}: there is no readable image ({', '.join(SUFFIXES)})")
 
 
-def _pictures(folder: Path, count: int) -> Sequence[Image.Image]:
+def _images(folder: Path, count: int) -> Sequence[Image.Image]:
     found = []
     for path in _files(folder):
-        try:
-            with Image.open(path) as image:
-                found.append(ImageOps.exif_transpose(image).convert("RGB"))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        image = open_upright(path)
+        if image is None:
             continue
+        found.append(image.convert("RGB"))
         if len(found) == count:
             break
     if not found:
-        raise _no_pictures(folder)
+        raise _no_images(folder)
     return found
 
 

@@ -90,7 +90,7 @@ def _add_trial_options(one: argparse.ArgumentParser) -> None:
         help=f"random and real inputs to compare on, as many of each (default: {INPUTS})",
     )
     group.add_argument(
-        "--images", type=Path, metavar="DIR", help="real pictures (default: parts of two photographs)"
+        "--images", type=Path, metavar="DIR", help="real images (default: parts of two photographs)"
     )
     group.add_argument(
         "--size",

@@ -83,7 +83,7 @@ def _halves(tensors: Tensors) -> dict[str, Tensors]:
 
 
 def _pickled(folder: Path) -> str:
-    """Return what to say of networks that are pickled beside the weights."""
+    """Return the part of a message about networks that are pickled beside the weights."""
     if not any((folder / f"{half}.pkl").exists() for half in ("encoder", "decoder")):
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Any torch module that Python can import, with the operations it is said to have.
+"""Any torch module that Python can import, with the operations it is declared to have.
 
     python -m training import python package.module:attribute --operation encode decode ...
 
@@ -57,7 +57,7 @@ def read(
     """Return a module's operations: its method of that name, or the module itself where it has none.
 
     Raises:
-        SourceError: it cannot be imported, is no module, or something about it was not said.
+        SourceError: it cannot be imported, is no module, or an option that it needs is missing.
     """
     if not NAME.fullmatch(name):
         raise SourceError("a name such as package.module:attribute is needed")

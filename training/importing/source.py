@@ -76,13 +76,13 @@ class Source:
     weights_sha256: str
     domains: tuple[str, str] | None = None
     libraries: Sequence[str] = ()
-    """Packages that had a part in it, besides those of training."""
+    """Packages that were used, besides those of training."""
     settings: dict[str, JsonValue] = field(default_factory=dict)
-    """What the source says of itself."""
+    """The source's own description."""
 
 
 def check_domains(domains: tuple[str, str], to: str | None) -> None:
-    """Refuse domains that cannot be told apart, and a target that is not one of them.
+    """Refuse domains that cannot be distinguished, and a target that is not one of them.
 
     Raises:
         SourceError: the message names the option.

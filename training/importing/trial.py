@@ -1,6 +1,6 @@
-"""Imported networks become graphs and are held against them, on random numbers and on real pictures.
+"""Imported networks become graphs and are held against them, on random numbers and on real images.
 
-Source, pictures -> try_out -> Trial -> description
+Source, images -> try_out -> Trial -> description
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_STRIDES = 8
 
 SHOWN_PIXELS = 512 * 512
 SHOWN = 32
-"""Pictures of a preview, at most."""
+"""Images of a preview, at most."""
 
 Inputs = dict[str, Tensor]
 
@@ -42,15 +42,15 @@ class Trial:
     """Pixels of the smallest image that all of them take."""
 
 
-def try_out(source: Source, pictures: Tensor, count: int, log: Callable[[str], None]) -> Trial:
-    """Export every operation and compare it, on `count` random inputs and the pictures, uint8 (N, C, H, W).
+def try_out(source: Source, pixels: Tensor, count: int, log: Callable[[str], None]) -> Trial:
+    """Export every operation and compare it, on `count` random inputs and real images, uint8 (N, C, H, W).
 
     Raises:
         ExportError: a graph does not compute what its network does.
         SourceError: a network does not return what its operation has to.
     """
-    size = pictures.shape[2], pictures.shape[3]
-    images = to_range(pictures, source.image.value_range)
+    size = pixels.shape[2], pixels.shape[3]
+    images = to_range(pixels, source.image.value_range)
     smallest = _min_side(source)
     free = _free_axes(source)
     graphs, parity = {}, {}
@@ -67,12 +67,12 @@ def try_out(source: Source, pictures: Tensor, count: int, log: Callable[[str], N
         real = real_inputs(key, source, images)
         if real is not None:
             parity[f"{key}.real"] = difference(graph, network, real)
-        said = ", ".join(
+        differences = ", ".join(
             f"{parity[f'{key}.{kind}']:.1g} on {tried} {kind} inputs"
             for kind, tried in (("random", count), ("real", len(images)))
             if f"{key}.{kind}" in parity
         )
-        log(f"{key}: graph and network differ by at most {said}, of the output's range")
+        log(f"{key}: graph and network differ by at most {differences}, of the output's range")
     return Trial(graphs, parity, smallest)
 
 
@@ -108,11 +108,11 @@ def latent_shape(source: Source, size: tuple[int, int]) -> tuple[int, ...]:
     return tuple(next(sides) if axis is None else axis for axis in source.latent.shape)
 
 
-def preview(source: Source, pictures: Tensor) -> Tensor:
+def preview(source: Source, pixels: Tensor) -> Tensor:
     """Return what to show of the networks, (N, C, H, W) in [0, 1]."""
-    size = pictures.shape[2], pictures.shape[3]
+    size = pixels.shape[2], pixels.shape[3]
     count = max(4, min(SHOWN, SHOWN_PIXELS // (2 * size[0] * size[1])))
-    rows = _shown(source, to_range(pictures[:count], source.image.value_range))
+    rows = _shown(source, to_range(pixels[:count], source.image.value_range))
     return to_unit(torch.stack(rows, dim=1).flatten(0, 1), source.image.value_range)
 
 

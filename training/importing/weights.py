@@ -78,7 +78,7 @@ def load(network: nn.Module, tensors: dict[str, Tensor], what: str) -> None:
     """Give a network its weights, every one of them and no other.
 
     Raises:
-        SourceError: names or shapes differ; says which, and that it was taken for `what`.
+        SourceError: names or shapes differ; the message lists them, and that it was taken for `what`.
     """
     wanted = network.state_dict()
     optional = {name for name in wanted if name.endswith("num_batches_tracked")}
@@ -93,12 +93,12 @@ def load(network: nn.Module, tensors: dict[str, Tensor], what: str) -> None:
 
 
 def sha256(*paths: Path) -> str:
-    """Return the SHA-256 of files, one behind the other."""
+    """Return the SHA-256 of files, one after the other."""
     return sha256_of(path.read_bytes() for path in paths)
 
 
 def sha256_of(pieces: Iterable[bytes]) -> str:
-    """Return the SHA-256 of bytes, one piece behind the other."""
+    """Return the SHA-256 of bytes, one piece after the other."""
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)

@@ -99,7 +99,7 @@ def rbf(bandwidths: Sequence[float]) -> Kernel:
 def inverse_multiquadric(scales: Sequence[float]) -> Kernel:
     """Return the kernel that sums C / (C + |x - y|²) over C = 2 D scale (Tolstikhin et al. 2018, section 4).
 
-    2 D is the mean squared distance of two draws from N(0, I), the prior whose codes it compares.
+    2 D is the mean squared distance of two draws from N(0, I), the prior whose latents it compares.
     """
 
     def kernel(x: Tensor, y: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Figures of merit on tensors; images are (N, C, size, size) in [0, 1] unless said otherwise.
+"""Metrics of images as tensors, (N, C, size, size) in [0, 1] unless noted otherwise.
 
 PSNR and SSIM are a few lines; torchmetrics, which has them too, is what tests compare them with, and so no
 package that training needs.

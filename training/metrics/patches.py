@@ -1,6 +1,6 @@
 """How alike two sets of images are in their small pieces: a distance that needs no trained network.
 
-It is what searches for a generator's settings go by, so that no figure that is reported later was tuned.
+It is what searches for a generator's settings go by, so that no metric that is reported later was tuned.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def patch_distance(images: Tensor, others: Tensor, random: torch.Generator) -> f
     """Return the sliced Wasserstein distance of the patches of two sets (Karras et al. 2018, section 5).
 
     Patches of 7x7 pixels are compared as they are; then those of the images at half the side, and so on,
-    which look at larger pieces. The mean over these scales, in units of root mean square per pixel.
+    which see larger pieces. The mean over these scales, in units of root mean square per pixel.
 
     Args:
         images: (N, C, size, size) in [0, 1].

@@ -10,13 +10,13 @@ from torch import Tensor
 
 
 def pca_mse(train: Tensor, test: Tensor, dimensions: int) -> float:
-    """Return the test error of the best linear code: PCA fitted on `train`, `dimensions` components."""
+    """Return the test error of the best linear latent: PCA fitted on `train`, `dimensions` components."""
     return PCA.fit(train, dimensions).mse(test, dimensions)
 
 
 @dataclass(frozen=True)
 class PCA:
-    """Principal component analysis of rows of numbers (images, codes): scikit-learn's, as tensors."""
+    """Principal component analysis of rows of numbers (images, latents): scikit-learn's, as tensors."""
 
     mean: Tensor
     """(numbers,) float64."""
@@ -30,7 +30,7 @@ class PCA:
         """Return the first `dimensions` components of rows (N, ...), fewer where the rows cannot span them.
 
         Few numbers in a row: the eigenvectors of their covariance. Many: randomised, with more passes and
-        directions than the default, which leave the error of a code exact to about 1e-6.
+        directions than the default, which leave the error of a latent exact to about 1e-6.
         """
         from sklearn import decomposition
 
@@ -42,13 +42,13 @@ class PCA:
         shares = np.nan_to_num(analysis.explained_variance_ratio_)
         return cls(*map(torch.from_numpy, (analysis.mean_, analysis.components_, shares)))
 
-    def codes(self, rows: Tensor, dimensions: int) -> Tensor:
-        """Return the first `dimensions` numbers of the code of each row, (N, dimensions) float64."""
+    def project(self, rows: Tensor, dimensions: int) -> Tensor:
+        """Return the first `dimensions` numbers of the latent of each row, (N, dimensions) float64."""
         return (rows.flatten(1).double() - self.mean) @ self.components[:dimensions].T
 
     def rebuilt(self, rows: Tensor, dimensions: int) -> Tensor:
-        """Return rows as the first `dimensions` numbers of their codes give them back."""
-        flat = self.codes(rows, dimensions) @ self.components[:dimensions] + self.mean
+        """Return rows as the first `dimensions` numbers of their latents give them back."""
+        flat = self.project(rows, dimensions) @ self.components[:dimensions] + self.mean
         return flat.to(rows.dtype).view_as(rows)
 
     def mse(self, rows: Tensor, dimensions: int) -> float:

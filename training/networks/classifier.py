@@ -46,7 +46,7 @@ class ResidualClassifier(nn.Module):
         self.head = nn.Linear(4 * width, classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """Return the means over the picture of what the last layer sees, (N, 4 * width)."""
+        """Return the means over the image of what the last layer sees, (N, 4 * width)."""
         return F.relu(self.norm(self.blocks(self.stem(images)))).mean((2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class ResidualClassifier(nn.Module):
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions, each after a norm and a ReLU, beside a shortcut.
 
-    With more outputs than inputs it halves the picture, and the shortcut is a 1x1 convolution.
+    With more outputs than inputs it halves the image, and the shortcut is a 1x1 convolution.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:

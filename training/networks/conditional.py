@@ -1,4 +1,4 @@
-"""Generator and discriminator that are told a class.
+"""Generator and discriminator that are given a class.
 
 The generator takes the class through conditional batch normalisation (de Vries et al. 2017, Dumoulin et
 al. 2017); the discriminator by projection (Miyato & Koyama 2018).

@@ -1,4 +1,4 @@
-"""Plain convolutional halves: images to a flat code, and a flat code to images, at any square size."""
+"""Plain convolutional halves: images to a flat latent, and a flat latent to images, at any square size."""
 
 from __future__ import annotations
 
@@ -80,22 +80,22 @@ class Decoder(nn.Module):
             last = out
         self.layers = nn.Sequential(*layers, nn.Conv2d(last, channels, 3, padding=1))
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """Return one image per code, cropped to the centre where the doublings overshoot."""
-        images: Tensor = self.layers(self.first(codes))
+    def forward(self, latents: Tensor) -> Tensor:
+        """Return one image per latent, cropped to the centre where the doublings overshoot."""
+        images: Tensor = self.layers(self.first(latents))
         return crop(images, self.size)
 
 
 class UnitDecoder(Decoder):
     """A decoder whose images are in [0, 1]."""
 
-    def forward(self, codes: Tensor) -> Tensor:
+    def forward(self, latents: Tensor) -> Tensor:
         """Return images (N, channels, size, size) in [0, 1]."""
-        return torch.sigmoid(self.logits(codes))
+        return torch.sigmoid(self.logits(latents))
 
-    def logits(self, codes: Tensor) -> Tensor:
+    def logits(self, latents: Tensor) -> Tensor:
         """Return images before the sigmoid, float32 also where the layers before are less exact."""
-        return super().forward(codes).float()
+        return super().forward(latents).float()
 
 
 def crop(images: Tensor, size: int) -> Tensor:

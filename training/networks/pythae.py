@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class PerceptronEncoder(nn.Module):
-    """Images (N, *shape) to codes (N, latent_dim), with the log variances where it is one of a VAE."""
+    """Images (N, *shape) to latents (N, latent_dim), with the log variances where it is one of a VAE."""
 
     def __init__(self, shape: Sequence[int], latent_dim: int, hidden: int, has_variance: bool) -> None:
         super().__init__()
@@ -24,16 +24,16 @@ class PerceptronEncoder(nn.Module):
         self.log_var = nn.Linear(hidden, latent_dim) if has_variance else None
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Return the codes, or means and log variances."""
+        """Return the latents, or means and log variances."""
         features = images.flatten(1)
         for layer in self.layers:
             features = layer(features)
-        codes: Tensor = self.embedding(features)
-        return codes if self.log_var is None else (codes, self.log_var(features))
+        latents: Tensor = self.embedding(features)
+        return latents if self.log_var is None else (latents, self.log_var(features))
 
 
 class PerceptronDecoder(nn.Module):
-    """Codes (N, latent_dim) to images (N, *shape) in [0, 1]."""
+    """Latents (N, latent_dim) to images (N, *shape) in [0, 1]."""
 
     def __init__(self, shape: Sequence[int], latent_dim: int, hidden: int) -> None:
         super().__init__()
@@ -48,8 +48,8 @@ class PerceptronDecoder(nn.Module):
         )
         self.shape = tuple(shape)
 
-    def forward(self, codes: Tensor) -> Tensor:
-        features = codes
+    def forward(self, latents: Tensor) -> Tensor:
+        features = latents
         for layer in self.layers:
             features = layer(features)
         return features.reshape(-1, *self.shape)
@@ -63,7 +63,7 @@ SIDE = 4
 
 
 class ConvolutionalEncoder(nn.Module):
-    """Images (N, 1, 28, 28) to codes (N, latent_dim), with the log variances where it is one of a VAE."""
+    """Images (N, 1, 28, 28) to latents (N, latent_dim), with the log variances where it is one of a VAE."""
 
     def __init__(self, latent_dim: int, has_variance: bool) -> None:
         super().__init__()
@@ -75,17 +75,17 @@ class ConvolutionalEncoder(nn.Module):
         self.log_var = nn.Linear(WIDTHS[-1], latent_dim) if has_variance else None
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Return the codes, or means and log variances."""
+        """Return the latents, or means and log variances."""
         features = images
         for layer in self.layers:
             features = layer(features)
         features = features.flatten(1)
-        codes: Tensor = self.embedding(features)
-        return codes if self.log_var is None else (codes, self.log_var(features))
+        latents: Tensor = self.embedding(features)
+        return latents if self.log_var is None else (latents, self.log_var(features))
 
 
 class ConvolutionalDecoder(nn.Module):
-    """Codes (N, latent_dim) to images (N, 1, 28, 28) in [0, 1]."""
+    """Latents (N, latent_dim) to images (N, 1, 28, 28) in [0, 1]."""
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
@@ -107,8 +107,8 @@ class ConvolutionalDecoder(nn.Module):
             ]
         )
 
-    def forward(self, codes: Tensor) -> Tensor:
-        features: Tensor = self.layers[0](codes).view(-1, WIDTHS[-1], SIDE, SIDE)
+    def forward(self, latents: Tensor) -> Tensor:
+        features: Tensor = self.layers[0](latents).view(-1, WIDTHS[-1], SIDE, SIDE)
         for layer in list(self.layers)[1:]:
             features = layer(features)
         return features

@@ -60,10 +60,10 @@ def _task(manifest: dict[str, Any]) -> str:
 
 
 def _model_index(manifest: dict[str, Any]) -> list[str]:
-    """Return the figures measured on test images, without the tables; nothing where there are none."""
+    """Return the metrics measured on test images, without the tables; nothing where there are none."""
     metrics = [
         line
-        for name, metric, value in _figures(manifest["metrics"])
+        for name, metric, value in _single_metrics(manifest["metrics"])
         for line in (
             f"    - type: {_text(metric)}",
             f"      name: {_text(name)}",
@@ -88,14 +88,14 @@ def _model_index(manifest: dict[str, Any]) -> list[str]:
     ]
 
 
-def _figures(metrics: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
-    """Yield name, kind and value of single figures, and of those in groups; counts are whole numbers."""
+def _single_metrics(metrics: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
+    """Yield name, kind and value of single metrics, and of those in groups; counts are whole numbers."""
     for name, value in metrics.items():
         group = value if isinstance(value, dict) else {}
-        for kind, figure in ({name: value} | group).items():
-            if isinstance(figure, float) and math.isfinite(figure):
+        for kind, number in ({name: value} | group).items():
+            if isinstance(number, float) and math.isfinite(number):
                 words = f"{name} {kind}" if kind in group else name
-                yield words.replace("_", " "), kind, figure
+                yield words.replace("_", " "), kind, number
 
 
 def _text(text: str) -> str:

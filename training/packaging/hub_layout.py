@@ -41,7 +41,7 @@ def write(target: Path, files: Mapping[str, bytes]) -> None:
 
     Raises:
         ValueError: the folder exists, or the checkpoint has a file of a name that the layout needs.
-        OSError: the disk is full or read-only; nothing is left behind.
+        OSError: the disk is full or read-only; nothing is left over.
     """
     check_free(target)
     placed = {_place(name): data for name, data in files.items()}

@@ -124,7 +124,7 @@ def _prior(manifest: dict[str, Any]) -> str:
 def _preview_note(manifest: dict[str, Any]) -> str:
     if manifest["training"]["recipe"].startswith(IMPORT):
         if {"encode", "translate"} & set(manifest["operations"]):
-            return "Real pictures, each followed by what becomes of it; none was chosen."
+            return "Real images, each followed by what becomes of it; none was chosen."
         return "What becomes of random latents; none was chosen."
     if manifest["domains"] == ["noisy", "clean"]:
         return "The first 22 test images: clean, with noise, and with the noise taken off again."
@@ -136,16 +136,16 @@ def _preview_note(manifest: dict[str, Any]) -> str:
 
 
 def _tables(metrics: dict[str, Any]) -> list[str]:
-    """Return the metrics as Markdown: single figures first, then tables.
+    """Return the metrics as Markdown: single ones first, then tables.
 
-    Groups of figures are the rows of one table; a group of such groups is a table of its own.
+    Groups of metrics are the rows of one table; a group of such groups is a table of its own.
     """
     single = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
     groups = {name: value for name, value in metrics.items() if isinstance(value, dict)}
     tables = {
         name: group for name, group in groups.items() if all(isinstance(row, dict) for row in group.values())
     }
-    lines = ["| figure | value |", "|---|---|"] if single else []
+    lines = ["| metric | value |", "|---|---|"] if single else []
     lines += [f"| {_words(name)} | {_shown(value)} |" for name, value in single.items()]
     rows = {name: group for name, group in groups.items() if name not in tables}
     for name, table in (({"": rows} if rows else {}) | tables).items():

@@ -58,7 +58,7 @@ def export(
 
     Args:
         module: in evaluation mode, on the CPU.
-        inputs: rows for each input, by name, in the order of the module's arguments; 64 real ones say enough.
+        inputs: rows for each input, by name, in the order of the module's arguments; 64 real ones are enough.
         outputs: names for what it returns.
         free: by input and output; none by default.
         batches: sizes to try for the largest batch, besides 1, from the largest down.
@@ -192,7 +192,7 @@ def _equal_in_batches(
 
 
 def graph_spec(graph: ExportedGraph, name: str) -> dict[str, Any]:
-    """Return what the manifest says of the graph in the file `name`."""
+    """Return the manifest's entry for the graph in the file `name`."""
     inputs, outputs = graph.golden
     return {
         "graph": name,

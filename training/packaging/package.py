@@ -66,7 +66,7 @@ def package(trained: Trained, root: Path, default_for: Sequence[str]) -> Path:
 
     Raises:
         ExportError: a graph does not compute what its module does.
-        OSError: the disk is full or read-only; nothing is left behind.
+        OSError: the disk is full or read-only; nothing is left over.
     """
     recipe = trained.recipe
     graphs = {key: _exported(key, module, trained) for key, module in recipe.operations().items()}
@@ -94,7 +94,7 @@ def write(root: Path, description: dict[str, Any], files: dict[str, bytes]) -> P
     `description` is its manifest without version and files.
 
     Raises:
-        OSError: the disk is full or read-only; nothing is left behind.
+        OSError: the disk is full or read-only; nothing is left over.
     """
     description["version"] = checkpoint.next_version(root, description["name"])
     files["README.md"] = model_card(description).encode()
@@ -120,7 +120,7 @@ def add_reference(folder: Path, recipe: Recipe, data: Dataset) -> Path:
 
     Raises:
         CheckpointError: it is not whole, or does not encode.
-        OSError: the disk is full or read-only; nothing is left behind.
+        OSError: the disk is full or read-only; nothing is left over.
     """
     manifest = encoding_manifest(folder)
     root = folder.parents[1]
@@ -136,7 +136,7 @@ def export_to_hub(folder: Path, target: Path) -> None:
 
     Raises:
         CheckpointError: it is not whole.
-        ValueError, OSError: `target` exists or cannot be written; nothing is left behind.
+        ValueError, OSError: `target` exists or cannot be written; nothing is left over.
     """
     hub_layout.check_free(target)
     names = (checkpoint.MANIFEST, checkpoint.MANIFEST_HASH, *checkpoint.read(folder).manifest.files)
@@ -148,7 +148,7 @@ def import_from_hub(source: Path, root: Path) -> Path:
 
     Raises:
         CheckpointError: a file is not what it was, or that version exists already.
-        OSError: a file is missing, or the disk is full or read-only; nothing is left behind.
+        OSError: a file is missing, or the disk is full or read-only; nothing is left over.
     """
     return checkpoint.restore(root, lambda name: hub_layout.read(source, name))
 

@@ -1,7 +1,7 @@
 """What a checkpoint was trained on, as its latent space sees it: the arrays of reference.npz.
 
 The layout is that of service/checkpoint/reference.py. Training images stand for the data; test images, which
-training has not seen, say how far from them an image may lie and still be usual.
+training has not seen, set how far from them the latent of a typical image may lie.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.data.datasets import Dataset, Images, to_range, to_unit
-from training.evaluation.latent_map import codes
+from training.evaluation.latent_map import mean_latents
 from training.metrics.pca import PCA
 from training.runtime.chunks import batched
 from training.runtime.randomness import generator
@@ -24,7 +24,7 @@ Arrays = dict[str, NDArray[Any]]
 ROWS = 2000
 """Training images that are kept, at most; every class has as many."""
 HELD_OUT = 5000
-"""Test images, the first ones, that the usual is measured on; at most half of them."""
+"""Test images, the first ones, that show what is typical; at most half of them."""
 THUMBNAIL = 32
 """Pixels of a side at most."""
 RIDGE = 1e-4
@@ -35,10 +35,10 @@ def reference(operations: dict[str, nn.Module], value_range: tuple[float, float]
     """Return the arrays of reference.npz for a recipe that encodes."""
     encode, decode = operations["encode"], operations.get("decode")
     chosen = balanced(data.train, len(data.classes), ROWS)
-    latents = codes(encode, chosen.pixels, value_range)
+    latents = mean_latents(encode, chosen.pixels, value_range)
     mean, whitening = whitened(latents)
     held_out = data.test.pixels[: max(1, min(HELD_OUT, len(data.test) // 2))]
-    distances = np.linalg.norm((codes(encode, held_out, value_range) - mean) @ whitening, axis=1)
+    distances = np.linalg.norm((mean_latents(encode, held_out, value_range) - mean) @ whitening, axis=1)
     errors = reconstruction_errors(encode, decode, held_out, value_range) if decode else np.empty(0)
     centre, axes = plane(latents)
     return {
@@ -75,7 +75,7 @@ def whitened(latents: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray
 
 
 def plane(latents: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the origin and the two axes of the map: a code of two numbers as it is, else its two widest."""
+    """Return the origin and the two axes of the map: a latent of two numbers itself, else its two widest."""
     size = latents.shape[1]
     if size == 1:
         return np.zeros(1, np.float32), np.array([[1], [0]], np.float32)
@@ -88,7 +88,7 @@ def plane(latents: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
 def reconstruction_errors(
     encode: nn.Module, decode: nn.Module, pixels: Tensor, value_range: tuple[float, float]
 ) -> NDArray[np.float32]:
-    """Return the mean squared error of each image decoded from its mean code, on the scale [0, 1]."""
+    """Return the mean squared error of each image decoded from its mean latent, on the scale [0, 1]."""
 
     def errors(part: Tensor) -> Tensor:
         images = to_range(part, value_range)

@@ -1,9 +1,10 @@
-"""Undercomplete autoencoder (Hinton & Salakhutdinov 2006): a code too short to copy the image through.
+"""Undercomplete autoencoder (Hinton & Salakhutdinov 2006): a latent too short to copy the image through.
 
     z = encode(x),   r = decode(z),   minimise |r - x|^2
 
-summed over pixels and averaged over the batch. Nothing in the loss fixes the scale of a code; to normalise it
-by the statistics of each batch would disturb it by about 1/sqrt(batch size), which costs more than it gives.
+summed over pixels and averaged over the batch. Nothing in the loss fixes the scale of a latent; to normalise
+it by the statistics of each batch would disturb it by about 1/sqrt(batch size), which costs more than it
+gives.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class AutoencoderConfig(Config):
     width: Annotated[int, Field(ge=4)] = Field(32, description="channels of the widest-resolution layer")
     hidden: Annotated[int, Field(ge=0)] = Field(
         0,
-        description="units in each of two more layers on either side of the code, 0 for none; "
-        "a code of few numbers is worth them",
+        description="units in each of two more layers on either side of the latent, 0 for none; "
+        "a latent of few numbers is worth them",
     )
 
 

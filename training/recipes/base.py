@@ -42,10 +42,10 @@ class ImageShape:
 
 @dataclass(frozen=True)
 class Objective:
-    """What `tune` minimises on validation images: figures of the evaluation, each times its weight, summed.
+    """What `tune` minimises on validation images: metrics of the evaluation, each times its weight, summed.
 
-    `mse` is a figure at the top; `*.truth_l1` is the mean over all groups that have one, such as both
-    directions of a translation; `by_noise.*.psnr_db` looks one level deeper.
+    `mse` is a metric at the top; `*.truth_l1` is the mean over all groups that have one, such as both
+    directions of a translation; `by_noise.*.psnr_db` is one level deeper.
     """
 
     weights: Mapping[str, float]
@@ -56,7 +56,7 @@ class Objective:
 SAMPLES_ALIKE = Objective(
     {"patch_distance": 1.0},
     "sliced Wasserstein distance of small patches of generated and of validation images; no network judges, "
-    "and nothing is asked of the picture as a whole",
+    "and nothing is asked of the image as a whole",
 )
 """For recipes that generate and do not reconstruct."""
 
@@ -83,7 +83,7 @@ class Recipe(ABC):
             {"mse": 1.0}, "mean squared error of reconstructions, pixels in [0, 1]; nothing of samples"
         ),
     )
-    """What settings are searched by: the first whose figures the evaluation of the data has."""
+    """What settings are searched by: the first whose metrics the evaluation of the data has."""
 
     def __init__(self, config: Config, shape: ImageShape, device: torch.device) -> None:
         self._l1, self._l2 = config.l1_penalty, config.l2_penalty
@@ -146,12 +146,12 @@ class Recipe(ABC):
     def finish(self, dataset: Dataset) -> None:  # noqa: B027 - most recipes have nothing left to do
         """Do what is left once training is over, with the training images."""
 
-    def pictures(self, dataset: Dataset) -> Tensor | None:  # noqa: ARG002 - the usual ones suit most recipes
-        """Return what its sheet shows, (N, C, size, size) in [0, 1] in rows of 6, or None for the usual."""
+    def sheet_images(self, dataset: Dataset) -> Tensor | None:  # noqa: ARG002 - the default ones suit most recipes
+        """Return what its sheet shows, (N, C, size, size) in [0, 1] in rows of 6, or None for the default."""
         return None
 
-    def figures(self, dataset: Dataset) -> dict[str, JsonValue]:  # noqa: ARG002 - most recipes have none
-        """Return figures on the test images that only this recipe has, beside what its operations give."""
+    def metrics(self, dataset: Dataset) -> dict[str, JsonValue]:  # noqa: ARG002 - most recipes have none
+        """Return metrics on the test images that only this recipe has, beside what its operations give."""
         return {}
 
     def memory(self) -> dict[str, Tensor]:
@@ -208,7 +208,7 @@ class TranslationRecipe(Recipe):
         Objective(
             {"*.round_trip_l1_after_noise": 1.0, "*.recognised_as_target": -1.0},
             "mean absolute error of the round trip less the share that a judge takes for the target, mean of "
-            "both directions: neither changing nothing nor making one picture of all does well; variety is "
+            "both directions: neither changing nothing nor making one image of all does well; variety is "
             "only measured by the round trip",
         ),
     )

@@ -5,8 +5,8 @@
 
 The penalty is taken every `r1_interval` updates, that much heavier (lazy regularisation, Karras et al. 2020).
 
-D is told the class by projection (Miyato & Koyama 2018), which is what makes G obey it. C, another head on
-the same features, is not told: it learns from real images to name the class (after Odena et al. 2017).
+D is given the class by projection (Miyato & Koyama 2018), which is what makes G obey it. C, another head on
+the same features, is not given it: it learns from real images to name the class (after Odena et al. 2017).
 
 z is drawn from N(0, I), and for a share of the rows multiplied by a truncation t, uniform in [0, 1]. The less
 daring a latent, the more C counts: truncated latents give typical images of their class.
@@ -72,7 +72,7 @@ class ConditionalGAN(Recipe):
         Objective(
             {"label_agreement": -1.0},
             "share of samples that a judge, trained without the validation images, takes for the class asked "
-            "for, times -1; blind to variety: ten fixed pictures could do well",
+            "for, times -1; blind to variety: ten fixed images could do well",
         ),
     )
 

@@ -1,10 +1,10 @@
-"""Denoising autoencoder (Vincent et al. 2008): the code of a spoiled image must give back the clean one.
+"""Denoising autoencoder (Vincent et al. 2008): the latent of a spoiled image must give back the clean one.
 
     x' = x + noise of a level drawn for each image,   r = decode(encode(x')),   minimise loss(r, x)
 
-The squared error makes r the mean of all clean images that could lie behind x', the absolute error their
+The squared error makes r the mean of all clean images that could have become x', the absolute error their
 median, which noise without a mean (Cauchy) cannot carry off; the Huber loss lies between them. Noisy images
-are clipped to [0, 1], as those are that a picture file can hold.
+are clipped to [0, 1], as those are that an image file can hold.
 """
 
 from __future__ import annotations
@@ -88,13 +88,13 @@ class Denoiser(Autoencoder):
         halves = super().operations()
         return {**halves, "translate.clean": nn.Sequential(halves["encode"], halves["decode"])}
 
-    def pictures(self, dataset: Dataset) -> Tensor:
+    def sheet_images(self, dataset: Dataset) -> Tensor:
         """Return the first test images clean, noisy at the largest level, and restored."""
         clean = to_range(dataset.test.pixels[:SHEET_IMAGES].to(self.device), self.value_range)
         noisy = self._spoiled(clean, self.config.level)
         return torch.stack([clean, noisy, self._restored(noisy)], dim=1).flatten(0, 1).cpu()
 
-    def figures(self, dataset: Dataset) -> dict[str, JsonValue]:
+    def metrics(self, dataset: Dataset) -> dict[str, JsonValue]:
         """Return what noise of several levels does to the test images, before and after."""
         clean = to_range(dataset.test.pixels, self.value_range)
         rows: dict[str, JsonValue] = {}

@@ -74,6 +74,6 @@ class LikelihoodVAE(Recipe):
         decoder = self.averaged["decoder"]
         return {"encode": Posterior(self.averaged["encoder"]), "decode": decoder, "generate": decoder}
 
-    def figures(self, dataset: Dataset) -> dict[str, JsonValue]:
+    def metrics(self, dataset: Dataset) -> dict[str, JsonValue]:
         """Return the importance-weighted bound on the likelihood of test images."""
         return likelihood(Posterior(self.averaged["encoder"]), self.averaged["decoder"], dataset)

@@ -61,7 +61,7 @@ class LinearAutoencoder(Recipe):
         assert isinstance(mean, Mean)
         return {"encode": LinearEncoder(mean, v), "decode": LinearDecoder(mean, w, self.shape)}
 
-    def figures(self, dataset: Dataset) -> dict[str, JsonValue]:
+    def metrics(self, dataset: Dataset) -> dict[str, JsonValue]:
         """Return how near W V comes to PCA: its error without clipping, and the angle between their spans."""
         train, test = (to_range(part.pixels, self.value_range) for part in (dataset.train, dataset.test))
         operations = self.operations()
@@ -99,24 +99,24 @@ class Mean(nn.Module):
 
 
 class LinearEncoder(nn.Module):
-    """Images -> codes (N, latent_dim)."""
+    """Images -> latents (N, latent_dim)."""
 
     def __init__(self, mean: nn.Module, v: nn.Module) -> None:
         super().__init__()
         self.mean, self.v = mean, v
 
     def forward(self, images: Tensor) -> Tensor:
-        codes: Tensor = self.v(self.mean(images.flatten(1)))
-        return codes
+        latents: Tensor = self.v(self.mean(images.flatten(1)))
+        return latents
 
 
 class LinearDecoder(nn.Module):
-    """Codes -> images (N, C, size, size), not clipped to [0, 1]."""
+    """Latents -> images (N, C, size, size), not clipped to [0, 1]."""
 
     def __init__(self, mean: Mean, w: nn.Module, shape: ImageShape) -> None:
         super().__init__()
         self.mean, self.w, self.shape = mean, w, shape
 
-    def forward(self, codes: Tensor) -> Tensor:
-        rows = self.w(codes) + self.mean.value()
+    def forward(self, latents: Tensor) -> Tensor:
+        rows = self.w(latents) + self.mean.value()
         return rows.unflatten(1, (self.shape.channels, self.shape.size, self.shape.size))

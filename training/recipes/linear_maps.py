@@ -1,6 +1,6 @@
 """The linear autoencoder over a whole data set at once, through its covariance, in float64.
 
-With centred images x of covariance C, code V x and reconstruction W V x, the mean over all images of
+With centred images x of covariance C, latent V x and reconstruction W V x, the mean over all images of
 |x - W V x|² is  L(V, W) = tr[(I - W V) C (I - W V)ᵀ]  (Baldi & Hornik 1989).
 """
 
@@ -57,9 +57,9 @@ def start(features: int, dimensions: int, size: float, seed: int) -> Maps:
 def gradients(maps: Maps, covariance: Tensor) -> Maps:
     """Return the gradients of L by V and by W."""
     v, w = maps.v, maps.w
-    code = v @ covariance
+    latent = v @ covariance
     # dL/dW = 2 (W V C Vᵀ - C Vᵀ),  dL/dV = 2 (Wᵀ W V C - Wᵀ C)
-    return Maps(2 * (w.T @ w @ code - w.T @ covariance), 2 * (w @ (code @ v.T) - code.T))
+    return Maps(2 * (w.T @ w @ latent - w.T @ covariance), 2 * (w @ (latent @ v.T) - latent.T))
 
 
 def descend(maps: Maps, covariance: Tensor, steps: int, keep: int, momentum: float = MOMENTUM) -> Descent:

@@ -1,4 +1,4 @@
-"""Where generators draw their latents from: independent numbers, or a mixture of Gaussians fitted to codes.
+"""Where generators draw their latents from: independent numbers, or a mixture of Gaussians fitted to latents.
 
 The encoder of a VAE fills the prior only roughly: the mean over all images of q(z|x) is not N(0, I), and
 draws from the gaps decode to nothing. A mixture fitted to that mean (Dai & Wipf 2019 fit a second VAE) keeps
@@ -26,8 +26,8 @@ QUANTILES: dict[PriorKind, Callable[[Tensor], Tensor]] = {
 the two."""
 
 COMPONENTS = 10
-CODES_PER_NUMBER = 10
-"""Codes for every number of a latent that a component is fitted to at least."""
+LATENTS_PER_NUMBER = 10
+"""A component is fitted to so many latents at least for each number of a latent."""
 
 
 def independent(kind: PriorKind, shape: Sequence[int], random: torch.Generator) -> Tensor:
@@ -54,16 +54,16 @@ class MixturePrior(nn.Module):
         self.register_buffer("means", torch.zeros(components, latent_dim))
         self.register_buffer("factors", torch.eye(latent_dim).repeat(components, 1, 1))
 
-    def fit(self, codes: Tensor, seed: int) -> None:
-        """Fit by expectation maximisation to codes (N, D).
+    def fit(self, latents: Tensor, seed: int) -> None:
+        """Fit by expectation maximisation to latents (N, D).
 
-        A component needs some codes to learn its covariance from: where there are few, fewer are fitted and
+        A component needs some latents to learn its covariance from: where there are few, fewer are fitted and
         each stands for several.
         """
         from sklearn.mixture import GaussianMixture
 
-        fitted = min(len(self.weights), max(1, len(codes) // (CODES_PER_NUMBER * codes.shape[1])))
-        found = GaussianMixture(fitted, random_state=seed, reg_covar=1e-4).fit(codes.double().numpy())
+        fitted = min(len(self.weights), max(1, len(latents) // (LATENTS_PER_NUMBER * latents.shape[1])))
+        found = GaussianMixture(fitted, random_state=seed, reg_covar=1e-4).fit(latents.double().numpy())
         alike = torch.arange(len(self.weights)) % fitted
         shares = torch.bincount(alike)
         self.weights.copy_((torch.from_numpy(found.weights_) / shares)[alike])

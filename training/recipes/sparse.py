@@ -1,8 +1,8 @@
-"""k-sparse autoencoder (Makhzani & Frey 2013): a code longer than the image and almost everywhere zero.
+"""k-sparse autoencoder (Makhzani & Frey 2013): a latent longer than the image and almost everywhere zero.
 
     z = the k largest of relu(encode(x)), zero elsewhere,   r = decode(z),   minimise |r - x|^2
 
-What keeps it from copying the image is not the length of the code but k, the numbers active at a time.
+What keeps it from copying the image is not the length of the latent but k, the numbers active at a time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class SparseConfig(Config):
 
 
 class SparseAutoencoder(Recipe):
-    """Encoder and decoder around a long, sparse code."""
+    """Encoder and decoder around a long, sparse latent."""
 
     config_type = SparseConfig
     family = "sparse-autoencoder"
@@ -40,7 +40,7 @@ class SparseAutoencoder(Recipe):
     def __init__(self, config: SparseConfig, shape: ImageShape, device: torch.device) -> None:
         super().__init__(config, shape, device)
         if config.active > config.latent_dim:
-            raise ValueError(f"--active {config.active}: the code has only {config.latent_dim} numbers")
+            raise ValueError(f"--active {config.active}: the latent has only {config.latent_dim} numbers")
         self.latent_dim = config.latent_dim
         self.encoder = self.add("encoder", SparseEncoder(shape, config), averaged=True)
         self.decoder = self.add(
@@ -60,25 +60,25 @@ class SparseAutoencoder(Recipe):
     def operations(self) -> dict[str, nn.Module]:
         return {"encode": self.averaged["encoder"], "decode": self.averaged["decoder"]}
 
-    def figures(self, dataset: Dataset) -> dict[str, JsonValue]:
-        """Return how sparse the codes of the test images are, and the error with fewer numbers kept."""
+    def metrics(self, dataset: Dataset) -> dict[str, JsonValue]:
+        """Return how sparse the latents of the test images are, and the error with fewer numbers kept."""
         encoder, decoder = self.averaged["encoder"], self.averaged["decoder"]
         images = to_range(dataset.test.pixels, self.value_range)
-        codes = batched(encoder, images)
+        latents = batched(encoder, images)
         rows: dict[str, JsonValue] = {}
         for kept in (1, 2, 4, 8, 16, 32, 64, 128):
-            if kept <= codes.count_nonzero(1).max():
-                error = (batched(decoder, largest(codes, kept)) - images).square().mean().item()
+            if kept <= latents.count_nonzero(1).max():
+                error = (batched(decoder, largest(latents, kept)) - images).square().mean().item()
                 rows[str(kept)] = {"mse": error}
         return {
-            "active_per_image": codes.count_nonzero(1).double().mean().item(),
-            "units_ever_active": int((codes != 0).any(0).sum()),
+            "active_per_image": latents.count_nonzero(1).double().mean().item(),
+            "units_ever_active": int((latents != 0).any(0).sum()),
             "error_by_numbers_kept": rows,
         }
 
 
 class SparseEncoder(nn.Module):
-    """Images -> codes (N, latent_dim) of which `active` numbers at most are above zero."""
+    """Images -> latents (N, latent_dim) of which `active` numbers at most are above zero."""
 
     def __init__(self, shape: ImageShape, config: SparseConfig) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class SparseEncoder(nn.Module):
         return largest(torch.relu(self.standardise(self.encoder(images).float())), self.active)
 
 
-def largest(codes: Tensor, count: int) -> Tensor:
-    """Return codes (N, D) with all but the `count` largest numbers of each row set to zero."""
-    threshold = codes.topk(count, dim=1).values[:, -1:]
-    return torch.where(codes >= threshold, codes, torch.zeros_like(codes))
+def largest(latents: Tensor, count: int) -> Tensor:
+    """Return latents (N, D) with all but the `count` largest numbers of each row set to zero."""
+    threshold = latents.topk(count, dim=1).values[:, -1:]
+    return torch.where(latents >= threshold, latents, torch.zeros_like(latents))

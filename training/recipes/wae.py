@@ -3,7 +3,7 @@
     z = encode(x),   minimise |decode(z) - x|^2 + lambda MMD^2(z of the batch, draws from N(0, I))
 
 The encoder is deterministic. Where a VAE pulls the posterior of every image to the prior, the penalty only
-asks that the codes of all images together look like draws from it. MMD^2 is the unbiased statistic with
+asks that the latents of all images together look like draws from it. MMD^2 is the unbiased statistic with
 inverse multiquadric kernels of several scales; the error is summed over the pixels of an image.
 """
 
@@ -35,7 +35,7 @@ class WAEConfig(AutoencoderConfig):
 
 
 class WAE(Autoencoder):
-    """Deterministic encoder and decoder; the MMD of a batch of codes to the prior."""
+    """Deterministic encoder and decoder; the MMD of a batch of latents to the prior."""
 
     config_type = WAEConfig
     family = "wae-mmd"
@@ -47,7 +47,7 @@ class WAE(Autoencoder):
         self.kernel = inverse_multiquadric(SCALES)
 
     def update(self, first: Tensor, second: Tensor, random: Randomness) -> Losses:  # noqa: ARG002 - no classes
-        """Minimise the squared error of one batch and the distance of its codes from the prior."""
+        """Minimise the squared error of one batch and the distance of its latents from the prior."""
         x = first
         z = self.encoder(x).float()
         squared_error = (self.decoder(z) - x).square().flatten(1).sum(1).mean()

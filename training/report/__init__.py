@@ -18,11 +18,11 @@ from training.packaging.package import Trained
 from training.recipes import RECIPES
 from training.report.generators import generators_section
 from training.report.latent_maps import latents_section
-from training.report.pictures import loss_curves, reconstructions, sample_sheet
 from training.report.planned_runs import PLANNED_RUNS
 from training.report.rendering import Section, of_findings, write
+from training.report.run_plots import loss_curves, reconstructions, sample_sheet
 from training.report.runs import Group, grouped, images_of, is_complete, read_runs
-from training.report.tables import figures, targets, what_was_run
+from training.report.tables import metric_tables, targets, what_was_run
 from training.runtime.run_folder import RUNS, Run
 from training.studies import STUDIES
 from training.studies.findings import STUDY_RUNS, Table, load
@@ -72,11 +72,11 @@ def _runs_section(runs: list[Trained], groups: list[Group], refused: list[str]) 
 
 
 def _family_section(recipe: str, groups: list[Group]) -> Section:
-    """Return losses, figures and samples of all runs of one recipe."""
+    """Return losses, metrics and samples of all runs of one recipe."""
     kind, own = RECIPES[recipe], _of_recipe(groups, recipe)
     curves = loss_curves(own)
     sheets = [plot for plot in map(sample_sheet, own) if plot]
-    return Section(kind.title, (), (*([curves] if curves else []), *figures(own), *sheets))
+    return Section(kind.title, (), (*([curves] if curves else []), *metric_tables(own), *sheets))
 
 
 def _generators(groups: list[Group]) -> list[Section]:
@@ -101,9 +101,9 @@ def _by_data(groups: list[Group]) -> list[Section]:
     shared = list(by_images.values())
     decoding = [[group for group in same if "decode" in group.first.recipe.operations()] for same in shared]
     plots = tuple(reconstructions(same) for same in decoding if same)
-    pictures = [Section("Originals and reconstructions", (), plots)] if plots else []
+    shown = [Section("Originals and reconstructions", (), plots)] if plots else []
     labelled = [same for same in shared if len(same[0].first.recipe.shape.classes) > 1]
-    return pictures + [latents_section(same) for same in labelled]
+    return shown + [latents_section(same) for same in labelled]
 
 
 def _of_recipe(groups: list[Group], recipe: str) -> list[Group]:

@@ -1,4 +1,4 @@
-"""Recipes that generate, side by side: what the same seeds give, the way between two, and the figures."""
+"""Recipes that generate, side by side: what the same seeds give, the way between two, and the metrics."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from training.data.datasets import Dataset, to_unit
 from training.metrics.interpolation import linear, spherical
 from training.packaging.package import Trained, seeded_inputs
-from training.report.pictures import SHOWN, strips_of
 from training.report.rendering import Section
+from training.report.run_plots import SHOWN, strips_of
 from training.report.runs import Group, folder_of
 from training.report.tables import SPREAD, of_runs, spread, words
 from training.runs.restore import kept
@@ -80,14 +80,14 @@ def _images_per_second(run: Trained) -> float:
 
 
 def _class_shares(groups: list[Group]) -> Table:
-    """Return what share of the images each class has, as the classifier behind F1 sees them."""
+    """Return what share of the images each class has, as the classifier of F1 sees them."""
     classes = groups[0].first.recipe.shape.classes
     shares = [
         (group.title, *(spread(of_runs(group, ("class_shares", "generated", name))) for name in classes))
         for group in groups
     ]
     real = (spread(of_runs(groups[0], ("class_shares", "test images", name))) for name in classes)
-    note = "As the classifier behind F1 sees them. A conditional generator is asked for all classes in turn."
+    note = "As the classifier of F1 sees them. A conditional generator is asked for all classes in turn."
     columns = ("system", *classes)
     return Table(
         title="Share of every class", note=note, columns=columns, rows=(("test images", *real), *shares)

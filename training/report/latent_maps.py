@@ -1,4 +1,4 @@
-"""Latents by class in the report: scatter, confusions, and for codes of two numbers what they decode to."""
+"""Latents by class in the report: scatter, confusions, and for latents of two numbers what they decode to."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from training.evaluation.latent_map import Confusion, Counts, LatentsByClass
 from training.metrics.probes import NEIGHBOURS
 from training.packaging.package import Trained
 from training.plots import CLASS_COLOURS, panels, png
-from training.report.pictures import draw
 from training.report.rendering import Section
+from training.report.run_plots import draw
 from training.report.runs import Group, folder_of
 from training.runs.restore import kept
 from training.runtime.chunks import batched
@@ -34,7 +34,7 @@ def latents_section(groups: list[Group]) -> Section:
     dataset = _dataset(groups[0].first)
     found = {group.name: _computed(group.first) for group in groups}
     text = (
-        f"Each test image is taken for the class most frequent among the {NEIGHBOURS} nearest codes "
+        f"Each test image is taken for the class most frequent among the {NEIGHBOURS} nearest latents "
         f"of training images. {len(dataset.train):,} training and {len(dataset.test):,} test images; "
         "of several seeds the first is shown."
     )
@@ -61,20 +61,19 @@ def _group_section(group: Group, found: LatentsByClass) -> Section:
     if found.size == 2 and "decode" in group.first.recipe.operations():
         parts.append(_map(group.first, np.asarray(found.plane)))
     parts += [_matrix(dataset, counts), _worst(latent_map.confusions(counts, dataset.classes))]
-    return Section(f"Codes of {group.name}", (), tuple(parts))
+    return Section(f"Latents of {group.name}", (), tuple(parts))
 
 
 def _scatter(dataset: Dataset, found: LatentsByClass) -> Plot:
-    shown = [
-        ("the code itself" if found.size <= 2 else f"PCA, {found.variance:.0%} of the variance", found.plane)
-    ]
+    axes_name = "the latent itself" if found.size <= 2 else f"PCA, {found.variance:.0%} of the variance"
+    shown = [(axes_name, found.plane)]
     if found.embedded:
         shown.append((f"t-SNE of the first {len(found.embedded):,}", found.embedded))
     figure, axes = panels(len(shown), columns=2, width=4.4, height=4.2)
     for axis, (title, points) in zip(axes, shown, strict=True):
         _scatter_classes(axis, np.asarray(points), dataset)
         axis.set_title(title)
-    names = ("number of the code",) * 2 if found.size <= 2 else ("principal axis",) * 2
+    names = ("number of the latent",) * 2 if found.size <= 2 else ("principal axis",) * 2
     axes[0].set(xlabel=f"first {names[0]}", ylabel=f"second {names[1]}")
     for axis in axes[1:]:
         axis.set(xticklabels=[], yticklabels=[], xlabel="distances far apart mean nothing here")
@@ -84,8 +83,8 @@ def _scatter(dataset: Dataset, found: LatentsByClass) -> Plot:
         if isinstance(handle, PathCollection):
             handle.set(alpha=1, sizes=[40])
     return Plot(
-        title="Codes of the test images by class",
-        note=f"Numbers in one code: {found.size}. The outermost 1 in 1,000 on either side is out of view.",
+        title="Latents of the test images by class",
+        note=f"Numbers in one latent: {found.size}. The outermost 1 in 1,000 on either side is out of view.",
         png=png(figure),
     )
 
@@ -106,18 +105,18 @@ def _scatter_classes(axis: Axes, points: NDArray[np.float64], dataset: Dataset) 
 
 
 def _map(run: Trained, test: NDArray[np.float64]) -> Plot:
-    """Return what the decoder makes of a grid of codes."""
+    """Return what the decoder makes of a grid of latents."""
     recipe = run.recipe
-    grid, extent = latent_map.code_grid(test, STEPS)
+    grid, extent = latent_map.latent_grid(test, STEPS)
     images = to_unit(batched(recipe.operations()["decode"], grid), recipe.value_range)
     rows = images.unflatten(0, (STEPS, STEPS))
     figure, (axis,) = panels(1, width=6.4, height=6.4)
     draw(axis, rows.permute(2, 0, 3, 1, 4).flatten(3).flatten(1, 2), extent)
-    axis.set(xlabel="first number of the code", ylabel="second number of the code")
+    axis.set(xlabel="first number of the latent", ylabel="second number of the latent")
     return Plot(
-        title="The images that lie where the codes do",
-        note=f"{STEPS} x {STEPS} codes, decoded; along either axis they span the middle 98 in 100 of the "
-        "test images' codes.",
+        title="The images that lie where the latents do",
+        note=f"{STEPS} x {STEPS} latents, decoded; along either axis they span the middle 98 in 100 of the "
+        "test images' latents.",
         png=png(figure),
     )
 
@@ -136,11 +135,11 @@ def _matrix(dataset: Dataset, counts: Counts) -> Plot:
                 axis.text(column, row, text, ha="center", va="center", fontsize=7, color="w" if dark else "k")
     axis.set_xticks(range(size), dataset.classes, rotation=45, ha="right")
     axis.set_yticks(range(size), dataset.classes)
-    axis.set(xlabel=f"class of the {NEIGHBOURS} nearest codes", ylabel="true class")
+    axis.set(xlabel=f"class of the {NEIGHBOURS} nearest latents", ylabel="true class")
     axis.grid(visible=False)
     right = int(counts.trace())
     return Plot(
-        title="Which classes the codes confuse",
+        title="Which classes the latents confuse",
         note=f"{right:,} of {int(counts.sum()):,} test images are taken for what they are "
         f"({right / counts.sum():.4f}).",
         png=png(figure),

@@ -12,16 +12,16 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure of the test images should reach, as set before anything was trained."""
+    """What a metric of the test images should reach, as set before anything was trained."""
 
-    figure: str
+    metric: str
     """A key of the run's metrics; keys inside one another as `generation/generated/cfid`, `*` for each."""
     bound: Literal["at most", "at least"]
     value: float
     over: str = ""
-    """Another figure of the run that it is divided by."""
+    """Another metric of the run that it is divided by."""
     over_member: str = ""
-    """Another member of the family, by whose figure it is divided."""
+    """Another member of the family, by whose metric it is divided."""
 
     def met(self, measured: float) -> bool:
         """Return whether `measured` reaches it."""

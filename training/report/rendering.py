@@ -28,7 +28,7 @@ from training.studies.findings import Findings, Plot, Table, cell, rows
 
 PLOTS = "plots"
 SHRUNK_WIDTH = 760
-"""Pictures of more pixels across are not made smaller than the style's least width for them."""
+"""Plots of more pixels across are not made smaller than the style's least width for them."""
 LINKED = re.compile(rf"\]\(({PLOTS}/[a-z0-9-]+\.png)\)")
 
 

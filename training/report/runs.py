@@ -12,7 +12,7 @@ from training.data.domain_pairs import DomainPair
 from training.packaging.package import Trained
 from training.recipes import RECIPES
 from training.report.planned_runs import PLANNED_RUNS, PlannedRun
-from training.runs.restore import data_of, kept_figures, load_recipe, opened
+from training.runs.restore import cached_metrics, data_of, load_recipe, opened
 from training.runs.setup import config_of
 from training.runtime.run_folder import RUNS, Run, RunError, RunRecord
 
@@ -26,7 +26,7 @@ class Group:
 
     @property
     def first(self) -> Trained:
-        """Return the run that stands for all in pictures: the one of the smallest seed."""
+        """Return the run that stands for all in plots: the one of the smallest seed."""
         return self.runs[0]
 
     @property
@@ -52,7 +52,7 @@ def is_complete(name: str) -> bool:
 
 
 def read_runs(console: Console) -> tuple[list[Trained], list[str]]:
-    """Return every saved run with its figures, and a line for each that cannot be shown."""
+    """Return every saved run with its metrics, and a line for each that cannot be shown."""
     loaded: dict[tuple[object, ...], Dataset | DomainPair] = {}
     runs, refused = [], []
     for path in sorted(RUNS.glob("*/run.json")):
@@ -79,17 +79,17 @@ def seed_of(run: Trained) -> int:
 def settings(record: RunRecord) -> str:
     """Return the settings of a run that are not the recipe's defaults, without the seed."""
     config = config_of(record)
-    usual = type(config)().model_dump()
+    defaults = type(config)().model_dump()
     changed = [
         f"{name.replace('_', ' ')} {value}"
         for name, value in config.model_dump().items()
-        if name != "seed" and value != usual[name]
+        if name != "seed" and value != defaults[name]
     ]
     return ", ".join(changed)
 
 
 def images_of(record: RunRecord) -> tuple[object, ...]:
-    """Return what tells apart the images of two runs."""
+    """Return what distinguishes the images of two runs."""
     parts = (record.data, record.data_sha256, record.path, record.size, record.channels, record.pair)
     return (*parts, config_of(record).holdout, RECIPES[record.recipe].translates)
 
@@ -102,7 +102,7 @@ def _read(folder: Path, loaded: dict[tuple[object, ...], Dataset | DomainPair], 
     """
     saved = opened(folder)
     if saved.record.name != folder.name:
-        raise RunError(f"it says that its name is {saved.record.name}")
+        raise RunError(f"its record calls it {saved.record.name}")
     if saved.progress is None:
         raise RunError("it is a checkpoint")
     images = images_of(saved.record)
@@ -110,7 +110,7 @@ def _read(folder: Path, loaded: dict[tuple[object, ...], Dataset | DomainPair], 
         loaded[images] = data_of(saved, console.print)
     data = loaded[images]
     recipe = load_recipe(saved, data)
-    return Trained(saved.record, recipe, data, kept_figures(folder, recipe, data, console), saved.progress)
+    return Trained(saved.record, recipe, data, cached_metrics(folder, recipe, data, console), saved.progress)
 
 
 def _asked(record: RunRecord) -> tuple[object, ...]:

@@ -12,10 +12,10 @@ from training.report.planned_runs import PLANNED_RUNS, Target
 from training.report.runs import Group, seed_of, settings
 from training.runtime.progress import duration
 from training.studies.findings import Cell, Table, cell
-from training.tuning.objective import figure
+from training.tuning.objective import numbers_at
 
 Path = tuple[str, ...]
-"""Where a figure is among the metrics: its key, after those of the groups that it is in."""
+"""Where a metric is among all: its key, after those of the groups that it is in."""
 ABSENT = ""
 
 
@@ -44,7 +44,7 @@ def targets(groups: list[Group]) -> Table:
         title="Targets",
         note="Set before training, on the test images; of several seeds the mean is judged, of several "
         "classes or directions the worst.",
-        columns=("system", "figure", "target", "measured", ""),
+        columns=("system", "metric", "target", "measured", ""),
         rows=tuple(rows),
     )
 
@@ -55,10 +55,10 @@ def measured(target: Target, name: str, groups: Mapping[str, Group]) -> list[flo
         return []
     found = []
     for run in groups[name].runs:
-        numbers = figure(run.metrics, target.figure.split("/"))
+        numbers = numbers_at(run.metrics, target.metric.split("/"))
         if target.over or target.over_member:
             other = groups[target.over_member].first if target.over_member else run
-            divisors = figure(other.metrics, (target.over or target.figure).split("/"))
+            divisors = numbers_at(other.metrics, (target.over or target.metric).split("/"))
             numbers = [number / divisor for number, divisor in zip(numbers, divisors, strict=False)]
         if numbers:
             found.append(target.worst(numbers))
@@ -67,20 +67,20 @@ def measured(target: Target, name: str, groups: Mapping[str, Group]) -> list[flo
 
 def _named(target: Target) -> str:
     """Return what a target asks of, in words."""
-    name = words(target.figure.replace("*/", "").replace("/", ", "))
+    name = words(target.metric.replace("*/", "").replace("/", ", "))
     if target.over:
         name += f" over {words(target.over.replace('*/', '').replace('/', ', '))}"
     return f"{name} over that of {target.over_member}" if target.over_member else name
 
 
-def figures(groups: list[Group]) -> list[Table]:
-    """Return all figures of the groups: single ones in one table, every group of figures in its own."""
+def metric_tables(groups: list[Group]) -> list[Table]:
+    """Return all metrics of the groups: single ones in one table, every group of them in its own."""
     single = list(dict.fromkeys(path for group in groups for path in _paths(group) if len(path) == 1))
     tables = []
     if single:
         rows = ((group.title, *(spread(of_runs(group, path)) for path in single)) for group in groups)
         columns = ("system", *(words(path[0]) for path in single))
-        tables.append(Table(title="Figures", note=SPREAD, columns=columns, rows=tuple(rows)))
+        tables.append(Table(title="Metrics", note=SPREAD, columns=columns, rows=tuple(rows)))
     return [*tables, *_nested(groups)]
 
 
@@ -132,7 +132,7 @@ def _updates(done: int, total: int) -> str:
 
 
 def _nested(groups: list[Group]) -> Iterator[Table]:
-    """Return the figures that are given by class, direction, level or the like, each kind in a table."""
+    """Return the metrics that are given by class, direction, level or the like, each kind in a table."""
     kinds: dict[Path, list[tuple[Group, Path]]] = {}
     for group in groups:
         for row in dict.fromkeys(path[:-1] for path in _paths(group) if len(path) > 1):
@@ -150,12 +150,12 @@ def _nested(groups: list[Group]) -> Iterator[Table]:
 
 
 def _paths(group: Group) -> list[Path]:
-    """Return where the figures of a group are, nested keys as one path."""
+    """Return where the metrics of a group are, nested keys as one path."""
     return list(dict.fromkeys(path for run in group.runs for path, _ in _leaves(run.metrics)))
 
 
 def of_runs(group: Group, path: Path) -> list[JsonValue]:
-    """Return the figure at `path` of every run that has it."""
+    """Return the metric at `path` of every run that has it."""
     leaves = [dict(_leaves(run.metrics)) for run in group.runs]
     return [found[path] for found in leaves if path in found]
 

@@ -51,7 +51,7 @@ def opened(folder: Path) -> Saved:
     """Read a run or checkpoint folder.
 
     Raises:
-        RunError: it is none, has no weights, is damaged, or belongs to another version.
+        RunError: it is not one, has no weights, is damaged, or belongs to another version.
     """
     run = Run(folder)
     record = run.record()
@@ -68,7 +68,7 @@ def data_of(saved: Saved, log: Callable[[str], None]) -> Dataset | DomainPair:
     """Return the images that a run or checkpoint learned from.
 
     Raises:
-        DataError: they cannot be had, or have changed since.
+        DataError: they cannot be loaded, or have changed since.
     """
     data = load_data(saved.record, saved.config, log)
     if dataset_of(data).sha256 != saved.record.data_sha256:
@@ -108,15 +108,15 @@ def _packaged(folder: Path) -> Averaged:
 
 
 def measure(folder: Path, recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Metrics:
-    """Return the figures of a run or checkpoint folder, measured anew; those of a run are kept."""
+    """Return the metrics of a run or checkpoint folder, measured anew; those of a run are kept."""
     metrics = evaluate(recipe, data, console)
     if (folder / STATE).is_file():
         keep(folder / METRICS, _key(folder, *MEASURED_BY), metrics)
     return metrics
 
 
-def kept_figures(folder: Path, recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Metrics:
-    """Return the figures kept of a run, or else measure them."""
+def cached_metrics(folder: Path, recipe: Recipe, data: Dataset | DomainPair, console: Console) -> Metrics:
+    """Return the metrics kept of a run, or else measure them."""
 
     def compute() -> Metrics:
         console.print(f"measuring {folder.name}", highlight=False)

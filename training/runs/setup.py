@@ -24,7 +24,7 @@ def shape_of(record: RunRecord) -> ImageShape:
     """Return what the images of a run look like, as far as it is known before any of them is read.
 
     Raises:
-        DataError: they cannot be had, or do not suit the recipe.
+        DataError: they cannot be loaded, or do not suit the recipe.
     """
     classes, kind = _classes(record), RECIPES[record.recipe]
     if not kind.translates and record.pair is not None:
@@ -32,7 +32,7 @@ def shape_of(record: RunRecord) -> ImageShape:
     if kind.conditional and len(classes) < 2:
         raise DataError(
             f"{record.recipe} learns from classes and {record.data} has only one ({classes[0]!r}): "
-            "put the pictures of each class into a sub-folder of its own"
+            "put the images of each class into a sub-folder of its own"
         )
     domains = _domains(record, classes) if kind.translates else None
     return ImageShape(record.channels or 1, record.size or DEFAULT_SIZE, classes, domains)
@@ -60,7 +60,7 @@ def load_data(record: RunRecord, config: Config, log: Callable[[str], None]) -> 
     """Return the images of a run, as its recipe wants them.
 
     Raises:
-        DataError: they cannot be had, or do not suit the recipe.
+        DataError: they cannot be loaded, or do not suit the recipe.
     """
     shape_of(record)  # refuses what it can before any image is read
     if record.data in DATASETS:
@@ -75,7 +75,7 @@ def load_data(record: RunRecord, config: Config, log: Callable[[str], None]) -> 
 
 
 def sketch(record: RunRecord, config: Config) -> Recipe:
-    """Return the recipe of a run before its images are read: it tells what is offered and what is refused.
+    """Return the recipe of a run before its images are read: it shows what is offered and what is refused.
 
     Raises:
         DataError, ValueError: the recipe cannot be made of these images, or with these settings.

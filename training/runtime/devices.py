@@ -14,7 +14,7 @@ import torch
 from torch import distributed
 
 LONGEST_WAIT = timedelta(hours=1)
-"""Of a process for the others, as while one reads pictures or saves."""
+"""Of a process for the others, as while one reads images or saves."""
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 
 Precision = Literal["float32", "bfloat16"]

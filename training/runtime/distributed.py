@@ -27,7 +27,7 @@ Made = TypeVar("Made")
 
 
 class Abandoned(Exception):
-    """Another process of the run has ended, for a reason that it says itself."""
+    """Another process of the run has ended, for a reason that it reports itself."""
 
 
 def count() -> int:
@@ -83,11 +83,11 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
         gradient.copy_(piece.view(gradient.shape))
 
 
-def any_process(said: bool, device: torch.device) -> bool:
-    """Return whether any process says so."""
+def any_process(flag: bool, device: torch.device) -> bool:
+    """Return whether `flag` is set in any process."""
     if count() == 1:
-        return said
-    votes = torch.tensor([int(said)], device=device)
+        return flag
+    votes = torch.tensor([int(flag)], device=device)
     return bool(all_gather(votes).any())
 
 

@@ -36,7 +36,7 @@ class Randomness:
         """Return what `draw` makes for the whole batch, of which this process has `count` rows: these rows.
 
         Args:
-            purpose: tells this draw from the others of the update.
+            purpose: distinguishes this draw from the others of the update.
             count: this process's rows.
             draw: takes the rows of the whole batch and a CPU generator, and returns as many rows.
         """

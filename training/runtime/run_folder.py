@@ -1,9 +1,9 @@
-"""One training run on disk, `runs/<name>/`: what was asked for, how far it has come, and its pictures.
+"""One training run on disk, `runs/<name>/`: what was asked for, how far it has come, and its images.
 
 run.json       recipe, data and config, so that --resume and package need no options
 state.pt       networks, averages and optimisers, replaced whole at every save
 progress.json  how far it has come, and the losses of every epoch
-sheets/        pictures made on the way
+sheets/        images made on the way
 
 Plain files, not a tracking server such as MLflow or Aim: nothing has to run to write or read them, and a save
 replaces the old state whole.
@@ -27,7 +27,7 @@ State = dict[str, Any]
 
 MANIFEST = "checkpoint.json"
 WEIGHTS = "weights.safetensors"
-"""What tells the folder of a checkpoint from that of a run, and its weights for training."""
+"""What distinguishes the folder of a checkpoint from that of a run, and its weights for training."""
 
 
 class RunError(Exception):
@@ -73,7 +73,7 @@ class Run:
 
     @property
     def sheets(self) -> Path:
-        """Return the folder of the pictures."""
+        """Return the folder of the images."""
         return self.folder / "sheets"
 
     def check_free(self) -> None:

@@ -35,7 +35,7 @@ FILTER_IMAGES = 500
 LEVEL = 0.3
 """At which all are judged; training draws levels from 0 to `DenoiserConfig.level`."""
 SETTINGS = {"width": 8, "latent_dim": 32, "updates": 600, "batch_size": 64, "learning_rate": 2e-3}
-PICTURES = (0, 1)
+SHOWN = (0, 1)
 """Test images that are shown."""
 MEASURES: dict[str, Callable[[Tensor, Tensor], float]] = {
     "MSE": image_metrics.mse,
@@ -49,10 +49,10 @@ Filter = Callable[[Tensor], Tensor]
 class Outcome:
     """What one way of denoising makes of the test images."""
 
-    figures: tuple[float, ...]
+    metrics: tuple[float, ...]
     """In the order of MEASURES."""
-    pictures: Tensor
-    """(len(PICTURES), 1, size, size) in [0, 1]."""
+    shown: Tensor
+    """(len(SHOWN), 1, size, size) in [0, 1]."""
 
 
 Outcomes = dict[NoiseKind, dict[str, Outcome]]
@@ -74,7 +74,7 @@ def run() -> Findings:
     return Findings(
         title="Denoising images",
         question="Which loss suits which noise, when a denoising autoencoder restores images?",
-        parts=(suits_table(outcomes), figures_table(outcomes), picture_plot(outcomes, test)),
+        parts=(suits_table(outcomes), runs_table(outcomes), images_plot(outcomes, test)),
     )
 
 
@@ -86,15 +86,15 @@ def to_unit_images(dataset: Dataset) -> tuple[Tensor, Tensor]:
 
 
 def spoil(images: Tensor, kind: NoiseKind, purpose: str) -> Tensor:
-    """Return the images with noise of the judged level, clipped as a picture file would be."""
+    """Return the images with noise of the judged level, clipped as an image file would be."""
     levels = torch.full((len(images),), LEVEL)
     return corrupt(images, kind, levels, generator(0, f"{purpose} {kind}")).clamp(0, 1)
 
 
 def outcome(restored: Tensor, clean: Tensor) -> Outcome:
-    """Return the figures and pictures of restored images."""
-    figures = tuple(measure(restored, clean) for measure in MEASURES.values())
-    return Outcome(figures, restored[list(PICTURES)])
+    """Return the metrics of restored images, and those that are shown."""
+    metrics = tuple(measure(restored, clean) for measure in MEASURES.values())
+    return Outcome(metrics, restored[list(SHOWN)])
 
 
 def filters() -> dict[str, Filter]:
@@ -125,16 +125,22 @@ def best_filter(images: Tensor, kind: NoiseKind) -> tuple[str, Filter]:
 def cell(kind: NoiseKind, loss: str, dataset: Dataset, train: Tensor, noisy: Tensor, test: Tensor) -> Outcome:
     """Return what the run of one noise and one loss makes of the test images, from disk if it is there."""
     config = DenoiserConfig.model_validate({**SETTINGS, "noise": kind, "loss": loss})
-    depends = [config.model_dump(), dataset.sha256, TRAIN_IMAGES, TEST_IMAGES, LEVEL, PICTURES]
+    depends = {
+        "config": config.model_dump(),
+        "data": dataset.sha256,
+        "images": (TRAIN_IMAGES, TEST_IMAGES),
+        "level": LEVEL,
+        "shown": SHOWN,
+    }
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:12]
     path = STUDY_RUNS / "denoising" / f"{kind}-{loss}-{digest}.npz"
     if path.is_file():
         kept = np.load(path, allow_pickle=False)
-        return Outcome(tuple(kept["figures"].tolist()), torch.from_numpy(kept["pictures"]))
+        return Outcome(tuple(kept["metrics"].tolist()), torch.from_numpy(kept["shown"]))
     network = restorer(config, train, dataset.classes)
     result = outcome(batched(network, noisy), test)
     file = io.BytesIO()
-    np.savez(file, figures=np.array(result.figures), pictures=result.pictures.numpy())
+    np.savez(file, metrics=np.array(result.metrics), shown=result.shown.numpy())
     path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, file.getvalue())
     return result
@@ -165,7 +171,7 @@ def suits_table(outcomes: Outcomes) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for kind, ways in outcomes.items():
         best = [winner(ways, index) for index in range(len(MEASURES))]
-        mse, l1 = ways["mse"].figures, ways["l1"].figures
+        mse, l1 = ways["mse"].metrics, ways["l1"].metrics
         rows.append((kind, *best, 100 * (l1[0] / mse[0] - 1), 100 * (mse[1] / l1[1] - 1)))
     own = [sum(row[column] == loss for row in rows) for column, loss in ((1, "mse"), (2, "l1"))]
     return Table(
@@ -185,36 +191,36 @@ def suits_table(outcomes: Outcomes) -> Table:
 def winner(ways: dict[str, Outcome], index: int) -> str:
     """Return the loss of the least error, or of the largest PSNR."""
     sign = -1 if list(MEASURES)[index].startswith("PSNR") else 1
-    return min(PIXEL_LOSSES, key=lambda loss: sign * ways[loss].figures[index])
+    return min(PIXEL_LOSSES, key=lambda loss: sign * ways[loss].metrics[index])
 
 
-def figures_table(outcomes: Outcomes) -> Table:
-    """Return every figure."""
+def runs_table(outcomes: Outcomes) -> Table:
+    """Return every metric of all runs."""
     config = DenoiserConfig.model_validate(SETTINGS)
     return Table(
         title="All runs",
         note=f"{TEST_IMAGES} test images at level {LEVEL}, clipped to [0, 1] (so Cauchy noise, whose tails "
         "are cut off, acts like Gaussian noise with salt and pepper, and averages of it exist). "
-        f"Networks: code {config.latent_dim}, width {config.width}, {config.updates} updates of "
+        f"Networks: latent {config.latent_dim}, width {config.width}, {config.updates} updates of "
         f"{config.batch_size} images out of {TRAIN_IMAGES}, levels drawn up to {config.level}. The filter is "
         f"the one of least squared error on {FILTER_IMAGES} noisy training images.",
         columns=("noise", "denoiser", *MEASURES),
         rows=tuple(
-            (kind, way, *result.figures) for kind, ways in outcomes.items() for way, result in ways.items()
+            (kind, way, *result.metrics) for kind, ways in outcomes.items() for way, result in ways.items()
         ),
     )
 
 
-def picture_plot(outcomes: Outcomes, test: Tensor) -> Plot:
+def images_plot(outcomes: Outcomes, test: Tensor) -> Plot:
     """Draw clean, noisy and restored test images, one row per noise."""
     size = test.shape[-1]
-    clean = test[list(PICTURES)]
-    rows = [torch.cat([clean, *(way.pictures for way in ways.values())]) for ways in outcomes.values()]
+    clean = test[list(SHOWN)]
+    rows = [torch.cat([clean, *(way.shown for way in ways.values())]) for ways in outcomes.values()]
     mosaic = torch.stack(rows)[:, :, 0].permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
     figure, (ax,) = panels(1, width=7.4, height=3.7)
     ax.imshow(1 - mosaic.numpy(), cmap="gray", vmin=0, vmax=1)
     names = ("clean", "noisy", "filter", *PIXEL_LOSSES)
-    width = size * len(PICTURES)
+    width = size * len(SHOWN)
     ax.set_xticks([width * (index + 0.5) for index in range(len(names))], names)
     ax.set_yticks([size * (index + 0.5) for index in range(len(rows))], list(outcomes))
     ax.grid(visible=False)
@@ -222,7 +228,7 @@ def picture_plot(outcomes: Outcomes, test: Tensor) -> Plot:
     ax.set_title(f"Noise of level {LEVEL}, and what each loss makes of it")
     return Plot(
         title="Test images",
-        note=f"The first {len(PICTURES)} test images, black on white. Short runs of small networks: "
+        note=f"The first {len(SHOWN)} test images, black on white. Short runs of small networks: "
         "what they show is the difference between losses, not how well denoising can be done.",
         png=png(figure),
     )

@@ -1,4 +1,4 @@
-"""Divergences: what they say of distributions that do not touch, which are metrics, what each needs."""
+"""Divergences: their values for distributions that do not touch, which are metrics, what each needs."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def _unbiased() -> Table:
         note=(
             "The U-statistic, which leaves out a row's kernel with itself, is right on average at any size, "
             "and no density is estimated. The V-statistic, which keeps it, is not: at equal distributions it "
-            f"says {rows[0][5]:.3g} for {rows[0][1]} rows and {rows[2][5]:.3g} for {rows[2][1]}. One "
+            f"is {rows[0][5]:.3g} for {rows[0][1]} rows and {rows[2][5]:.3g} for {rows[2][1]}. One "
             f"bandwidth, {sigma:g}."
         ),
     )
@@ -239,17 +239,17 @@ def _powers() -> Table:
             f"{ROWS} rows on each side, {PERMUTATIONS} permutations. The level is kept at any bandwidth; the "
             "power is not. Far above the median the kernel is as good as linear and sees means only; far "
             "below, every row is alone. Stripes finer than the spread ask for less than the median. So MMD "
-            "needs no density, but a choice of kernel that knows what to look for."
+            "needs no density, but a choice of kernel that knows what to search for."
         ),
     )
 
 
 def _images(dataset: Dataset) -> Table:
-    codes = _pca(dataset.train, dataset.test, 16)
+    latents = _pca(dataset.train, dataset.test, 16)
     labels = dataset.test.labels
-    first, rest = _drawn(codes["train"], "train"), _drawn(codes["test"], "test")
+    first, rest = _drawn(latents["train"], "train"), _drawn(latents["test"], "test")
     by_class = {
-        name: _drawn(codes["test"][labels == index], name) for index, name in enumerate(FASHION_CLASSES)
+        name: _drawn(latents["test"][labels == index], name) for index, name in enumerate(FASHION_CLASSES)
     }
     pairs = {
         "training and test images": (first, rest),
@@ -269,8 +269,8 @@ def _images(dataset: Dataset) -> Table:
         note=(
             f"p by {PERMUTATIONS} permutations, so never under {1 / (1 + PERMUTATIONS):g}. The first pair "
             "should differ by chance alone: there the exact Wasserstein distance is far above zero, as in 16 "
-            "dimensions two samples always are apart, and only its p-value says so. JS stops near log 2, KL "
-            "by neighbours is a lower figure than the truth."
+            "dimensions two samples always are apart, and only its p-value shows that it is chance. "
+            "JS stops near log 2, KL by neighbours is lower than the truth."
         ),
     )
 
@@ -279,11 +279,11 @@ def _pca(train: Images, test: Images, dimensions: int) -> dict[str, Tensor]:
     """Return the coefficients of both sets in the first principal components of the training images."""
     seen, unseen = (images.unit() for images in (train, test))
     pca = PCA.fit(seen, dimensions)
-    return {"train": pca.codes(seen, dimensions), "test": pca.codes(unseen, dimensions)}
+    return {"train": pca.project(seen, dimensions), "test": pca.project(unseen, dimensions)}
 
 
-def _drawn(codes: Tensor, purpose: str, count: int = 200) -> Tensor:
-    return codes[torch.randperm(len(codes), generator=generator(0, f"draw {purpose}"))[:count]].double()
+def _drawn(latents: Tensor, purpose: str, count: int = 200) -> Tensor:
+    return latents[torch.randperm(len(latents), generator=generator(0, f"draw {purpose}"))[:count]].double()
 
 
 def _statistics(median: float) -> dict[str, Statistic]:

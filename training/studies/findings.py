@@ -33,7 +33,7 @@ class Part(BaseModel):
 
     title: str
     note: str = ""
-    """One or two sentences; any figure in them is computed, not typed."""
+    """One or two sentences; any number in them is computed, not typed."""
 
 
 class Table(Part):
@@ -45,7 +45,7 @@ class Table(Part):
 
 
 class Plot(Part):
-    """A picture, as the bytes of a PNG file."""
+    """A plot, as the bytes of a PNG file."""
 
     kind: Literal["plot"] = "plot"
     png: Png

@@ -1,7 +1,7 @@
-"""CycleGAN and DiscoGAN on two folders of pictures, as one would bring one's own.
+"""CycleGAN and DiscoGAN on two folders of images, as one would bring one's own.
 
-The folders are written from pictures that come with scikit-learn: small grey digits, and pieces of two colour
-photographs. From there on everything goes the way of `python -m training fit --data <folder>`: pictures are
+The folders are written from images that come with scikit-learn: small grey digits, and pieces of two colour
+photographs. From there on everything goes the way of `python -m training fit --data <folder>`: images are
 read and fitted, one in ten is kept for judging, the trainer trains.
 """
 
@@ -47,7 +47,7 @@ QUIET = Console(quiet=True)
 
 @dataclass(frozen=True)
 class Folders:
-    """Two folders of pictures and how they are read."""
+    """Two folders of images and how they are read."""
 
     name: str
     write: Callable[[Path], None]
@@ -69,21 +69,21 @@ def run() -> Findings:
             for name, settings in folders.settings.items():
                 config = RECIPES[name].config_type.model_validate(settings)
                 recipe = trained(name, config, pair, Run(Path(parent, name)))
-                rows += figures(f"{recipe.title}, {folders.name}", recipe, pair)
-                plots.append(pictures(f"{recipe.title}, {folders.name}", recipe, pair))
+                rows += metric_rows(f"{recipe.title}, {folders.name}", recipe, pair)
+                plots.append(sheet_plot(f"{recipe.title}, {folders.name}", recipe, pair))
     table = Table(
         title="Both directions of every pair of folders",
-        note="On the pictures kept back. A classifier of the pictures recognises the target; change is "
+        note="On the images kept back. A classifier of the images recognises the target; change is "
         "1 - SSIM to the input, 0 where nothing was changed; round trips as mean absolute error, the noisy "
         "one after rounding to 8 bits and a little noise, where hidden messages are lost; retrieval is how "
         "often the input is the nearest to what came back. Short runs: they show that the way is open, not "
         "how far it goes. Pieces of one photograph overlap, so those kept back are not all new.",
-        columns=("system", "direction", "pictures", "size", *(name.replace("_", " ") for name in MEASURES)),
+        columns=("system", "direction", "images", "size", *(name.replace("_", " ") for name in MEASURES)),
         rows=tuple(rows),
     )
     return Findings(
         title="Two folders of one's own",
-        question="Do CycleGAN and DiscoGAN translate between two folders of pictures, grey or colour, "
+        question="Do CycleGAN and DiscoGAN translate between two folders of images, grey or colour, "
         "28 or 64 pixels?",
         parts=(table, *plots),
     )
@@ -96,7 +96,7 @@ def write_digits(folder: Path) -> None:
     digits = load_digits()
     for label, name in enumerate(("zeros", "ones")):
         members = digits.images[digits.target == label]
-        _save(folder / name, [(picture * 255 / 16).astype(np.uint8) for picture in members])
+        _save(folder / name, [(image * 255 / 16).astype(np.uint8) for image in members])
 
 
 def write_pieces(folder: Path) -> None:
@@ -120,7 +120,7 @@ def trained(name: str, config: Config, pair: DomainPair, run: Run) -> Recipe:
     return recipe
 
 
-def figures(name: str, recipe: Recipe, pair: DomainPair) -> list[tuple[Cell, ...]]:
+def metric_rows(name: str, recipe: Recipe, pair: DomainPair) -> list[tuple[Cell, ...]]:
     """Return a row for either direction."""
     metrics = evaluate_translation(recipe.operations(), recipe.value_range, pair, QUIET)
     directions = {way: row for way, row in metrics.items() if isinstance(row, dict)}
@@ -130,8 +130,8 @@ def figures(name: str, recipe: Recipe, pair: DomainPair) -> list[tuple[Cell, ...
     ]
 
 
-def pictures(name: str, recipe: Recipe, pair: DomainPair) -> Plot:
-    """Return the first pictures kept back, there and back again."""
+def sheet_plot(name: str, recipe: Recipe, pair: DomainPair) -> Plot:
+    """Return the first images kept back, there and back again."""
     note = "Input, translation, and back again; none was chosen."
     return Plot(title=name, note=note, png=png_file(sheet(recipe, pair)))
 

@@ -1,4 +1,4 @@
-"""The linear autoencoder against PCA, and data without correlated features, where no short code can win."""
+"""The linear autoencoder against PCA, and data without correlated features, where no short latent can win."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ START = 0.1
 SEEDS = (0, 1)
 SIDE = 14
 """Side in pixels of the images without correlation, and of the real ones beside them."""
-CODE = 49
+LATENT_DIM = 49
 FEW, MANY = 500, 20_000
 UPDATES = 1500
 BATCH = 256
@@ -31,7 +31,7 @@ Rebuild = Callable[[Tensor], Tensor]
 
 
 def run() -> Findings:
-    """Descend to PCA, then look for a code where there is nothing to find."""
+    """Descend to PCA, then search a latent where there is nothing to find."""
     dataset = fashion_mnist()
     train, test = (part.unit() for part in (dataset.train, dataset.test))
     rows, others = train.flatten(1).double(), test.flatten(1).double()
@@ -42,12 +42,12 @@ def run() -> Findings:
     return Findings(
         title="Linear autoencoder",
         question="A linear autoencoder must find what principal component analysis finds. Does descent get "
-        "there, is its code the same, and can any autoencoder shorten data whose features are not "
+        "there, is its latent the same, and can any autoencoder shorten data whose features are not "
         "correlated?",
         parts=(
             pca_table(descents, components, unseen),
             path_plot(descents, components, seen, unseen),
-            code_table(descents, components, seen),
+            latent_table(descents, components, seen),
             uncorrelated_table(train, test),
         ),
     )
@@ -109,35 +109,35 @@ def path_plot(descents: list[Descent], components: Tensor, seen: Tensor, unseen:
     )
 
 
-def code_table(descents: list[Descent], components: Tensor, seen: Tensor) -> Table:
-    """Return how the codes differ from PCA's, and the map between them."""
-    rows: list[tuple[Cell, ...]] = [code_row("PCA", Maps(components.T, components), components, seen)]
+def latent_table(descents: list[Descent], components: Tensor, seen: Tensor) -> Table:
+    """Return how the latents differ from PCA's, and the map between them."""
+    rows: list[tuple[Cell, ...]] = [latent_row("PCA", Maps(components.T, components), components, seen)]
     for seed, descent in zip(SEEDS, descents, strict=True):
-        rows.append(code_row(f"linear autoencoder, seed {seed}", descent.maps, components, seen))
+        rows.append(latent_row(f"linear autoencoder, seed {seed}", descent.maps, components, seen))
     return Table(
-        title="The same span, another code",
-        note="V x = A (Pᵀ x) with A = V P, P PCA's components: the code is PCA's up to an invertible map, "
-        "and the last column, the part of the code's variance that A does not explain, is nearly nothing. "
+        title="The same span, other latents",
+        note="V x = A (Pᵀ x) with A = V P, P PCA's components: the latent is PCA's up to an invertible map, "
+        "and the last column, the part of the latent's variance that A does not explain, is nearly nothing. "
         "Within the span the loss does not care for the axes, so the decoder's columns are not orthogonal, "
-        "the code's numbers are correlated, and none of them is the first.",
+        "the latent's numbers are correlated, and none of them is the first.",
         columns=(
-            "code", "largest cosine between decoder columns", "largest correlation in the code",
+            "latents of", "largest cosine between decoder columns", "largest correlation in the latent",
             "variance, largest / smallest", "condition of A", "unexplained share of variance",
         ),
         rows=tuple(rows),
     )  # fmt: skip
 
 
-def code_row(name: str, maps: Maps, components: Tensor, seen: Tensor) -> tuple[Cell, ...]:
-    """Return one row of the table of codes."""
-    codes = maps.v @ seen @ maps.v.T
+def latent_row(name: str, maps: Maps, components: Tensor, seen: Tensor) -> tuple[Cell, ...]:
+    """Return one row of the table of latents."""
+    latents = maps.v @ seen @ maps.v.T
     between = maps.v @ components
     rest = maps.v - between @ components.T
-    variances = codes.diagonal()
+    variances = latents.diagonal()
     return (
         name,
         off_diagonal(maps.w.T @ maps.w),
-        off_diagonal(codes),
+        off_diagonal(latents),
         float(variances.max() / variances.min()),
         float(torch.linalg.cond(between)),
         float((rest @ seen @ rest.T).trace() / variances.sum()),
@@ -151,28 +151,30 @@ def off_diagonal(gram: Tensor) -> float:
 
 
 def uncorrelated_table(train: Tensor, test: Tensor) -> Table:
-    """Return the errors of short codes for noise, for real images, and for images with shuffled pixels."""
+    """Return the errors of short latents for noise, for real images, and for images with shuffled pixels."""
     rows: list[tuple[Cell, ...]] = []
     for name, (many, unseen) in data_sets(train, test).items():
         for count in (FEW, MANY):
             seen = many[:count]
             mean = seen.mean(0)
-            components = PCA.fit(seen, CODE).components.T
-            linear = descend(start(SIDE**2, CODE, START, 0), covariance(seen, mean), STEPS // 4, STEPS).maps
+            components = PCA.fit(seen, LATENT_DIM).components.T
+            first = start(SIDE**2, LATENT_DIM, START, 0)
+            linear = descend(first, covariance(seen, mean), STEPS // 4, STEPS).maps
             pca, descended = projection(components.T, components, mean), projection(linear.v, linear.w, mean)
             rebuilders = (pca, descended, nonlinear(seen))
             errors = [residual(rebuild(part), part) for rebuild in rebuilders for part in (seen, unseen)]
             rows.append((name, count, *errors))
     return Table(
-        title=f"A code of {CODE} numbers for {SIDE**2} pixels",
-        note=f"Mean squared error where every pixel has variance 1; 1 - k/d = {1 - CODE / SIDE**2:.2f}. Of "
-        "noise no code keeps more on new images, linear or not. Few training images look like a win (train "
-        "far below test): the code has learned them, not a regularity. Shuffling each pixel over the images "
+        title=f"A latent of {LATENT_DIM} numbers for {SIDE**2} pixels",
+        note="Mean squared error where every pixel has variance 1; "
+        f"1 - k/d = {1 - LATENT_DIM / SIDE**2:.2f}. "
+        "Of noise no latent keeps more on new images, linear or not. Few training images look like a win "
+        "(train far below test): they were learned by heart. Shuffling each pixel over the images "
         "keeps every pixel's own distribution and takes the correlation away, and with it all that a linear "
-        "code gained on real images. Uncorrelated is not incompressible, though: shuffled pixels are mostly "
-        "black, and a nonlinear code profits from that too (test error of the last row "
-        f"{float(rows[-1][7]):.3f}). The claim holds for linear codes; for nonlinear ones it depends on how "
-        "each feature is distributed.",
+        "latent gained on real images. Uncorrelated is not incompressible, though: shuffled pixels are "
+        "mostly black, and a nonlinear latent profits from that too (test error of the last row "
+        f"{float(rows[-1][7]):.3f}). The claim holds for linear latents; for nonlinear ones it depends on "
+        "how each feature is distributed.",
         columns=(
             "data", "training images", "PCA: train", "test", "linear: train", "test",
             "nonlinear: train", "test",
@@ -182,7 +184,7 @@ def uncorrelated_table(train: Tensor, test: Tensor) -> Table:
 
 
 def projection(v: Tensor, w: Tensor, mean: Tensor) -> Rebuild:
-    """Return what takes rows through the code V (x - mean) and back."""
+    """Return what takes rows through the latent V (x - mean) and back."""
     return lambda rows: mean + (rows - mean) @ v.T @ w.T
 
 
@@ -217,13 +219,13 @@ def shuffle_columns(rows: Tensor, index: int) -> Tensor:
 
 
 def nonlinear(rows: Tensor) -> Rebuild:
-    """Return an autoencoder trained by Adam, with one hidden layer on each side of its code."""
+    """Return an autoencoder trained by Adam, with one hidden layer on each side of its latent."""
     d = rows.shape[1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = nn.Sequential(
-            nn.Linear(d, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, CODE),
-            nn.Linear(CODE, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, d),
+            nn.Linear(d, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, LATENT_DIM),
+            nn.Linear(LATENT_DIM, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, d),
         )  # fmt: skip
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, UPDATES)

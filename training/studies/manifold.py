@@ -176,7 +176,7 @@ def loss_table(bench: Bench) -> Table:
 
 
 def best_loss(bench: Bench, kind: NoiseKind, column: int) -> Loss:
-    """Return the loss whose network has the least figure in one column of `Bench.cells`."""
+    """Return the loss whose network has the least value in one column of `Bench.cells`."""
     return min(LOSSES, key=lambda loss: bench.cells(bench.learned(kind, loss))[column])
 
 

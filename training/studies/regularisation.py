@@ -131,7 +131,7 @@ def _curves() -> Plot:
         title="Size 1/sqrt(n_w): where it holds and where not",
     )
     second.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return Plot(title="Shrink and size", note="The figures of the tables above.", png=plots.png(figure))
+    return Plot(title="Shrink and size", note="The numbers of the tables above.", png=plots.png(figure))
 
 
 def _shrink() -> Table:
@@ -187,7 +187,7 @@ def _shrink_otherwise() -> Table:
             )
         )
     return Table(
-        title="Where the shrink is not what the formula says, by epochs",
+        title="Where the shrink differs from the formula, by epochs",
         columns=("case", "measured", "(1 - eta lambda/n)^(n/m)", "exp(-eta lambda/m)"),
         rows=tuple(rows),
         note=(

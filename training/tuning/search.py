@@ -1,4 +1,4 @@
-"""The search for a recipe's settings on training images held back; the test images are never looked at.
+"""The search for a recipe's settings on training images held back; the test images are never used.
 
     runs/tune/<name>/journal.log   Optuna's record of every finished trial: the same command goes on from it
                      trials/<n>/   the run of one trial, as `fit` leaves it
@@ -68,7 +68,7 @@ class Search:
             log: takes lines about the search.
 
         Raises:
-            DataError, ValueError: the data cannot be had or split, or the recipe cannot be made.
+            DataError, ValueError: the data cannot be loaded or split, or the recipe cannot be made.
             RunError: a folder of this name searches something else, or cannot be written.
         """
         if not config.holdout:
@@ -187,11 +187,11 @@ class Search:
                 self._log(str(error))
                 return None, {}
         recipe.finish(dataset_of(self.data))
-        objective, figures = judged(recipe, self.data, self._console)
-        value = sum(weight * figures[name] for name, weight in objective.weights.items())
+        objective, metrics = judged(recipe, self.data, self._console)
+        value = sum(weight * metrics[name] for name, weight in objective.weights.items())
         if not math.isfinite(value):
             return None, {}
-        return value, {"objective": objective.meaning, "figures": {**figures}, "seconds": trainer.seconds}
+        return value, {"objective": objective.meaning, "metrics": {**metrics}, "seconds": trainer.seconds}
 
     def _equal_images(self, updates: int, settings: Settings) -> int:
         """Return how many updates see as many images as `updates` at the batch size of the search."""

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.responses import RedirectResponse
 
 from service.api import examples, openapi
+from service.api.compression import CompressedResponse
 from service.api.routes.assets import NOSNIFF, Assets, last_segment, page_headers
 from service.errors import NoSuchRoute
 from service.http.fast_path import raw_router
@@ -58,7 +59,7 @@ async def start(_: Request) -> Response:
 @router.get("/openapi.json", include_in_schema=False)
 async def openapi_json(request: Request) -> Response:
     """Return the OpenAPI document."""
-    return Response(orjson.dumps(openapi.document(request.app)), media_type="application/json")
+    return CompressedResponse(orjson.dumps(openapi.document(request.app)), media_type="application/json")
 
 
 @router.get(examples.FOLDER + "/{name}", include_in_schema=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import Request, Response
 
 from service.api import openapi, responses
+from service.api.compression import CompressedResponse
 from service.api.dependencies import drain, repository
 from service.api.responder import json_response
 from service.errors import NotReady
@@ -53,7 +54,7 @@ async def ready(request: Request) -> Response:
 async def metrics(_: Request) -> Response:
     """Return counts and times of requests, batches and refusals, summed over the workers."""
     content, media_type = metrics_response()
-    return Response(content, headers={"content-type": media_type})
+    return CompressedResponse(content, headers={"content-type": media_type})
 
 
 def check_ready(request: Request) -> None:

@@ -20,7 +20,7 @@ from service.api.validation import parse_json
 from service.errors import BadRequest, InvalidField, Location
 from service.http.headers import read_number
 from service.protocols.inference import tensors
-from service.protocols.inference.tensors import BYTES, NUMBERS, Tensor
+from service.protocols.inference.tensors import BYTES, READ_AS, WIRE, Tensor
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 """Bytes of the JSON at the start of a body that has tensors behind it; 0 if the body is one tensor alone."""
@@ -142,8 +142,8 @@ def _refuse_unsupported(part: _Part, place: Location) -> None:
 
 
 def _tensor(one: _Input, raw: bytes, place: Location, max_strings: int) -> Tensor:
-    if one.datatype not in (BYTES, *NUMBERS):
-        raise InvalidField.at((*place, "datatype"), f"must be one of {', '.join((BYTES, *NUMBERS))}")
+    if one.datatype not in (BYTES, *WIRE):
+        raise InvalidField.at((*place, "datatype"), f"must be one of {', '.join((BYTES, *WIRE))}")
     if min(one.shape, default=0) < 1:
         raise InvalidField.at((*place, "shape"), "must be one or more positive numbers")
     shape = tuple(one.shape)
@@ -155,7 +155,7 @@ def _tensor(one: _Input, raw: bytes, place: Location, max_strings: int) -> Tenso
         raise InvalidField.at((*place, "data"), "must be left out where binary_data_size is given")
     else:
         values = tensors.from_json(one.data, one.datatype, shape, place)
-    return Tensor(one.name, one.datatype, shape, values, place)
+    return Tensor(one.name, READ_AS.get(one.datatype, one.datatype), shape, values, place)
 
 
 def write(

@@ -18,7 +18,7 @@ from service.api import encoding, generation, translation
 from service.api.dependencies import settings
 from service.api.request_bodies import check_count
 from service.api.requests import EncodeOptions, GenerateRequest, TranslateOptions
-from service.api.uploads import Upload
+from service.api.uploads import Upload, check_axes
 from service.api.validation import parse_known
 from service.checkpoint.manifest import Graph, ImageSpec, Operation
 from service.errors import BodyTooLarge, InvalidField, UnknownModel
@@ -181,6 +181,8 @@ async def _pictures(request: Request, model: Model, call: Call) -> NDArray[np.fl
     They come as such (FP32), as pixels (UINT8, (N, H, W) or (N, H, W, C)) or as image files (BYTES).
     """
     tensor = _input(call, "images")
+    if tensor.datatype == "UINT8":
+        check_axes(tensor.shape, (*tensor.place, "shape"))
     check_count(tensor.shape[0], settings(request).max_images, "images")
     spec, most = model.manifest.image, settings(request).max_image_pixels
     if tensor.datatype == "FP32":
@@ -252,7 +254,7 @@ def of_raw(raw: bytes, served: Served) -> Call:
         InvalidField: it is neither.
     """
     first, place = served.graph.inputs[0], ("inputs", 0)
-    if first.name == "images" and image_headers.format_of(raw):
+    if first.name == "images" and image_headers.is_read(raw):
         return Call({"images": Tensor("images", BYTES, (1,), [raw], place)}, {})
     row = [axis for axis in first.shape if axis is not None]
     size = 4 * math.prod(row)

@@ -9,6 +9,7 @@ import orjson
 from fastapi import Request, Response
 
 from service.api import request_bodies
+from service.api.compression import CompressedResponse
 from service.api.dependencies import deadline_s, keys, repository, settings
 from service.api.routes.health import check_ready
 from service.checkpoint.manifest import TensorSpec
@@ -17,7 +18,7 @@ from service.http.fast_path import raw_router
 from service.http.headers import header
 from service.observability import metrics
 from service.observability.metrics import Sums
-from service.protocols.inference import compression, messages, operations, statistics, tensors
+from service.protocols.inference import messages, operations, statistics, tensors
 from service.protocols.inference.messages import HEADER_LENGTH, Call
 from service.protocols.inference.operations import SEPARATOR, Served
 from service.runtime.off_loop import run_by_size
@@ -189,7 +190,7 @@ async def infer(request: Request) -> Response:
 
 
 async def _infer(request: Request, served: Served) -> Response:
-    body = await compression.inflate(await request_bodies.read(request), request)
+    body = await request_bodies.read(request)
     call = await run_by_size(len(body), _read, body, request, served)
     outputs, said = await operations.run(request, served, call, _deadline_s(request, call))
     version = served.model.manifest.version
@@ -197,8 +198,7 @@ async def _infer(request: Request, served: Served) -> Response:
     content, headers = await run_by_size(
         size_bytes, messages.write, call, served.name, version, outputs, said
     )
-    content, encoding = await compression.deflate(content, request)
-    return Response(content, headers=headers | encoding)
+    return CompressedResponse(content, headers=headers)
 
 
 def _read(body: bytes, request: Request, served: Served) -> Call:

@@ -23,6 +23,9 @@ NUMBERS: dict[str, np.dtype[Any]] = {
     "INT64": np.dtype("<i8"),
     "UINT8": np.dtype("u1"),
 }
+READ_AS = {"FP16": "FP32", "FP64": "FP32", "INT32": "INT64"}
+"""Types that are read as another, which graphs take; a number beyond FP32 becomes infinite."""
+WIRE = NUMBERS | {"FP16": np.dtype("<f2"), "FP64": np.dtype("<f8"), "INT32": np.dtype("<i4")}
 BYTES = "BYTES"
 
 _LENGTH = struct.Struct("<I")
@@ -47,7 +50,7 @@ def datatype(dtype: str) -> str:
 
 
 def from_bytes(raw: bytes, kind: str, shape: tuple[int, ...], place: Location) -> Any:
-    """Return the values of a tensor that came as bytes.
+    """Return the values of a tensor that came as bytes, of the type that `kind` is read as.
 
     Raises:
         InvalidField: they are more or fewer than the shape says.
@@ -59,12 +62,17 @@ def from_bytes(raw: bytes, kind: str, shape: tuple[int, ...], place: Location) -
             sent = f"more than {count}" if len(strings) > count else len(strings)
             raise InvalidField.at((*place, "shape"), f"{sent} strings were sent, the shape says {count}")
         return strings
-    if len(raw) != count * NUMBERS[kind].itemsize:
-        needed = count * NUMBERS[kind].itemsize
+    needed = count * WIRE[kind].itemsize
+    if len(raw) != needed:
         raise InvalidField.at(
             (*place, "shape"), f"{len(raw)} bytes were sent, {kind} of this shape has {needed}"
         )
-    return np.frombuffer(raw, NUMBERS[kind]).reshape(shape)
+    return _converted(np.frombuffer(raw, WIRE[kind]), kind).reshape(shape)
+
+
+def _converted(array: NDArray[Any], kind: str) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        return array.astype(NUMBERS[READ_AS.get(kind, kind)], copy=False)
 
 
 def _strings(raw: bytes, place: Location) -> Iterator[bytes]:
@@ -79,7 +87,7 @@ def _strings(raw: bytes, place: Location) -> Iterator[bytes]:
 
 
 def from_json(data: object, kind: str, shape: tuple[int, ...], place: Location) -> Any:
-    """Return the values of a tensor that came as a JSON list, flat or nested as its shape is.
+    """Return the values of a tensor that came as a JSON list, flat or nested, typed as by `from_bytes`.
 
     Raises:
         InvalidField: they are more or fewer than the shape says, or of another type.
@@ -92,16 +100,12 @@ def from_json(data: object, kind: str, shape: tuple[int, ...], place: Location) 
         if not all(isinstance(one, str) for one in flat):
             raise InvalidField.at((*place, "data"), "BYTES in JSON are text")
         return flat
-    allowed = (int, float) if kind == "FP32" else (int,)
+    is_float = WIRE[kind].kind == "f"
+    allowed = (int, float) if is_float else (int,)
     if any(type(one) not in allowed for one in flat):
-        raise InvalidField.at((*place, "data"), f"{kind} are {'numbers' if kind == 'FP32' else 'integers'}")
+        raise InvalidField.at((*place, "data"), f"{kind} are {'numbers' if is_float else 'integers'}")
     try:
-        with np.errstate(over="ignore"):
-            return (
-                np.array(flat, np.float64 if kind == "FP32" else NUMBERS[kind])
-                .astype(NUMBERS[kind])
-                .reshape(shape)
-            )
+        return _converted(np.array(flat, np.float64 if is_float else WIRE[kind]), kind).reshape(shape)
     except OverflowError:
         raise InvalidField.at((*place, "data"), f"a number is beyond {kind}") from None
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from service.api.requests import MAX_TEXT, MAX_TRUNCATION, Seed
+from service.api.requests import MAX_TEXT, MAX_TRUNCATION, Seed, Whole
 from service.media.images import Format
 
 MAX_PROMPT = 32_000
@@ -44,20 +44,39 @@ class _Request(BaseModel):
     """`name` or `name@version`; without it the default model for the operation answers."""
 
 
-class ImagesRequest(_Request):
-    """Pictures to draw."""
+class AnswerOptions(_Request):
+    """How many pictures to answer with, and in what form."""
 
-    prompt: str = Field(max_length=MAX_PROMPT)
-    n: int | None = Field(None, ge=1)
+    n: Annotated[int, Field(ge=1), Whole] | None = None
     size: Annotated[tuple[int, int] | None, PlainValidator(_read_size)] = None
     """Width and height in pixels; None is the model's own."""
     response_format: Literal["b64_json"] | None = None
     output_format: Format | None = None
     stream: Literal[False] | None = None
+
+
+class ImagesRequest(AnswerOptions):
+    """Pictures to draw."""
+
+    prompt: str = Field(max_length=MAX_PROMPT)
     seed: Seed | None = None
     """Of the first picture, as in /generate; not a field of that API."""
     truncation: float | None = Field(None, gt=0, le=MAX_TRUNCATION)
     """As in /generate; not a field of that API."""
+
+
+class EditRequest(AnswerOptions):
+    """What to translate pictures to."""
+
+    prompt: str = Field("", max_length=MAX_PROMPT)
+    """A domain, in any case."""
+
+
+class VariationRequest(AnswerOptions):
+    """What to draw near a picture."""
+
+    seed: Seed | None = None
+    """Of the first picture; not a field of that API."""
 
 
 class EmbeddingsRequest(_Request):
@@ -66,4 +85,4 @@ class EmbeddingsRequest(_Request):
     input: Annotated[list[str], PlainValidator(_read_input)]
     """Comes as one text or as a list of them."""
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: int | None = None
+    dimensions: Annotated[int, Whole] | None = None

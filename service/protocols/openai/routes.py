@@ -1,11 +1,9 @@
-"""The routes under /v1: pictures by the name of a class, latents as embeddings, and the models for both."""
+"""The routes under /v1: pictures drawn, translated and varied, latents as embeddings, and their models."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,24 +11,29 @@ import orjson
 from fastapi import Request, Response
 from numpy.typing import NDArray
 
-from service.api import encoding, generation, request_bodies
+from service.api import encoding, generation, request_bodies, translation
+from service.api.compression import CompressedResponse
 from service.api.dependencies import deadline_s, repository, settings
-from service.api.requests import GenerateRequest
+from service.api.requests import GenerateRequest, TranslateOptions
 from service.api.uploads import Upload
 from service.api.validation import parse_known
-from service.checkpoint.manifest import ImageSpec, Manifest
+from service.checkpoint.manifest import Manifest
 from service.errors import InvalidField, UnknownModel
 from service.http.fast_path import raw_router
-from service.latent_space import labels
-from service.media import images
-from service.media.images import Format
-from service.protocols.openai.messages import EmbeddingsRequest, ImagesRequest
+from service.inference.model import Model
+from service.latent_space import labels, seeds
+from service.protocols.openai import image_answers, image_forms
+from service.protocols.openai.image_answers import Columns
+from service.protocols.openai.messages import (
+    EditRequest,
+    EmbeddingsRequest,
+    ImagesRequest,
+    VariationRequest,
+)
+from service.repository.repository import Repository
 
-USED = {"encode", "generate"}
+USED = {"encode", "generate", "translate"}
 """A model is of use here if it offers one of these."""
-
-MAX_PIXELS = 1 << 23
-"""Of all resized pictures of one answer, eight of 1024 x 1024: a few bytes could ask for gigabytes."""
 
 NO_TOKENS = {"prompt_tokens": 0, "total_tokens": 0}
 
@@ -46,7 +49,7 @@ async def generate_images(request: Request) -> Response:
     body = await request_bodies.parse(ImagesRequest, await request_bodies.read(request))
     count = body.n or 1
     request_bodies.check_count(count, settings(request).max_count, "n")
-    _check_size(body, count)
+    image_answers.check_size(body, count)
     model = repository(request).get(body.model, "generate")
     asked = {
         "label": _label(body.prompt, model.manifest),
@@ -54,31 +57,14 @@ async def generate_images(request: Request) -> Response:
         "seed": body.seed,
         "truncation": body.truncation,
     }
-    given = {name: value for name, value in asked.items() if value is not None}
-    drawing = generation.plan(parse_known(GenerateRequest, given, "body"), model.manifest)
+    drawing = generation.plan(parse_known(GenerateRequest, _given(asked), "body"), model.manifest)
     outputs = await model.run("generate", drawing.inputs, deadline_s(request))
-    spec, kind = model.manifest.image, body.output_format or "png"
-    pixels = images.to_pixels(outputs["images"], spec)
-    size = body.size or (pixels.shape[2], pixels.shape[1])
-    files = await asyncio.to_thread(_files, pixels, spec, size, kind)
-    classes: Sequence[str | None] = drawing.labels or [None] * count
-    drawn = zip(files, classes, drawing.seeds, strict=True)
-    data = [{"b64_json": file, "revised_prompt": label, "seed": seed} for file, label, seed in drawn]
-    shown = f"{size[0]}x{size[1]}"
-    return _json({"created": int(time.time()), "data": data, "output_format": kind, "size": shown})
+    members: Columns = {"revised_prompt": drawing.labels or [None] * count, "seed": drawing.seeds}
+    return await image_answers.answer(body, model.manifest.image, outputs["images"], members)
 
 
-def _check_size(body: ImagesRequest, count: int) -> None:
-    """Hold the pixels of all pictures to a limit where a size is asked for.
-
-    Raises:
-        InvalidField: there are more.
-    """
-    width, height = body.size or (0, 0)
-    if count * width * height > MAX_PIXELS:
-        raise InvalidField.at(
-            ("body", "size"), f"n pictures of this size may have at most {MAX_PIXELS} pixels"
-        )
+def _given(asked: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _label(prompt: str, model: Manifest) -> int | None:
@@ -99,10 +85,76 @@ def _label(prompt: str, model: Manifest) -> int | None:
     return found
 
 
-def _files(pixels: NDArray[np.uint8], spec: ImageSpec, size: tuple[int, int], kind: Format) -> list[str]:
-    """Return each picture as a base64 file of this width and height."""
-    fitted = (images.resize(one, spec, *size) for one in pixels)
-    return [base64.b64encode(images.encode(one, kind)).decode() for one in fitted]
+@router.post("/v1/images/edits", include_in_schema=False)
+async def edit_images(request: Request) -> Response:
+    """Return each picture carried over to the domain that the prompt names.
+
+    Of a model that translates to one domain only, any prompt asks for that one.
+    """
+    body, upload = await image_forms.read(request, EditRequest)
+    if body.n not in (None, 1):
+        raise InvalidField.at(("form", "n"), "must be 1: a picture has one translation")
+    image_answers.check_size(body, upload.count)
+    model, to = _translation(repository(request), body)
+    images = await encoding.fit(request, model, upload)
+    outputs = await model.run(f"translate.{to}", {"images": images}, deadline_s(request))
+    members = {"revised_prompt": [to] * len(images)}
+    return await image_answers.answer(body, model.manifest.image, outputs["translated"], members)
+
+
+def _translation(models: Repository, body: EditRequest) -> tuple[Model, str]:
+    """Return the model to translate with, and the domain to translate to.
+
+    Raises:
+        InvalidField: the prompt is not a domain, and there are several; lists them.
+    """
+    known = sorted(translation.known_domains(models))
+    found = labels.find(body.prompt.strip(), known)
+    asked = {"model": body.model, "to": None if found is None else known[found]}
+    options = parse_known(TranslateOptions, _given(asked), "form")
+    model = translation.choose(models, options, "prompt")
+    return model, translation.domains(model.manifest, options, field="prompt")[0]
+
+
+@router.post("/v1/images/variations", include_in_schema=False)
+async def vary_image(request: Request) -> Response:
+    """Return pictures decoded from draws near the latent of one picture.
+
+    A model that gives one latent, not a distribution, gives the picture as it reconstructs it.
+    """
+    body, upload = await image_forms.read(request, VariationRequest)
+    if upload.count > 1:
+        raise InvalidField.at(("form", "image"), "one picture at a time is varied")
+    count = body.n or 1
+    request_bodies.check_count(count, settings(request).max_count, "n")
+    image_answers.check_size(body, count)
+    model = repository(request).get(body.model, "reconstruct")
+    images = await encoding.fit(request, model, upload)
+    image_answers.check_pixels(count, *images.shape[2:], field="n")
+    encoded = await encoding.encode(request, model, images, counts_for_drift=False)
+    near, drawn = _near(encoded, body, count, model.manifest)
+    decoded = await model.run("decode", {"latents": near}, deadline_s(request))
+    members: Columns = {"revised_prompt": [None] * count, "seed": drawn or [None] * count}
+    return await image_answers.answer(body, model.manifest.image, decoded["images"], members)
+
+
+def _near(
+    encoded: dict[str, NDArray[Any]], body: VariationRequest, count: int, model: Manifest
+) -> tuple[NDArray[np.float32], list[int] | None]:
+    """Return latents near that of the one picture, and the seeds they are drawn from, if they are.
+
+    Raises:
+        InvalidField: several are asked for, and the model gives just one.
+    """
+    if "logvar" in encoded:
+        drawn = seeds.spread(body.seed, count, "form")
+        posteriors = {name: value.repeat(count, axis=0) for name, value in encoded.items()}
+        return encoding.draw(posteriors, drawn, model), drawn
+    if count > 1:
+        raise InvalidField.at(
+            ("form", "n"), f"must be 1: {model.name} gives one latent of a picture, not a distribution"
+        )
+    return encoded["latents"], None
 
 
 @router.post("/v1/embeddings", include_in_schema=False)
@@ -128,7 +180,7 @@ def _base64(row: NDArray[np.float32]) -> str:
 
 @router.get("/v1/models", include_in_schema=False)
 async def list_models(request: Request) -> Response:
-    """Return every model that draws pictures or finds latents."""
+    """Return every model that draws, translates or varies pictures, or finds latents."""
     return _json({"object": "list", "data": list(_models(request).values())})
 
 
@@ -138,7 +190,7 @@ async def show_model(request: Request) -> Response:
     found = _models(request)
     shown = found.get(request.path_params["model"])
     if shown is None:
-        raise UnknownModel(f"There is no such model here; known are {', '.join(found)}.")
+        raise UnknownModel.among(found)
     return _json(shown)
 
 
@@ -165,8 +217,10 @@ def _model(name: str, manifest: Manifest) -> dict[str, Any]:
         "version": manifest.version,
         "operations": [one for one in manifest.offers() if one in USED],
         "classes": manifest.labels,
+        "domains": list(translation.targets(manifest)) or None,
     }
 
 
 def _json(content: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
+    dumped = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    return CompressedResponse(dumped, media_type="application/json")

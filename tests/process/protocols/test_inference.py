@@ -124,6 +124,11 @@ def test_pictures_come_as_files_as_pixels_and_as_the_graphs_numbers(client: http
         ask(
             client, "tiny.encode", {"inputs": [numbers("images", (pixels[:, None] / 255).astype(np.float32))]}
         ),
+        ask(
+            client,
+            "tiny.encode",
+            {"inputs": [{**numbers("images", pixels[:, None] / 255), "datatype": "FP64"}]},
+        ),
         ask(client, "tiny.encode", {"inputs": [{**numbers("images", pixels), "datatype": "UINT8"}]}),
     ]
     expected = client.post(
@@ -134,6 +139,13 @@ def test_pictures_come_as_files_as_pixels_and_as_the_graphs_numbers(client: http
         assert np.array(latents["data"]).reshape(2, 4) == pytest.approx(
             np.array(expected["latents"]), abs=1e-5
         )
+
+
+def test_pixels_that_are_one_image_or_many_are_refused(client: httpx.Client):
+    pixels = {**numbers("images", np.zeros((100, 8, 3), np.uint8)), "datatype": "UINT8"}
+    answer = ask(client, "tiny.encode", {"inputs": [pixels]})
+    assert answer.status_code == 422
+    assert "one colour image or 100 grey ones" in answer.json()["error"]
 
 
 def test_only_the_outputs_that_are_asked_for_come(client: httpx.Client):
@@ -221,7 +233,7 @@ BINARY = {"name": "latents", "datatype": "FP32", "shape": [3, 4], "parameters": 
         ),
         ("tiny.decode", {"inputs": [{**LATENT, "shape": [4, 3]}]}, 422, "latents of this model are (N, 4)"),
         ("tiny.decode", {"inputs": [{**LATENT, "shape": [0, 4]}]}, 422, "positive numbers"),
-        ("tiny.decode", {"inputs": [{**LATENT, "datatype": "FP16"}]}, 422, "BYTES, FP32, INT64, UINT8"),
+        ("tiny.decode", {"inputs": [{**LATENT, "datatype": "BF16"}]}, 422, "BYTES, FP32, INT64, UINT8"),
         ("tiny.decode", {"inputs": [{**LATENT, "datatype": "INT64"}]}, 422, "INT64 are integers"),
         ("tiny.decode", {"inputs": [{**LATENT, "data": ["x"] * 12}]}, 422, "FP32 are numbers"),
         ("tiny.decode", {"inputs": [{**LATENT, "data": [1e39] * 12}]}, 422, "finite"),

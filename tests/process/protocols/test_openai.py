@@ -49,6 +49,7 @@ def write_models(root: Path) -> None:
     write_tiny(root, "plain", operations=("generate",), channels=3)
     write_tiny(root, "free", operations=("encode",), size=None, stride=2)
     write_tiny(root, "ab", operations=(), domains=("a", "b"))
+    write_tiny(root, "back", operations=("decode",))
 
 
 def draw(client: httpx.Client, prompt: str = "", **fields: Any) -> Any:
@@ -168,14 +169,16 @@ def test_one_picture_may_come_outside_a_list(client: httpx.Client):
     assert embed(client, file) == embed(client, [file])
 
 
-def test_models_are_those_that_draw_or_embed(client: httpx.Client):
+def test_models_are_those_that_draw_translate_or_embed(client: httpx.Client):
     listed = client.get("/v1/models").json()
     assert listed["object"] == "list"
-    assert [one["id"] for one in listed["data"]] == ["free", "plain", "tiny"]
+    assert [one["id"] for one in listed["data"]] == ["ab", "free", "plain", "tiny"]
+    assert (listed["data"][0]["operations"], listed["data"][0]["domains"]) == (["translate"], ["a", "b"])
     shown = client.get("/v1/models/tiny").json()
-    assert shown == listed["data"][2]
+    assert shown == listed["data"][3]
     assert (shown["object"], shown["owned_by"], shown["version"]) == ("model", "latent-service", 3)
     assert shown["operations"] == ["encode", "generate"]
+    assert shown["domains"] is None
     assert shown["classes"] == ["left", "right", "any"]
 
 
@@ -202,7 +205,7 @@ LAST_SEED = 2**53 - 1
         (IMAGES, {"prompt": "", "response_format": "url"}, 400, "response_format", "b64_json"),
         (IMAGES, {"prompt": "", "output_format": "gif"}, 400, "output_format", "'webp'"),
         (IMAGES, {"prompt": "", "stream": True}, 400, "stream", "False"),
-        (IMAGES, {"prompt": "", "seed": -1}, 400, "seed", "greater than or equal to 0"),
+        (IMAGES, {"prompt": "", "seed": -1}, 400, "seed", "leave seed out to draw one"),
         (IMAGES, {"prompt": "", "seed": LAST_SEED, "n": 2}, 400, "seed", "at most"),
         (IMAGES, {"prompt": "", "truncation": 0}, 400, "truncation", "greater than 0"),
         (IMAGES, {"prompt": "", "truncation": 2.5}, 400, "truncation", "less than or equal to 2"),
@@ -301,7 +304,12 @@ def test_as_many_as_the_limit_pass_and_one_more_is_refused(
 
 
 def test_refusals_before_any_route_have_that_shape_too(client: httpx.Client):
-    for path, status in (("/v1", 404), ("/v1/models/ab", 404), ("/v1/chat/completions", 404), (IMAGES, 405)):
+    for path, status in (
+        ("/v1", 404),
+        ("/v1/models/back", 404),
+        ("/v1/chat/completions", 404),
+        (IMAGES, 405),
+    ):
         answer = client.get(path)
         assert answer.status_code == status
         check_error(answer)

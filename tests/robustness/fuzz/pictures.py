@@ -11,6 +11,7 @@ import numpy as np
 with atheris.instrument_imports(include=["service"]):
     from service.checkpoint.manifest import ImageSpec
     from service.media import images, png
+    from service.media.image_errors import ImageError
 
 SPECS = (
     ImageSpec(channels=1, height=28, width=28),
@@ -26,7 +27,7 @@ def decode(raw: bytes) -> None:
     for spec in SPECS:
         try:
             pixels = images.decode(raw, spec, MAX_PIXELS)
-        except images.ImageError:
+        except ImageError:
             continue
         assert pixels.shape[0] == spec.channels
         assert pixels.dtype == np.float32

@@ -50,7 +50,9 @@ def test_what_is_no_number_in_latents_is_422(value: str) -> None:
         ("labels", [0], []),
         ("model", "m" * 256, "m" * 257),
         ("label", "m" * 256, "m" * 257),
-        ("label", 1, 1.0),
+        ("label", 1, 1.5),
+        ("count", 1, 1.5),
+        ("seed", 1, 1e300),
         ("return_latents", True, 1),
     ],
 )
@@ -59,6 +61,20 @@ def test_bounds_of_generate(field: str, good: Any, bad: Any) -> None:
     error = refuse(GenerateRequest, json.dumps({field: bad}))
     assert isinstance(error, InvalidField)
     assert error.fields[0].loc == ("body", field)
+
+
+@pytest.mark.parametrize("field", ["seed", "count", "label"])
+def test_a_whole_number_with_a_point_is_an_integer(field: str) -> None:
+    value = getattr(parse_json(GenerateRequest, b'{"%s":4.0}' % field.encode()), field)
+    assert (value, type(value)) == (4, int)
+
+
+@pytest.mark.parametrize("raw", ['{"seed":-1}', '{"seed":-1.0}', '{"seed":-9007199254740993}'])
+def test_a_negative_seed_is_told_how_one_is_drawn(raw: str) -> None:
+    assert (
+        refuse(GenerateRequest, raw).detail
+        == "body.seed: Input should be 0 or more; leave seed out to draw one"
+    )
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,12 @@ def test_at_least_one_is_needed(none: Any):
         pictures.several(none)
 
 
+def test_an_array_that_is_one_image_or_many_is_refused():
+    with pytest.raises(ValueError, match="one colour image or 3 grey ones"):
+        pictures.several(RGB)
+    assert len(pictures.several([RGB])) == 1
+
+
 def test_a_file_goes_as_it_is(tmp_path: Path):
     file = tmp_path / "any.thing"
     file.write_bytes(b"whatever it holds")

@@ -87,6 +87,11 @@ def test_the_posterior_has_its_mean_and_variance():
     assert abs(drawn.std() - 0.5) < 0.01
 
 
+def test_a_width_beyond_float32_is_not_finite_and_warns_nobody():
+    drawn = sampling.posterior([1], np.zeros((1, 4), np.float32), np.full((1, 4), 1000, np.float32))
+    assert not np.isfinite(drawn).any()
+
+
 def test_truncation_scales_the_distance_from_the_mean():
     whole = sampling.noise([1, 2], LATENT, 1.0)
     assert sampling.noise([1, 2], LATENT, 0.5) == pytest.approx(whole * 0.5)

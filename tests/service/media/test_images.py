@@ -11,6 +11,7 @@ from PIL import Image, ImageCms
 
 from service.checkpoint.manifest import ImageSpec
 from service.media import images
+from service.media.image_errors import UnsupportedImage
 from support.image_files import PNG, UPRIGHT_TO_STORED, chunk, file, photo, png, sixteen_bit, turned
 from training.data.image_folder import fit
 
@@ -106,6 +107,14 @@ def test_every_exif_orientation_gives_the_same_picture(orientation, kind):
     assert difference.max() <= (3 if kind == "JPEG" else 0)
 
 
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
+def test_exif_that_cannot_be_read_means_upright(kind):
+    for exif in (b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"):
+        raw = file(photo(60, 40), kind, exif=exif)
+        assert exif[6:] in raw
+        assert (decode(raw) == decode(file(photo(60, 40), kind))).all()
+
+
 def test_a_16_bit_ramp_keeps_its_levels():
     spec = GREY.model_copy(update={"height": 64, "width": 64})
     levels = decode(file(sixteen_bit(64, 64)), spec)
@@ -138,6 +147,24 @@ def test_transparency_of_a_16_bit_colour_shows_the_fill_and_nothing_else():
     assert (pixels[..., :14] == 99).all()
     assert (pixels[..., 14:21] == 0).all()
     assert (pixels[..., 21:] == 0x40).all()
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+@pytest.mark.parametrize("clear", [0, 1, -1])
+def test_transparency_of_grey_of_few_bits_shows_the_fill(depth, clear):
+    """A level counts by its lowest bits, as the standard has it."""
+    levels = 1 << depth
+    clear %= levels
+    other = (clear + 1) % levels
+    row = [clear] * 14 + [other] * 14
+    bits = "".join(f"{level:0{depth}b}" for level in row)
+    packed = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+    data = chunk(b"IDAT", zlib.compress((b"\0" + packed) * 28))
+    for key in (clear, clear + 256) if depth > 1 else (clear,):
+        raw = png(chunk(b"tRNS", struct.pack(">H", key)), data, depth=depth)
+        pixels = decode(raw, GREY.model_copy(update={"fill": 99}))[0]
+        assert (pixels[:, :14] == 99).all()
+        assert (pixels[:, 14:] == other * 255 // (levels - 1)).all()
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
@@ -244,12 +271,12 @@ def test_an_array_gives_what_its_pictures_give_as_files(spec, shape):
     "shape", [(28, 28), (1, 28, 28, 2), (1, 28, 28, 5), (1, 1, 28, 28, 3), (0, 28, 28), (1, 0, 28)]
 )
 def test_arrays_of_other_shapes_are_refused(shape):
-    with pytest.raises(images.UnsupportedImage):
+    with pytest.raises(UnsupportedImage):
         images.from_array(np.zeros(shape, np.uint8), GREY)
 
 
 def test_arrays_of_floats_are_refused():
-    with pytest.raises(images.UnsupportedImage):
+    with pytest.raises(UnsupportedImage):
         images.from_array(np.zeros((1, 28, 28), np.float32), GREY)
 
 

@@ -78,7 +78,8 @@ def test_a_lying_header_is_400(header: str) -> None:
 @pytest.mark.parametrize(
     "array",
     [
-        np.zeros((2, 3), np.float64),
+        np.zeros((2, 3), np.complex64),
+        np.zeros((2, 3), np.int64),
         np.zeros((2, 3), ">f4"),
         np.zeros((2, 3), np.uint8),
         np.zeros((2, 3, 1), np.float32),
@@ -94,6 +95,24 @@ def test_another_type_or_shape_is_422(array: Any) -> None:
     with pytest.raises(InvalidField) as refusal:
         npy.read(saved(array), np.float32, (2,))
     assert "float32" in refusal.value.detail
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_other_floats_are_converted_where_float32_is_wanted(dtype: Any) -> None:
+    array = npy.read(saved(np.array([[0.1, -3, 60000]], dtype)), np.float32, (2,))
+    assert array.dtype == np.float32
+    assert np.array_equal(array, np.array([[0.1, -3, 60000]], dtype).astype(np.float32))
+    with pytest.raises(InvalidField, match="uint8"):
+        npy.read(saved(np.zeros((1, 2, 2), dtype)), np.uint8, (3,))
+
+
+def test_what_is_beyond_float32_becomes_infinite() -> None:
+    assert np.isinf(npy.read(saved(np.array([[1e300, -1e300]])), np.float32, (2,))).all()
+
+
+def test_a_header_of_another_float_is_held_to_the_bytes() -> None:
+    with pytest.raises(BadRequest):
+        npy.read(saved(np.zeros((2, 3)))[:-4], np.float32, (2,))
 
 
 def test_pickled_objects_are_refused_unread() -> None:

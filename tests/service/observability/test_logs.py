@@ -5,7 +5,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,36 +13,45 @@ from service.observability import traces
 from service.observability.logs import configure_logs
 from support.recorded_spans import RecordedSpans
 
+Written = Callable[[], str]
 
-@pytest.fixture(autouse=True)
-def _restore_logs() -> Iterator[None]:
+
+@pytest.fixture
+def written(capfd: pytest.CaptureFixture[str]) -> Iterator[Written]:
+    """Returns what was logged up to now; afterwards nothing is logged any more."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    yield
+
+    def read() -> str:
+        root.handlers[0].close()
+        return capfd.readouterr().err
+
+    yield read
+    root.handlers[0].close()
     root.handlers[:], root.level = handlers, level
 
 
-def test_record_is_one_line_whatever_it_holds(capsys: pytest.CaptureFixture[str]):
+def test_record_is_one_line_whatever_it_holds(written: Written):
     configure_logs("info", "line")
     try:
         raise ValueError("first\nsecond")
     except ValueError:
         logging.getLogger("service.test").exception("name\r\n2026-01-01 ERROR forged")
-    lines = capsys.readouterr().err.splitlines()
+    lines = written().splitlines()
     assert len(lines) == 1
     assert "ERROR" in lines[0]
     assert "service.test" in lines[0]
     assert "ValueError: first" in lines[0]
 
 
-def test_lines_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str]):
+def test_lines_below_the_level_are_not_written(written: Written):
     configure_logs("warning", "line")
     logging.getLogger("service.test").info("quiet")
     logging.getLogger("service.test").warning("loud")
-    assert [line.split()[-1] for line in capsys.readouterr().err.splitlines()] == ["loud"]
+    assert [line.split()[-1] for line in written().splitlines()] == ["loud"]
 
 
-def test_records_are_json_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]):
+def test_records_are_json_where_that_is_asked_for(written: Written):
     configure_logs("info", "json")
     logger = logging.getLogger("service.test")
     logger.info("asked %d", 1, extra={"request": {"request_id": "abc", "status": 200}})
@@ -50,7 +59,7 @@ def test_records_are_json_where_that_is_asked_for(capsys: pytest.CaptureFixture[
         raise ValueError("first\nsecond")
     except ValueError:
         logger.exception("bro\nken")
-    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    first, second = map(json.loads, written().splitlines())
     assert (first["message"], first["level"], first["request_id"], first["status"]) == (
         "asked 1",
         "info",
@@ -61,12 +70,12 @@ def test_records_are_json_where_that_is_asked_for(capsys: pytest.CaptureFixture[
     assert "ValueError: first\nsecond" in second["exception"]
 
 
-def test_neither_the_server_nor_asyncio_is_heard_below_a_warning(capsys: pytest.CaptureFixture[str]):
+def test_neither_the_server_nor_asyncio_is_heard_below_a_warning(written: Written):
     configure_logs("debug", "line")
     for name in ("uvicorn.error", "asyncio"):
         logging.getLogger(name).info("quiet")
         logging.getLogger(name).warning("loud")
-    assert [line.split()[-1] for line in capsys.readouterr().err.splitlines()] == ["loud", "loud"]
+    assert [line.split()[-1] for line in written().splitlines()] == ["loud", "loud"]
 
 
 @pytest.fixture
@@ -79,20 +88,18 @@ def _in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_in_tokyo")
-def test_a_line_has_its_time_to_the_millisecond_in_utc(capsys: pytest.CaptureFixture[str]):
+def test_a_line_has_its_time_to_the_millisecond_in_utc(written: Written):
     configure_logs("info", "line")
     record = logging.makeLogRecord(
         {"name": "test", "msg": "said", "levelname": "INFO", "levelno": 20, "process": 7}
     )
     record.created, record.msecs = 0.0, 42.0
     logging.getLogger().handle(record)
-    assert capsys.readouterr().err == "1970-01-01T00:00:00.042Z INFO 7 test said\n"
+    assert written() == "1970-01-01T00:00:00.042Z INFO 7 test said\n"
 
 
 @pytest.mark.parametrize("log_format", ["line", "json"])
-def test_a_line_about_a_traced_request_leads_to_its_trace(
-    capsys: pytest.CaptureFixture[str], log_format: str
-):
+def test_a_line_about_a_traced_request_leads_to_its_trace(written: Written, log_format: str):
     configure_logs("info", log_format)
     trace = RecordedSpans().begin()
 
@@ -102,7 +109,7 @@ def test_a_line_about_a_traced_request_leads_to_its_trace(
 
     asyncio.run(work())
     logging.getLogger("service.test").info("said")
-    inside, outside = capsys.readouterr().err.splitlines()
+    inside, outside = written().splitlines()
     assert "trace_id" not in outside
     if log_format == "json":
         assert (json.loads(inside)["trace_id"], json.loads(inside)["span_id"]) == trace.ids
@@ -110,7 +117,7 @@ def test_a_line_about_a_traced_request_leads_to_its_trace(
         assert re.search(f"said trace_id={trace.ids.trace_id} span_id={trace.ids.span_id}$", inside)
 
 
-def test_a_name_that_is_no_unicode_is_logged_as_json_all_the_same(capsys: pytest.CaptureFixture[str]):
+def test_a_name_that_is_no_unicode_is_logged_as_json_all_the_same(written: Written):
     """Names of folders may be any bytes; Python has what it cannot decode as lone surrogates."""
     configure_logs("info", "json")
     name = b"caf\xe9".decode(errors="surrogateescape")
@@ -118,6 +125,6 @@ def test_a_name_that_is_no_unicode_is_logged_as_json_all_the_same(capsys: pytest
         raise ValueError(name)
     except ValueError:
         logging.getLogger("service.test").exception("%s is refused", name)
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = written().splitlines()
     assert json.loads(line)["message"] == "caf\\udce9 is refused"
     assert json.loads(line)["exception"].endswith("ValueError: caf\\udce9")

@@ -70,8 +70,8 @@ def test_what_stays_is_not_walked_again():
     assert gc.get_freeze_count() > 1000
 
 
-@pytest.mark.parametrize(("size", "own_buffers"), [(memory.LARGE_BYTES, 1), (memory.LARGE_BYTES - 64, 0)])
-def test_large_buffers_alone_are_taken_from_no_pool(size: int, own_buffers: int):
+@pytest.mark.parametrize(("size", "has_own"), [(memory.LARGE_BYTES, True), (memory.LARGE_BYTES - 64, False)])
+def test_large_buffers_alone_are_taken_from_no_pool(size: int, has_own: bool):
     libc = ctypes.CDLL(None)
     libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     libc.free.argtypes = [ctypes.c_void_p]
@@ -79,7 +79,8 @@ def test_large_buffers_alone_are_taken_from_no_pool(size: int, own_buffers: int)
     libc.free(libc.malloc(24 * MIB))  # after which glibc itself would take up to 24 MiB from a pool
     memory.limit_pools()
     before = libc.mallinfo2().hblks
-    buffer = libc.malloc(size)
+    buffers = [libc.malloc(size) for _ in range(64)]  # more than what other tests have left free in the pools
     found = libc.mallinfo2().hblks - before
-    libc.free(buffer)
-    assert found == own_buffers
+    for buffer in buffers:
+        libc.free(buffer)
+    assert (found > 0) == has_own

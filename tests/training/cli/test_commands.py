@@ -98,7 +98,7 @@ def test_the_preview_of_a_generator_is_seeds_0_to_63_as_the_service_draws_them(f
     assert np.abs(tiles - (images[:, 0] + 1) * 127.5).max() <= 1
 
 
-def test_evaluate_prints_the_figures_of_the_checkpoint_again(
+def test_evaluate_prints_the_metrics_of_the_checkpoint_again(
     fitted: Fitted, capsys: pytest.CaptureFixture[str]
 ):
     folder = fitted("vae") / "checkpoints" / "tried" / "1"
@@ -112,15 +112,15 @@ def test_evaluate_prints_the_figures_of_the_checkpoint_again(
     }
 
 
-def flat(figures: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Figures in groups, with the groups' names before their own."""
+def flat(metrics: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Metrics in groups, with the groups' names before their own."""
     found = {}
-    for name, value in figures.items():
+    for name, value in metrics.items():
         found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return found
 
 
-def test_packaging_again_makes_the_next_version_with_the_figures_already_measured(
+def test_packaging_again_makes_the_next_version_with_the_metrics_already_measured(
     fitted: Fitted, monkeypatch: pytest.MonkeyPatch
 ):
     workplace = fitted("vae")
@@ -177,9 +177,9 @@ def test_a_wrong_call_gets_one_line(
     arguments: list[str], reason: str, workplace: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(arguments) == 1
-    said = capsys.readouterr().err
-    assert reason in said
-    assert "Traceback" not in said
+    message = capsys.readouterr().err
+    assert reason in message
+    assert "Traceback" not in message
 
 
 def test_a_conditional_recipe_refuses_a_folder_of_one_class(
@@ -229,10 +229,10 @@ def test_ctrl_c_saves_and_resume_ends_where_the_unbroken_run_does(workplace: Pat
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, message = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command with --resume goes on" in said
-    assert "Traceback" not in said
+    assert "the same command with --resume goes on" in message
+    assert "Traceback" not in message
     for options in (["broken", "--resume"], ["unbroken"]):
         assert main([*words, *options, "--no-package"]) == 0
     resumed, unbroken = (

@@ -50,17 +50,17 @@ def change(file: Path, **values: object) -> None:
 def check_refused(arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(arguments) == 1
-    said = capsys.readouterr().err
-    assert reason in said
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert reason in message
+    assert message.count("\n") == 1
 
 
 def write_classes(folder: Path, *names: str) -> None:
-    """Write a folder of classes whose files are no pictures: to read them would be another refusal."""
+    """Write a folder of classes whose files are no images: to read them would be another refusal."""
     for name in names:
         (folder / name).mkdir(parents=True)
         for index in range(10):
-            (folder / name / f"{index}.png").write_bytes(b"not a picture")
+            (folder / name / f"{index}.png").write_bytes(b"not an image")
 
 
 @pytest.mark.parametrize("words", [FIT, ["tune", "vae", "--holdout", "100"], ["evaluate", "{shipped}"]])
@@ -86,7 +86,7 @@ def test_without_a_fault_the_data_is_read(words: list[str], capsys: pytest.Captu
         ("fit cyclegan --pair bags", "is not two domains"),
         ("fit paired --pair bags-boots", "no true pairs are known of bags and boots"),
         ("fit cyclegan --data mnist --pair bags-boots", "mnist has no class 'bags'"),
-        ("fit sparse --active 2000", "--active 2000: the code has only 1024 numbers"),
+        ("fit sparse --active 2000", "--active 2000: the latent has only 1024 numbers"),
         ("fit vae --resume --name none", "there is no run in runs/none"),
         ("fit vae --size 64", "--size and --channels are for folders"),
         ("fit vae --checkpoints file", "file is a file"),
@@ -139,7 +139,7 @@ def test_a_class_that_is_too_small_is_found_before_the_others_are_read(
 ):
     write_classes(place / "shoes", "a", "b")
     (place / "shoes" / "b" / "9.png").unlink()
-    check_refused(["fit", "vae", "--data", "shoes"], "class 'b' in shoes has 0 readable pictures", capsys)
+    check_refused(["fit", "vae", "--data", "shoes"], "class 'b' in shoes has 0 readable images", capsys)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_checkpoint_is_not_packaged(place: Path, capsys: pytest.CaptureFixture
     [
         ("cyclegan no.pth --domains a a", "two names that differ are needed"),
         ("cyclegan no.pth --domains a b --default-for encode", "this source offers translate"),
-        ("cyclegan no.pth --domains a b --images nowhere", "--images nowhere: there is no readable picture"),
+        ("cyclegan no.pth --domains a b --images nowhere", "--images nowhere: there is no readable image"),
         ("diffusers nowhere --default-for generate", "this source offers encode, decode"),
         ("pythae nowhere --default-for translate", "this source offers encode, decode, generate"),
         ("diffusers nowhere --checkpoints file", "file is a file"),

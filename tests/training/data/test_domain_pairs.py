@@ -10,8 +10,8 @@ from training.data.domain_pairs import domain_pair, sobel
 
 def test_sobel_equals_scipys(fashion: Dataset):
     pixels = fashion.train.pixels[:20]
-    for ours, picture in zip(sobel(pixels)[:, 0].numpy(), pixels[:, 0].numpy().astype(float), strict=True):
-        gradient = np.hypot(*(ndimage.sobel(picture, axis=axis, mode="nearest") for axis in (0, 1))) / 4
+    for ours, image in zip(sobel(pixels)[:, 0].numpy(), pixels[:, 0].numpy().astype(float), strict=True):
+        gradient = np.hypot(*(ndimage.sobel(image, axis=axis, mode="nearest") for axis in (0, 1))) / 4
         assert np.abs(ours - gradient.round().clip(0, 255)).max() <= 1
 
 

@@ -1,4 +1,4 @@
-"""What is measured follows from the operations; each figure on recipes of which the answer is known."""
+"""What is measured follows from the operations; each metric on recipes of which the answer is known."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from training.evaluation import features
 from training.evaluation.evaluate import TRUNCATIONS, evaluate, gan_train, label_fidelity
 from training.evaluation.generated_images import CONTROL_DIMENSIONS, SEEDS, judge_generation
 from training.evaluation.judge import judge_of
-from training.evaluation.representations import posterior_figures
+from training.evaluation.representations import posterior_metrics
 from training.metrics.pca import PCA
 from training.packaging.model_card import _tables
 from training.recipes import RECIPES
@@ -85,7 +85,7 @@ class Identity(nn.Module):
 
 @pytest.fixture(autouse=True, scope="module")
 def many_samples() -> Iterator[None]:
-    """Judge by more draws than other tests do, and by all test images: figures are the point here."""
+    """Judge by more draws than other tests do, and by all test images: metrics are the point here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.evaluation.generated_images.SAMPLES", 256)
         patch.setattr("training.evaluation.evaluate.SAMPLES", 1000)
@@ -184,12 +184,12 @@ def test_prototypes_agree_with_their_labels_and_teach_little(
     assert generation["generated"]["coverage"] < 0.3
 
 
-def test_codes_that_are_the_pixels_score_as_the_pixels(workplace: Path, fashion: Dataset):
+def test_latents_that_are_the_pixels_score_as_the_pixels(workplace: Path, fashion: Dataset):
     found = evaluate(Fixed(fashion, 784, encode=Identity(), decode=Identity()), fashion, QUIET)
     latent, pixels = found["codes"]["latent"], found["codes"]["pixels"]
     assert latent["knn_accuracy"] == pixels["knn_accuracy"] == found["knn_accuracy"]
     assert found["mse"] == 0
-    assert "mse_over_pca" not in found  # a code as long as the image leaves PCA no error
+    assert "mse_over_pca" not in found  # a latent as long as the image leaves PCA no error
     assert "generation" not in found
 
 
@@ -197,10 +197,10 @@ def test_rate_and_active_units_of_a_known_posterior():
     random = torch.Generator().manual_seed(0)
     mu = torch.randn((5000, 3), generator=random) * torch.tensor([1.0, 0.2, 0.05])
     logvar = torch.zeros(5000, 3)
-    found = posterior_figures(mu, logvar)
+    found = posterior_metrics(mu, logvar)
     assert found["active_units"] == 2
     assert found["rate_nats"] == pytest.approx(0.5 * (1 + 0.04 + 0.0025), rel=0.03)
-    collapsed = posterior_figures(torch.zeros(10, 3), torch.zeros(10, 3))
+    collapsed = posterior_metrics(torch.zeros(10, 3), torch.zeros(10, 3))
     assert collapsed == {"rate_nats": 0.0, "active_units": 0}
 
 
@@ -238,12 +238,12 @@ def test_augmentation_keeps_the_scale_and_erases_only_its_share(fashion: Dataset
     assert 0.35 < changed < 0.6
 
 
-def test_groups_of_rows_are_tables_with_gaps_where_a_row_lacks_a_figure():
+def test_groups_of_rows_are_tables_with_gaps_where_a_row_lacks_a_metric():
     lines = _tables(
         {"mse": 0.5, "codes": {"latent": {"a": 1, "b": 0.25}, "pixels": {"a": 784}}, "x": {"y": 2.0}}
     )
     assert lines == [
-        "| figure | value |",
+        "| metric | value |",
         "|---|---|",
         "| mse | 0.5 |",
         "",

@@ -1,4 +1,4 @@
-"""Latents by class, on the pixels themselves as codes: what is counted is checked against scikit-learn."""
+"""Latents by class, on the pixels themselves as latents: what is counted is checked against scikit-learn."""
 
 import numpy as np
 import pytest
@@ -38,36 +38,36 @@ def test_confusions_are_named_with_the_most_frequent_first():
     ]
 
 
-def test_the_plane_of_long_codes_is_that_of_principal_component_analysis():
-    codes = np.random.default_rng(0).normal(size=(300, 5)).astype(np.float32) * [1, 5, 2, 3, 1] + 7
-    plane, share = latent_map.principal_plane(codes.astype(np.float32))
-    pca = PCA(2).fit(codes)
-    assert np.allclose(np.abs(plane), np.abs(pca.transform(codes)), atol=1e-3)
+def test_the_plane_of_long_latents_is_that_of_principal_component_analysis():
+    latents = np.random.default_rng(0).normal(size=(300, 5)).astype(np.float32) * [1, 5, 2, 3, 1] + 7
+    plane, share = latent_map.principal_plane(latents.astype(np.float32))
+    pca = PCA(2).fit(latents)
+    assert np.allclose(np.abs(plane), np.abs(pca.transform(latents)), atol=1e-3)
     assert share == pytest.approx(pca.explained_variance_ratio_.sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_a_code_of_at_most_two_numbers_stays_as_it_is(size: int):
-    codes = np.random.default_rng(0).normal(size=(20, size)).astype(np.float32)
-    plane, share = latent_map.principal_plane(codes)
+def test_a_latent_of_at_most_two_numbers_stays_as_it_is(size: int):
+    latents = np.random.default_rng(0).normal(size=(20, size)).astype(np.float32)
+    plane, share = latent_map.principal_plane(latents)
     assert plane.shape == (20, 2)
-    assert np.array_equal(plane[:, :size], codes)
+    assert np.array_equal(plane[:, :size], latents)
     assert share == 1
 
 
-def test_of_a_distribution_the_mean_is_the_code():
+def test_of_a_distribution_the_mean_is_the_latent():
     class Posterior(nn.Module):
         def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             return images.flatten(1), torch.full_like(images, 9).flatten(1)
 
     pixels = torch.randint(0, 256, (3, 1, 4, 4), dtype=torch.uint8)
-    found = latent_map.codes(Posterior(), pixels, (-1.0, 1.0))
+    found = latent_map.mean_latents(Posterior(), pixels, (-1.0, 1.0))
     assert np.allclose(found, pixels.flatten(1).numpy() / 127.5 - 1, atol=1e-6)
 
 
-def test_the_grid_of_codes_runs_from_the_upper_left_and_its_picture_reaches_half_a_step_further():
+def test_the_grid_of_latents_runs_from_the_upper_left_and_its_plot_reaches_half_a_step_further():
     points = np.stack([np.linspace(0, 100, 101), np.linspace(-50, 50, 101)], axis=1)
-    grid, extent = latent_map.code_grid(points, 3)
+    grid, extent = latent_map.latent_grid(points, 3)
     assert grid[0].tolist() == [1, 49]
     assert grid[2].tolist() == [99, 49]
     assert grid[-1].tolist() == [99, -49]
@@ -82,7 +82,7 @@ def test_the_classes_that_look_alike_are_classes_of_their_data(fashion: Dataset)
         assert names <= set(dataset.classes)
 
 
-def test_t_sne_keeps_a_code_near_those_of_its_class():
+def test_t_sne_keeps_a_latent_near_those_of_its_class():
     random = np.random.default_rng(0)
     centres = np.repeat(np.eye(3, 8) * 20, 40, axis=0)
     points = latent_map.neighbour_embedding((centres + random.normal(size=(120, 8))).astype(np.float32))

@@ -112,7 +112,7 @@ def test_old_files_have_prefixes_and_unused_statistics(workplace: Path):
 
 @pytest.mark.slow
 def test_two_generators_translate_both_ways_and_the_service_serves_them(workplace: Path):
-    """Pictures of two sizes, whose sides are no multiples of each other."""
+    """Images of two sizes, whose sides are no multiples of each other."""
     networks: dict[str, Network] = {}
     paths = []
     for seed, (letter, to) in enumerate((("A", "zebra"), ("B", "horse"))):
@@ -141,7 +141,7 @@ class Canary:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ({"model.1.weight": Canary()}, "holds more than tensors"),
         ({"epoch": 3}, "is not a state_dict()"),
@@ -157,19 +157,19 @@ class Canary:
     ],
 )
 def test_what_is_no_such_generator_is_one_line(
-    workplace: Path, capsys: pytest.CaptureFixture[str], content: Any, said: str
+    workplace: Path, capsys: pytest.CaptureFixture[str], content: Any, message: str
 ):
     path = save(workplace / "saved" / "latest_net_G.pth", content)
     assert run_import(path) == 1
     line = capsys.readouterr().err
-    assert said in line
+    assert message in line
     assert line.count("\n") == 1
     assert not (workplace / "canary").exists()
     assert not (workplace / "checkpoints").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["nowhere.pth"], "is not a file"),
         (["broken.pth"], "damaged"),
@@ -177,17 +177,17 @@ def test_what_is_no_such_generator_is_one_line(
         (["a.pth", "--to", "cow"], "--to is one of them"),
         (["a.pth", "--size", "10"], "a multiple of 4"),
         (["a.pth", "--default-for", "encode"], "offers translate"),
-        (["a.pth", "--images", "."], "no readable picture"),
+        (["a.pth", "--images", "."], "no readable image"),
         (["a.pth", "u.pth"], "different sizes"),
     ],
 )
 def test_a_wrong_call_is_one_line(
-    workplace: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+    workplace: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ):
     save(workplace / "a.pth", cyclegan_files.resnet()[0])
     save(workplace / "u.pth", cyclegan_files.unet()[0])
     (workplace / "broken.pth").write_bytes(b"PK\x03\x04 and so on")
     assert run_import(*words) == 1
     line = capsys.readouterr().err
-    assert said in line
+    assert message in line
     assert "Traceback" not in line

@@ -22,7 +22,7 @@ def folder(workplace: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         (
             '{"_class_name": "UNet2DModel"}',
@@ -33,11 +33,11 @@ def folder(workplace: Path) -> Path:
         ("{", "not JSON"),
     ],
 )
-def test_another_class_is_named(folder: Path, capsys: pytest.CaptureFixture[str], config: str, said: str):
+def test_another_class_is_named(folder: Path, capsys: pytest.CaptureFixture[str], config: str, message: str):
     (folder / "config.json").write_text(config)
     assert run_import(folder) == 1
     line = capsys.readouterr().err
-    assert said in line
+    assert message in line
     assert line.count("\n") == 1
 
 

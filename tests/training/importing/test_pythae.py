@@ -61,15 +61,15 @@ def test_encoder_and_decoder_compute_what_pythae_computes(workplace: Path, has_v
     hidden = F.linear(
         images.flatten(1), tensors["encoder.layers.0.0.weight"], tensors["encoder.layers.0.0.bias"]
     )
-    codes = F.linear(F.relu(hidden), tensors["encoder.embedding.weight"], tensors["encoder.embedding.bias"])
+    latents = F.linear(F.relu(hidden), tensors["encoder.embedding.weight"], tensors["encoder.embedding.bias"])
     found = onnxruntime.InferenceSession(folder / "encode.onnx").run(None, {"images": images.numpy()})
     assert len(found) == 1 + has_variance
-    assert np.abs(found[0] - codes.numpy()).max() < 1e-5
-    hidden = F.linear(codes, tensors["decoder.layers.0.0.weight"], tensors["decoder.layers.0.0.bias"])
+    assert np.abs(found[0] - latents.numpy()).max() < 1e-5
+    hidden = F.linear(latents, tensors["decoder.layers.0.0.weight"], tensors["decoder.layers.0.0.bias"])
     pixels = F.linear(
         F.relu(hidden), tensors["decoder.layers.1.0.weight"], tensors["decoder.layers.1.0.bias"]
     )
-    found = onnxruntime.InferenceSession(folder / "decode.onnx").run(None, {"latents": codes.numpy()})
+    found = onnxruntime.InferenceSession(folder / "decode.onnx").run(None, {"latents": latents.numpy()})
     assert np.abs(found[0] - pixels.sigmoid().view(-1, *SHAPE).numpy()).max() < 1e-5
 
 
@@ -92,7 +92,7 @@ def test_a_pickled_network_is_never_read(workplace: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("change", "config", "said"),
+    ("change", "config", "message"),
     [
         ({"iaf_flow.net.weight": torch.zeros(1)}, {}, "weights of decoder, encoder, iaf_flow"),
         ({"encoder.layers.0.0.weight": torch.zeros(8, 1, 3, 3)}, {}, "neither the perceptrons"),
@@ -106,11 +106,11 @@ def test_other_networks_are_refused_by_name(
     capsys: pytest.CaptureFixture[str],
     change: dict[str, torch.Tensor],
     config: dict[str, Any],
-    said: str,
+    message: str,
 ):
     assert run_import(save(workplace / "other", {**tensors_of(has_variance=True), **change}, **config)) == 1
     line = capsys.readouterr().err
-    assert said in line
+    assert message in line
     assert line.count("\n") == 1
 
 

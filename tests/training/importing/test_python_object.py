@@ -1,4 +1,4 @@
-"""Any torch module that can be imported, with the operations it is said to have."""
+"""Any torch module that can be imported, with the operations it is declared to have."""
 
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def test_a_module_by_itself_does_one_operation(workplace: Path, module: str):
 
 
 @pytest.mark.parametrize(
-    ("attribute", "words", "said"),
+    ("attribute", "words", "message"),
     [
         ("negative", ["--operation", "encode"], "--latent is needed for encode"),
         ("negative", ["--operation", "translate"], "--domains A B belongs to --operation translate"),
@@ -133,11 +133,11 @@ def test_what_does_not_fit_is_one_line(
     capsys: pytest.CaptureFixture[str],
     attribute: str,
     words: list[str],
-    said: str,
+    message: str,
 ):
     assert run_import(f"{module}:{attribute}", *words) == 1
     line = capsys.readouterr().err
-    assert said in line
+    assert message in line
     assert not (workplace / "checkpoints").exists()
 
 

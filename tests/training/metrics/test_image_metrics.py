@@ -54,20 +54,20 @@ def test_psnr_and_ssim_equal_torchmetrics(images: torch.Tensor):
     noisy = (images + 0.1 * torch.randn(images.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 1)
     theirs = StructuralSimilarityIndexMeasure(data_range=1.0, sigma=1.5, return_full_image=True)
     _, whole = theirs(noisy.double(), images.double())
-    inside = whole[:, :, 5:-5, 5:-5].mean().item()  # where the window lies in the picture, without padding
+    inside = whole[:, :, 5:-5, 5:-5].mean().item()  # where the window lies in the image, without padding
     assert image_metrics.ssim(images, noisy) == pytest.approx(inside, abs=1e-4)
     each = PeakSignalNoiseRatio(data_range=1.0, reduction="elementwise_mean", dim=(1, 2, 3))
     assert image_metrics.psnr(images, noisy) == pytest.approx(each(noisy, images).item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(40, 1, 8, 8), (300, 1, 8, 8), (200, 3, 6, 6)])
-def test_pca_codes_and_what_they_give_back_equal_scikit_learns(shape: tuple[int, ...]):
+def test_pca_latents_and_what_they_give_back_equal_scikit_learns(shape: tuple[int, ...]):
     images = torch.rand(shape, generator=torch.Generator().manual_seed(0)) ** 3
     flat = images.flatten(1).double().numpy()
     theirs = PCA(12, svd_solver="full").fit(flat)
     ours = our_pca.PCA.fit(images, 20)
-    codes = ours.codes(images, 12).numpy()
-    assert np.abs(codes) == pytest.approx(np.abs(theirs.transform(flat)), abs=1e-8)
+    latents = ours.project(images, 12).numpy()
+    assert np.abs(latents) == pytest.approx(np.abs(theirs.transform(flat)), abs=1e-8)
     rebuilt = ours.rebuilt(images, 12).flatten(1).numpy()
     assert rebuilt == pytest.approx(theirs.inverse_transform(theirs.transform(flat)), abs=1e-5)
 
@@ -103,11 +103,11 @@ def test_principal_components_come_by_falling_variance_and_leave_the_rows_as_the
     assert torch.equal(rows, before)
     singular = torch.linalg.svdvals(rows - rows.mean(0)).square()
     torch.testing.assert_close(pca.shares, singular[:4] / singular.sum())
-    torch.testing.assert_close(pca.codes(rows, 4).var(0), singular[:4] / 299)
+    torch.testing.assert_close(pca.project(rows, 4).var(0), singular[:4] / 299)
     assert (pca.shares.diff() < 0).all()
 
 
 def test_rows_that_are_all_equal_have_no_variance_to_show():
     pca = our_pca.PCA.fit(torch.full((20, 5), 3.0), 2)
     assert pca.shares.tolist() == [0, 0]
-    assert pca.codes(torch.full((1, 5), 3.0), 2).tolist() == [[0, 0]]
+    assert pca.project(torch.full((1, 5), 3.0), 2).tolist() == [[0, 0]]

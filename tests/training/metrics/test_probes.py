@@ -1,4 +1,4 @@
-"""What codes know of the classes, against scikit-learn."""
+"""What latents know of the classes, against scikit-learn."""
 
 import numpy as np
 import pytest
@@ -47,12 +47,12 @@ def test_the_linear_probe_equals_scikit_learns_regression(fashion: Dataset):
 
 def test_dead_numbers_do_not_disturb_the_probe():
     random = torch.Generator().manual_seed(0)
-    codes = torch.randn((300, 4), generator=random)
-    labels = (codes[:, 1] > 0).long()
-    codes[:, 2] = 7.0
-    assert probes.linear_probe(codes[:200], labels[:200], codes[200:], labels[200:]) > 0.97
+    latents = torch.randn((300, 4), generator=random)
+    labels = (latents[:, 1] > 0).long()
+    latents[:, 2] = 7.0
+    assert probes.linear_probe(latents[:200], labels[:200], latents[200:], labels[200:]) > 0.97
 
 
-def test_of_fewer_codes_than_neighbours_all_vote():
-    codes = torch.tensor([[0.0], [1.0], [2.0]])
-    assert probes.nearest_class(codes, torch.tensor([2, 1, 1]), torch.tensor([[0.0]])).tolist() == [1]
+def test_of_fewer_latents_than_neighbours_all_vote():
+    latents = torch.tensor([[0.0], [1.0], [2.0]])
+    assert probes.nearest_class(latents, torch.tensor([2, 1, 1]), torch.tensor([[0.0]])).tolist() == [1]

@@ -78,7 +78,7 @@ def test_front_matter_may_be_edited_and_the_text_below_it_may_not(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("config.json", "checkpoint.json does not match checkpoint.sha256"),
         ("onnx/encode.onnx", "encode.onnx does not match its hash"),
@@ -86,7 +86,7 @@ def test_front_matter_may_be_edited_and_the_text_below_it_may_not(
     ],
 )
 def test_a_changed_or_missing_file_is_refused_by_name(
-    name: str, said: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+    name: str, message: str, workplace: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(["package", "--hub", "exported", str(write_tiny(workplace / "made"))]) == 0
     path = workplace / "exported" / name
@@ -94,7 +94,7 @@ def test_a_changed_or_missing_file_is_refused_by_name(
     raw[len(raw) // 2] ^= 1
     path.write_bytes(raw)
     assert main(["package", "--from-hub", "exported"]) == 1
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     path.unlink()
     assert main(["package", "--from-hub", "exported"]) == 1
     assert f"exported/{name}: No such file or directory" in capsys.readouterr().err
@@ -116,7 +116,7 @@ def test_a_config_that_names_files_elsewhere_is_refused_before_any_is_read(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--hub", "made", "made/tiny/1"], "made exists already"),
         (["--hub", "exported", "made/tiny/2"], "checkpoint.json is missing"),
@@ -125,13 +125,13 @@ def test_a_config_that_names_files_elsewhere_is_refused_before_any_is_read(
     ],
 )
 def test_a_wrong_call_gets_one_line(
-    words: list[str], said: str, workplace: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], message: str, workplace: Path, capsys: pytest.CaptureFixture[str]
 ):
     write_tiny(workplace / "made")
     before = set(workplace.iterdir())
     assert main(["package", *words]) == 1
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert "Traceback" not in error
     assert set(workplace.iterdir()) == before
 
@@ -155,8 +155,8 @@ def test_a_file_of_a_name_that_the_layout_needs_is_refused(
 
 def test_the_front_matter_quotes_whatever_a_checkpoint_is_called_and_measured_as():
     description, _ = describe_tiny()
-    figures = {"a: b": 1e-07, "infinite": float("inf"), "count": 3, "by noise": {"x #1": 0.25, "table": {}}}
-    text = front_matter({**description, "metrics": figures, "licence": "mine, ask: me", "family": "gan\n---"})
+    metrics = {"a: b": 1e-07, "infinite": float("inf"), "count": 3, "by noise": {"x #1": 0.25, "table": {}}}
+    text = front_matter({**description, "metrics": metrics, "licence": "mine, ask: me", "family": "gan\n---"})
     assert text.startswith("---\nlicense: other\n" + 'license_name: "mine, ask: me"\n')
     assert text.count("\n---\n") == 1
     assert re.findall(r"value: (.*)", text) == ["1.0e-07", "0.25"]

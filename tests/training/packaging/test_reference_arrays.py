@@ -28,23 +28,23 @@ def test_the_rarest_class_limits_all(fashion: Dataset):
     assert balanced(few, 10, 2000).labels.bincount().tolist() == [2] * 10
 
 
-def test_whitened_codes_have_the_covariance_of_a_standard_normal():
+def test_whitened_latents_have_the_covariance_of_a_standard_normal():
     rng = np.random.default_rng(0)
-    codes = (rng.normal(size=(5000, 3)) @ rng.normal(size=(3, 3)) + [1, 2, 3]).astype(np.float32)
-    mean, whitening = whitened(codes)
-    np.testing.assert_allclose(np.cov((codes - mean) @ whitening, rowvar=False), np.eye(3), atol=0.01)
+    latents = (rng.normal(size=(5000, 3)) @ rng.normal(size=(3, 3)) + [1, 2, 3]).astype(np.float32)
+    mean, whitening = whitened(latents)
+    np.testing.assert_allclose(np.cov((latents - mean) @ whitening, rowvar=False), np.eye(3), atol=0.01)
 
 
 def test_a_number_that_never_changes_is_no_obstacle():
-    codes = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
-    codes[:, 1] = 0
-    assert np.isfinite(whitened(codes)[1]).all()
+    latents = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
+    latents[:, 1] = 0
+    assert np.isfinite(whitened(latents)[1]).all()
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_the_axes_of_the_map_are_orthonormal_and_widest(size: int):
-    codes = (np.random.default_rng(0).normal(size=(500, size)) * np.arange(1, size + 1)).astype(np.float32)
-    centre, axes = plane(codes)
+    latents = (np.random.default_rng(0).normal(size=(500, size)) * np.arange(1, size + 1)).astype(np.float32)
+    centre, axes = plane(latents)
     assert centre.shape == (size,)
     if size == 2:
         assert (axes == np.eye(2)).all()

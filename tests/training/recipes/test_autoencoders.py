@@ -31,7 +31,7 @@ def train(recipe: Recipe, dataset: Dataset, updates: int) -> None:
 def test_a_linear_autoencoder_becomes_pca(fashion: Dataset):
     recipe = made("linear", latent_dim=2)
     train(recipe, fashion, 1500)
-    found = recipe.figures(fashion)
+    found = recipe.metrics(fashion)
     assert found["unclipped_mse_over_pca"] == pytest.approx(1, abs=0.01)
     assert found["largest_principal_angle_deg"] < 5
 
@@ -47,7 +47,7 @@ def test_the_mean_is_that_of_all_rows_seen():
 
 
 @pytest.mark.parametrize(("hidden", "layers"), [(0, 1), (8, 3)])
-def test_hidden_units_are_two_more_layers_on_either_side_of_the_code(hidden: int, layers: int):
+def test_hidden_units_are_two_more_layers_on_either_side_of_the_latent(hidden: int, layers: int):
     recipe = made("autoencoder", latent_dim=2, width=4, hidden=hidden)
     for network in recipe.networks.values():
         assert sum(isinstance(part, nn.Linear) for part in network.modules()) == layers
@@ -56,16 +56,16 @@ def test_hidden_units_are_two_more_layers_on_either_side_of_the_code(hidden: int
     assert operations["decode"](operations["encode"](images)).shape == images.shape
 
 
-def test_a_sparse_code_keeps_its_largest_numbers_and_no_more():
-    codes = torch.tensor([[0.0, 3.0, 1.0, 2.0], [0.5, 0.0, 0.0, 0.0]])
-    assert torch.equal(largest(codes, 2), torch.tensor([[0.0, 3.0, 0.0, 2.0], [0.5, 0.0, 0.0, 0.0]]))
+def test_a_sparse_latent_keeps_its_largest_numbers_and_no_more():
+    latents = torch.tensor([[0.0, 3.0, 1.0, 2.0], [0.5, 0.0, 0.0, 0.0]])
+    assert torch.equal(largest(latents, 2), torch.tensor([[0.0, 3.0, 0.0, 2.0], [0.5, 0.0, 0.0, 0.0]]))
     recipe = made("sparse", latent_dim=100, active=7)
-    codes = recipe.operations()["encode"](batch(recipe)[0])
-    assert codes.count_nonzero(1).max() <= 7
+    latents = recipe.operations()["encode"](batch(recipe)[0])
+    assert latents.count_nonzero(1).max() <= 7
 
 
-def test_more_active_numbers_than_the_code_has_are_refused():
-    with pytest.raises(ValueError, match="--active 9: the code has only 8 numbers"):
+def test_more_active_numbers_than_the_latent_has_are_refused():
+    with pytest.raises(ValueError, match="--active 9: the latent has only 8 numbers"):
         made("sparse", latent_dim=8, active=9)
 
 
@@ -73,18 +73,18 @@ def test_more_active_numbers_than_the_code_has_are_refused():
 def test_a_denoiser_comes_nearer_to_the_clean_image(noise: str, fashion: Dataset):
     recipe = made("denoiser", width=8, noise=noise)
     train(recipe, fashion, 40)
-    rows = recipe.figures(fashion)["by_noise"]
+    rows = recipe.metrics(fashion)["by_noise"]
     assert rows[f"{noise} 0.5"]["psnr_db"] > rows[f"{noise} 0.5"]["noisy_psnr_db"]
 
 
-def test_the_wae_pulls_its_codes_to_the_prior(fashion: Dataset):
+def test_the_wae_pulls_its_latents_to_the_prior(fashion: Dataset):
     distances = {}
     for weight in (0.0, 100.0):
         recipe = made("wae", latent_dim=4, width=8, mmd_weight=weight)
         train(recipe, fashion, 80)
         with torch.no_grad():
-            codes = recipe.operations()["encode"](fashion.test.unit())
-        distances[weight] = (codes.std(0) - 1).abs().mean().item()
+            latents = recipe.operations()["encode"](fashion.test.unit())
+        distances[weight] = (latents.std(0) - 1).abs().mean().item()
     assert distances[100.0] < 0.5 * distances[0.0]
 
 
@@ -106,16 +106,16 @@ def test_the_weight_of_the_kl_term_rises_to_one():
 def test_a_mixture_finds_the_groups_it_was_fitted_to():
     random = generator(0, "groups")
     groups = torch.tensor([[5.0, 0.0], [-5.0, 1.0]])
-    codes = groups[torch.arange(4000) % 2] + 0.1 * torch.randn(4000, 2, generator=random)
+    latents = groups[torch.arange(4000) % 2] + 0.1 * torch.randn(4000, 2, generator=random)
     prior = MixturePrior(2, components=2)
-    prior.fit(codes, seed=0)
+    prior.fit(latents, seed=0)
     assert sorted(prior.means[:, 0].tolist()) == pytest.approx([-5, 5], abs=0.05)
     drawn = prior(torch.randn(2000, 2, generator=random), torch.rand(2000, generator=random))
-    assert drawn.mean(0) == pytest.approx(codes.mean(0).tolist(), abs=0.3)
-    assert drawn.abs().std(0) == pytest.approx(codes.abs().std(0).tolist(), abs=0.05)
+    assert drawn.mean(0) == pytest.approx(latents.mean(0).tolist(), abs=0.3)
+    assert drawn.abs().std(0) == pytest.approx(latents.abs().std(0).tolist(), abs=0.05)
 
 
-def test_few_codes_are_given_few_components():
+def test_few_latents_are_given_few_components():
     prior = MixturePrior(4)
     prior.fit(torch.randn(24, 4, generator=generator(0, "few")), seed=0)
     assert prior.weights.sum() == pytest.approx(1)
@@ -142,7 +142,7 @@ def test_the_vae_generates_where_its_encoder_goes(fashion: Dataset):
     train(recipe, fashion, 40)
     recipe.finish(fashion)
     with torch.no_grad():
-        codes, _ = recipe.operations()["encode"](fashion.train.unit())
+        latents, _ = recipe.operations()["encode"](fashion.train.unit())
     drawn = recipe.draw(4000, generator(0, "drawn"))
-    assert drawn.mean(0) == pytest.approx(codes.mean(0).tolist(), abs=0.3)
+    assert drawn.mean(0) == pytest.approx(latents.mean(0).tolist(), abs=0.3)
     assert torch.equal(recipe.networks["prior"].means, recipe.averaged["prior"].means)

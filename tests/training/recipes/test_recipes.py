@@ -89,7 +89,7 @@ def test_the_conditional_generator_minds_its_label():
     assert (first - second).abs().mean() > 1e-4
 
 
-def test_the_class_is_named_from_the_picture_alone():
+def test_the_class_is_named_from_the_image_alone():
     recipe = made("cgan")
     discriminator = recipe.networks["discriminator"]
     x, _ = batch(recipe, 8)

@@ -26,7 +26,7 @@ from training.report import missing, report
 from training.report.planned_runs import PLANNED_RUNS, PlannedRun, Target
 from training.report.rendering import Section, markdown, page_html, place, write
 from training.report.runs import Group, grouped, read_runs, settings
-from training.report.tables import figures, measured, spread, targets, what_was_run
+from training.report.tables import measured, metric_tables, spread, targets, what_was_run
 from training.runs.restore import data_of, load_recipe, opened
 from training.runtime.devices import fastest
 from training.studies import STUDIES
@@ -131,12 +131,12 @@ def test_generators_stand_side_by_side(text: str, trained: Path):
         assert sum(map(float, line.split("|")[2:-1])) == pytest.approx(1, abs=1e-3)
     assert "seeds 0 to 15 of every generator" in section
     assert "from seed 0 to seed 1" in section
-    pictures = re.findall(r"\]\((plots/[^)]+)\)", section)
-    assert len(pictures) == 2
-    for name in pictures:
-        with Image.open(trained / "out" / name) as picture:
-            assert picture.width > 600
-            assert np.asarray(picture.convert("L")).std() > 20
+    plots = re.findall(r"\]\((plots/[^)]+)\)", section)
+    assert len(plots) == 2
+    for name in plots:
+        with Image.open(trained / "out" / name) as plot:
+            assert plot.width > 600
+            assert np.asarray(plot.convert("L")).std() > 20
 
 
 def test_every_study_is_there_in_its_order_or_named_with_its_command(page: str, text: str):
@@ -159,12 +159,12 @@ def test_a_run_that_is_missing_is_named_with_its_command(page: str, text: str):
             assert (command in page) == (command in text) == (name not in RUNS)
 
 
-def test_links_and_pictures_of_the_markdown_file_are_there(trained: Path, text: str):
-    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
-    assert len(pictures) > 5
-    assert len(set(pictures)) == len(pictures)
+def test_links_and_plots_of_the_markdown_file_are_there(trained: Path, text: str):
+    plots = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
+    assert len(plots) > 5
+    assert len(set(plots)) == len(plots)
     on_disk = {f"plots/{path.name}" for path in (trained / "out" / "plots").iterdir()}
-    assert set(pictures) == on_disk
+    assert set(plots) == on_disk
     links = re.findall(r"(?<!!)\[[^\n]*?\]\(#([^)]+)\)", text)
     assert len(links) > len(STUDIES)
     assert set(links) <= set(anchors(text))
@@ -175,8 +175,8 @@ def test_the_html_file_refers_to_nothing_outside_itself(page: str):
     assert len(set(links.anchors)) == len(links.anchors)
     for reference in links.references:
         assert reference.startswith("data:image/png;base64,") or reference[1:] in links.anchors
-    without_pictures = re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
-    assert not re.search(r"https?:|url\(|@import|<script", without_pictures)
+    without_plots = re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
+    assert not re.search(r"https?:|url\(|@import|<script", without_plots)
 
 
 def test_the_html_file_is_made_for_phones_and_for_the_dark(page: str):
@@ -232,7 +232,7 @@ def test_a_target_is_met_at_its_very_value_and_missed_beyond():
     assert not Target("knn_accuracy", "at least", 0.5).met(0.49)
 
 
-def test_of_several_directions_the_worst_is_judged_and_a_figure_may_be_divided(place_of_runs: Path):
+def test_of_several_directions_the_worst_is_judged_and_a_metric_may_be_divided(place_of_runs: Path):
     runs, _ = read_runs(QUIET)
     there = {"l1": 0.1, "noisy": 0.2, "ssim": 0.8}, {"l1": 0.2, "noisy": 0.3, "ssim": 0.6}
     metrics: list[dict[str, JsonValue]] = [
@@ -260,7 +260,7 @@ def test_several_seeds_are_their_mean_and_standard_deviation():
     assert spread([]) == ""
 
 
-def test_figures_are_measured_once_and_again_after_the_run_went_on(
+def test_metrics_are_measured_once_and_again_after_the_run_went_on(
     place_of_runs: Path, monkeypatch: pytest.MonkeyPatch
 ):
     measured: list[str] = []
@@ -346,14 +346,14 @@ def test_names_in_the_family_are_given_once():
     assert len(set(names)) == len(names)
 
 
-def test_figures_by_part_are_a_table_with_a_row_for_every_system_and_part():
+def test_metrics_by_part_are_a_table_with_a_row_for_every_system_and_part():
     def group(name: str, *metrics: dict[str, JsonValue]) -> Group:
         return Group(name, tuple(SimpleNamespace(metrics=one) for one in metrics))  # type: ignore[arg-type]
 
     two = group("two", {"mse": 1, "by": {"x": {"a": 1.0}}}, {"mse": 3, "by": {"x": {"a": 1.5}}})
     one = group("one", {"there": {"l1": 4}, "by": {"y": {"a": 2, "b": 3}}})
-    tables = {table.title: table for table in figures([two, one])}
-    assert tables["Figures"].rows == (("two (2 seeds)", "2 ± 1"), ("one", ""))
+    tables = {table.title: table for table in metric_tables([two, one])}
+    assert tables["Metrics"].rows == (("two (2 seeds)", "2 ± 1"), ("one", ""))
     assert tables["By"].columns == ("system", "of", "a", "b")
     assert tables["By"].rows == (("two (2 seeds)", "x", "1.25 ± 0.4", ""), ("one", "y", 2, 3))
     assert tables["By part"].rows == (("one", "there", 4),)

@@ -165,10 +165,10 @@ def fit(*options: str) -> int:
 
 
 def line(capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the last line that was said, which has to be the failure."""
-    said = capsys.readouterr().err
-    assert "Traceback" not in said
-    return said.strip().splitlines()[-1]
+    """Return the last line that was logged, which has to be the failure."""
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
+    return message.strip().splitlines()[-1]
 
 
 def test_a_read_only_folder_of_runs_is_one_line(workplace: Path, capsys: pytest.CaptureFixture[str]):
@@ -184,9 +184,9 @@ def test_checkpoints_that_cannot_be_written_are_one_line_and_the_run_stays(
     (workplace / "checkpoints").mkdir()
     with spoil(workplace / "checkpoints"):  # type: ignore[attr-defined]
         assert fit("--name", "tried") == 1
-        said = line(capsys)
-        assert said.startswith("training: ")
-        assert any(word in said for word in ("Read-only", "denied", "No space", "too large"))
+        message = line(capsys)
+        assert message.startswith("training: ")
+        assert any(word in message for word in ("Read-only", "denied", "No space", "too large"))
         assert list((workplace / "checkpoints").rglob("*.onnx")) == []
     assert main(["package", "tried"]) == 0
     assert checkpoint.read(workplace / "checkpoints" / "tried" / "1").manifest.training.steps == 3
@@ -196,9 +196,9 @@ def test_a_run_that_diverges_says_at_which_update_and_keeps_the_last_good_state(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert fit("--name", "wild", "--updates", "200", "--learning-rate", "1e30") == 1
-    said = line(capsys)
-    assert "stopped being a number at update" in said
-    assert "--learning-rate" in said
+    message = line(capsys)
+    assert "stopped being a number at update" in message
+    assert "--learning-rate" in message
     state = Run(workplace / "runs" / "wild").load(torch.device("cpu"))
     assert state is None or all(value.isfinite().all() for value in weights(workplace / "runs/wild").values())
 

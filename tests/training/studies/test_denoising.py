@@ -63,7 +63,7 @@ def test_shuffling_columns_keeps_values_and_takes_correlation_away(rows):
     assert linear_autoencoder.off_diagonal(covariance(shuffled, rows.mean(0))) < 0.3
 
 
-def test_of_uncorrelated_numbers_a_linear_code_keeps_its_share():
+def test_of_uncorrelated_numbers_a_linear_latent_keeps_its_share():
     d, k = 20, 5
     seen, unseen = (torch.randn(20_000, d, generator=generator(0, name)).double() for name in ("a", "b"))
     components = PCA.fit(seen, k).components.T
@@ -96,20 +96,20 @@ def test_denoising_run_is_fetched_when_it_is_there(small_denoising, fashion, mon
     first = cell(fashion)
     monkeypatch.setattr(denoising, "restorer", lambda *_: pytest.fail("trained again"))
     second = cell(fashion)
-    assert first.figures == second.figures
-    assert torch.equal(first.pictures, second.pictures)
+    assert first.metrics == second.metrics
+    assert torch.equal(first.shown, second.shown)
 
 
 def test_denoising_run_is_trained_anew_when_its_settings_change(small_denoising, fashion, monkeypatch):
     first = cell(fashion)
     monkeypatch.setattr(denoising, "SETTINGS", denoising.SETTINGS | {"updates": 3})
-    assert cell(fashion).figures != first.figures
+    assert cell(fashion).metrics != first.metrics
 
 
 def test_denoising_runs_are_deterministic(small_denoising, fashion, monkeypatch, tmp_path):
     first = cell(fashion)
     monkeypatch.setattr(denoising, "STUDY_RUNS", tmp_path / "elsewhere")
-    assert cell(fashion).figures == first.figures
+    assert cell(fashion).metrics == first.metrics
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("salt-and-pepper", "median"), ("mask", "Gaussian blur")])
@@ -121,9 +121,9 @@ def test_best_filter_is_the_one_for_the_noise(fashion, kind, expected):
 def test_whole_denoising_study_has_every_cell(small_denoising, fashion, monkeypatch):
     monkeypatch.setattr(denoising, "fashion_mnist", lambda: fashion)
     monkeypatch.setattr(denoising, "FILTER_IMAGES", 8)
-    suits, figures, _ = denoising.run().parts
+    suits, runs, _ = denoising.run().parts
     assert [row[0] for row in suits.rows] == list(NOISES)
-    assert len(figures.rows) == len(NOISES) * (2 + len(PIXEL_LOSSES))
+    assert len(runs.rows) == len(NOISES) * (2 + len(PIXEL_LOSSES))
 
 
 def test_winner_by_psnr_is_the_largest():

@@ -83,7 +83,7 @@ def test_all_trials_see_equally_many_images(workplace: Path):
 
 
 def test_the_test_images_are_never_looked_at(workplace: Path, fashion: Dataset):
-    """White test images with one label in place of the real ones leave every figure as it was."""
+    """White test images with one label in place of the real ones leave every metric as it was."""
     spoiled = workplace / "spoiled"
     spoiled.mkdir()
     for file in FASHION.iterdir():
@@ -195,8 +195,8 @@ def test_a_translation_of_classes_is_searched_by_what_is_recognised_and_comes_ba
     rows = [{"round_trip_l1_after_noise": a, "recognised_as_target": b} for a, b in ((0.1, 0.9), (0.3, 0.5))]
     metrics = {"bags to boots": rows[0], "boots to bags": rows[1], "judge_sha256": "0"}
     monkeypatch.setattr(objective, "validate", lambda *_: metrics)
-    chosen, figures = objective.judged(made("cyclegan"), domain_pair(fashion, "bags-boots"), Console())
-    assert figures == pytest.approx({"*.round_trip_l1_after_noise": 0.2, "*.recognised_as_target": 0.7})
+    chosen, metrics = objective.judged(made("cyclegan"), domain_pair(fashion, "bags-boots"), Console())
+    assert metrics == pytest.approx({"*.round_trip_l1_after_noise": 0.2, "*.recognised_as_target": 0.7})
     assert chosen.weights == {"*.round_trip_l1_after_noise": 1.0, "*.recognised_as_target": -1.0}
 
 
@@ -211,13 +211,13 @@ def test_the_evaluation_has_every_recipes_objective(name: str, fashion: Dataset,
         config={},
     )  # fmt: skip
     recipe = build(record.recipe, config, data, torch.device("cpu"))
-    chosen, figures = objective.judged(recipe, data, Console(file=io.StringIO()))
-    assert set(figures) == set(chosen.weights)
+    chosen, metrics = objective.judged(recipe, data, Console(file=io.StringIO()))
+    assert set(metrics) == set(chosen.weights)
 
 
-def test_an_objective_names_figures_by_their_path():
+def test_an_objective_names_metrics_by_their_path():
     metrics = {"mse": 1, "by_noise": {"a": {"psnr": 2.0}, "b": {"psnr": 4.0}}, "name": "x"}
-    assert objective.figure(metrics, ["mse"]) == [1.0]
-    assert objective.figure(metrics, ["by_noise", "*", "psnr"]) == [2.0, 4.0]
-    assert objective.figure(metrics, ["*", "psnr"]) == []
-    assert objective.figure(metrics, ["name"]) == []
+    assert objective.numbers_at(metrics, ["mse"]) == [1.0]
+    assert objective.numbers_at(metrics, ["by_noise", "*", "psnr"]) == [2.0, 4.0]
+    assert objective.numbers_at(metrics, ["*", "psnr"]) == []
+    assert objective.numbers_at(metrics, ["name"]) == []

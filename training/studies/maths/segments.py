@@ -1,4 +1,4 @@
-"""Two uniform segments on the line, one moved along it: what each divergence says, and how it changes."""
+"""Two uniform segments on the line, one moved along it: what each divergence is, and how it changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What two samples say of a divergence where no density is known: estimates, and p-values by permutation.
+"""What two samples show of a divergence where no density is known: estimates, and p-values by permutation.
 
 The studies use it; service/comparison/divergences.py does the same in NumPy, faster, and a test compares the
 two. No small maintained library estimates KL and JS by neighbours with p-values, which is what the studies

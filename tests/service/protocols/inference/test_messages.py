@@ -71,7 +71,7 @@ def test_what_clients_leave_unset_may_be_null():
 @pytest.mark.parametrize(
     ("changes", "loc", "message_"),
     [
-        ({"datatype": "FP16"}, ("datatype",), "must be one of BYTES, FP32, INT64, UINT8"),
+        ({"datatype": "BF16"}, ("datatype",), "must be one of BYTES, FP32, INT64, UINT8, FP16, FP64, INT32"),
         ({"shape": []}, ("shape",), "must be one or more positive numbers"),
         ({"shape": [1, 0]}, ("shape",), "must be one or more positive numbers"),
         ({"shape": [-1, 2]}, ("shape",), "must be one or more positive numbers"),
@@ -93,7 +93,7 @@ def test_what_clients_leave_unset_may_be_null():
         (
             {"parameters": {"shared_memory_region": "x"}},
             ("parameters", "shared_memory_region"),
-            "is not to be had here",
+            "is not supported here",
         ),
         ({"datatype": BYTES, "shape": [11], "data": []}, ("shape",), "at most 10 in one request"),
     ],

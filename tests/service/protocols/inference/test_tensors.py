@@ -106,3 +106,24 @@ def test_lists_of_something_else_are_refused(data: Any, kind: str, message: str)
 
 def test_a_number_beyond_float32_is_infinite_which_the_model_refuses():
     assert np.isinf(tensors.from_json([1e39], "FP32", (1,), PLACE)).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "read_as"), [("FP16", "<f2", "<f4"), ("FP64", "<f8", "<f4"), ("INT32", "<i4", "<i8")]
+)
+def test_other_types_are_read_as_those_of_graphs(kind: str, dtype: str, read_as: str) -> None:
+    array = np.array([[1, -2], [3, 40]], dtype)
+    for found in (
+        tensors.from_bytes(array.tobytes(), kind, (2, 2), PLACE),
+        tensors.from_json(array.tolist(), kind, (2, 2), PLACE),
+    ):
+        assert found.dtype == np.dtype(read_as)
+        assert np.array_equal(found, array)
+
+
+def test_what_another_type_cannot_hold_is_refused_or_infinite() -> None:
+    assert np.isinf(tensors.from_bytes(np.array([1e300]).tobytes(), "FP64", (1,), PLACE)).all()
+    with pytest.raises(InvalidField, match="beyond INT32"):
+        tensors.from_json([2**31], "INT32", (1,), PLACE)
+    with pytest.raises(InvalidField, match="FP16 of this shape has 4"):
+        tensors.from_bytes(bytes(8), "FP16", (2,), PLACE)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from service.media import png
-from service.protocols.openai.routes import MAX_PIXELS
+from service.protocols.openai.image_answers import MAX_PIXELS
 from support.in_process import MAX_COUNT, MAX_IMAGES, InProcess
 from support.tiny_checkpoints import run_onnx
 
@@ -79,13 +79,31 @@ def test_an_embedding_is_the_mean_latent_as_numbers_or_as_base64(
     assert ([one["index"] for one in answer["data"]], answer["model"]) == ([0, 1], "vae")
 
 
-def test_models_are_those_that_draw_or_embed(client: InProcess):
+def test_models_are_those_that_draw_translate_or_embed(client: InProcess):
     listed = {one["id"]: one for one in client.get("/v1/models").json()["data"]}
-    assert {"vae", "cgan", "any-size"} <= listed.keys()
-    assert "bags-boots" not in listed
+    assert {"vae", "cgan", "any-size", "bags-boots"} <= listed.keys()
+    assert listed["bags-boots"]["domains"] == ["bags", "boots"]
+    assert listed["cgan"]["domains"] is None
     assert client.get("/v1/models/cgan").json() == listed["cgan"]
     assert (listed["cgan"]["operations"], listed["cgan"]["version"]) == (["generate"], 1)
-    assert client.get("/v1/models/bags-boots").status_code == 404
+    assert client.get("/v1/models/bags").status_code == 404
+
+
+def test_an_edit_is_the_translation_to_the_domain_of_the_prompt(client: InProcess):
+    form = {"files": [("image[]", png.write(one)) for one in PIXELS], "data": {"prompt": "Boots"}}
+    edited = client.post("/v1/images/edits", **form).json()["data"]
+    own = client.post("/translate", json={"images": TEXTS, "to": "boots"}).json()["images"]
+    assert [(one["b64_json"], one["revised_prompt"]) for one in edited] == [(text, "boots") for text in own]
+
+
+def test_a_variation_is_decoded_from_a_latent_near_the_image(client: InProcess):
+    form = {"files": {"image": png.write(PIXELS[0])}, "data": {"model": "vae", "seed": "4", "n": "2"}}
+    varied = client.post("/v1/images/variations", **form).json()["data"]
+    assert [one["seed"] for one in varied] == [4, 5]
+    asked = {"images": TEXTS[:1], "model": "vae", "sample": True, "seed": 5}
+    latents = client.post("/encode", json=asked).json()["latents"]
+    decoded = client.post("/decode", json={"latents": latents, "model": "vae"}).json()["images"]
+    assert decoded == [varied[1]["b64_json"]]
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ import zlib
 
 import pytest
 from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.types import Message
 
+from service.api.compression import SMALLEST_BYTES, CompressedResponse, inflate
 from service.api.dependencies import exchange
 from service.errors import BadRequest, BodyTooLarge, QueueFull, UnsupportedMediaType
-from service.protocols.inference.compression import SMALLEST_BYTES, deflate, inflate
 from support.in_process import make_app, make_request
 
 LIMIT = 5000
@@ -63,22 +65,53 @@ async def test_what_all_bodies_inflate_to_together_is_limited(app: FastAPI):
         await inflate(gzip.compress(TEXT), request)
 
 
+async def test_a_route_may_set_a_lower_limit(app: FastAPI):
+    request = make_request(app=app, headers={"Content-Encoding": "gzip"})
+    assert len(await inflate(gzip.compress(bytes(100)), request, 100)) == 100
+    with pytest.raises(BodyTooLarge, match="100 bytes"):
+        await inflate(gzip.compress(bytes(101)), request, 100)
+
+
+async def sent(content: bytes, accepted: str | None) -> tuple[Headers, bytes]:
+    """Send an answer to a client that takes it compressed, and return its headers and body."""
+    messages: list[Message] = []
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    request = make_request(headers={} if accepted is None else {"Accept-Encoding": accepted})
+    await CompressedResponse(content, media_type="text/plain")(request.scope, request.receive, send)
+    start, body = messages
+    return Headers(raw=start["headers"]), body["body"]
+
+
 @pytest.mark.parametrize(
     ("accepted", "encoding"),
-    [("gzip, deflate", "gzip"), ("DEFLATE", "deflate"), ("br", None), ("", None)],
+    [
+        ("gzip, deflate", "gzip"),
+        ("br;q=1.0, gzip;q=0.8, *;q=0.1", "gzip"),
+        ("DEFLATE", "deflate"),
+        ("gzip;q=0, deflate", "deflate"),
+        ("gzip; q=0.000", None),
+        ("br", None),
+        ("identity", None),
+        ("", None),
+        (None, None),
+    ],
 )
-async def test_an_answer_is_compressed_for_whoever_takes_it(
-    app: FastAPI, accepted: str, encoding: str | None
-):
+async def test_an_answer_is_compressed_for_whoever_takes_it(accepted: str | None, encoding: str | None):
     content = bytes(SMALLEST_BYTES)
-    packed, headers = await deflate(content, make_request(app=app, headers={"Accept-Encoding": accepted}))
-    if encoding is None:
-        assert (packed, headers) == (content, {})
-    else:
-        assert headers == {"Content-Encoding": encoding}
-        assert {"gzip": gzip.decompress, "deflate": zlib.decompress}[encoding](packed) == content
+    headers, packed = await sent(content, accepted)
+    assert headers["vary"] == "Accept-Encoding"
+    assert headers.get("content-encoding") == encoding
+    assert headers["content-length"] == str(len(packed))
+    unpack = {"gzip": gzip.decompress, "deflate": zlib.decompress, None: bytes}[encoding]
+    assert unpack(packed) == content
+    assert (len(packed) < SMALLEST_BYTES) == (encoding is not None)
 
 
-async def test_a_small_answer_is_not_worth_it(app: FastAPI):
-    request = make_request(app=app, headers={"Accept-Encoding": "gzip"})
-    assert await deflate(bytes(SMALLEST_BYTES - 1), request) == (bytes(SMALLEST_BYTES - 1), {})
+async def test_a_small_answer_is_not_worth_it():
+    headers, packed = await sent(bytes(SMALLEST_BYTES - 1), "gzip")
+    assert packed == bytes(SMALLEST_BYTES - 1)
+    assert "content-encoding" not in headers
+    assert "vary" not in headers

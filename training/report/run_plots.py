@@ -1,4 +1,4 @@
-"""Pictures of runs: loss curves, originals against reconstructions, sample sheets."""
+"""Plots of runs: loss curves, originals against reconstructions, sample sheets."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def reconstructions(groups: list[Group]) -> Plot:
         strips.append((f"{group.name}  ({run.recipe.latent_dim})", rebuilt(run, images)))
     return Plot(
         title=f"{dataset.name}: the first {len(images)} test images and what comes back",
-        note="In brackets the numbers in one code; above the first model of a size, PCA of that size. "
+        note="In brackets the numbers in one latent; above the first model of a size, PCA of that size. "
         + "Mean squared error of the strips shown: "
         + ", ".join(
             f"{name.split('  ')[0]} {(strip - images).square().mean().item():.4f}"
@@ -88,7 +88,7 @@ def reconstructions(groups: list[Group]) -> Plot:
 
 
 def rebuilt(run: Trained, images: Tensor) -> Tensor:
-    """Return images in [0, 1] through the code of a run and back."""
+    """Return images in [0, 1] through the latent of a run and back."""
     low, high = run.recipe.value_range
     outputs = reconstruct(run.recipe.operations(), images * (high - low) + low)
     return to_unit(outputs, run.recipe.value_range)
@@ -112,7 +112,7 @@ def sample_sheet(group: Group) -> Plot | None:
 
 
 def strips_of(strips: list[tuple[str, Tensor]]) -> bytes:
-    """Draw rows of images (N, C, size, size) in [0, 1], each behind its name."""
+    """Draw rows of images (N, C, size, size) in [0, 1], each after its name."""
     count, channels, size, _ = strips[0][1].shape
     figure, (axis,) = panels(1, width=1.6 + 0.52 * count, height=0.52 * len(strips) + 0.2)
     canvas = torch.cat([strip.permute(1, 2, 0, 3).flatten(2) for _, strip in strips], dim=1)
