@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
 
-SECRETS = ("api_keys", "admin_key")
+SECRETS = ("api_keys", "admin_key", "metrics_key")
 """Settings that are never shown and have no flags."""
 
 
@@ -140,7 +140,8 @@ class Settings(BaseSettings):
         900,
         ge=1,
         le=1_000_000,
-        description="Connections all workers hold; one more ends the one that idles longest.",
+        description="Connections all workers hold, if they may open as many files; "
+        "one more ends the one that idles longest.",
     )
     max_header_bytes: int = Field(32 << 10, ge=1024, description="Bytes the head of a request may hold.")
     max_body_bytes: int = Field(32 << 20, ge=1, description="Bytes a request body may hold.")
@@ -195,6 +196,12 @@ class Settings(BaseSettings):
     )
     admin_key_file: Path | None = Field(
         None, description="File that holds the admin key, in the place of LATENT_ADMIN_KEY."
+    )
+    metrics_key: CliSuppress[Key | None] = Field(
+        None, description="Key that reads /metrics and nothing else; API keys read it too."
+    )
+    metrics_key_file: Path | None = Field(
+        None, description="File that holds the metrics key, in the place of LATENT_METRICS_KEY."
     )
     allow_no_key: bool = Field(
         False,

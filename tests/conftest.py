@@ -91,6 +91,13 @@ def java() -> str:
 
 
 @pytest.fixture(scope="session")
+def own_mounts() -> tuple[str, ...]:
+    """The words before a command that gets mounts of its own."""
+    found: tuple[str, ...] = requirements.found("own_mounts")
+    return found
+
+
+@pytest.fixture(scope="session")
 def git() -> None:
     """Git."""
     requirements.found("git")

@@ -96,7 +96,7 @@ class Catalogue:
         name, at, _ = model.partition("@")
         entry = self.entries.get(name)
         if entry is None:
-            raise UnknownModel(f"There is no such model; known are {', '.join(self.entries)}.")
+            raise UnknownModel.among(self.entries)
         return self._status(name, entry, self._named(model) if at else entry.model)
 
     def __str__(self) -> str:
@@ -147,7 +147,7 @@ class Catalogue:
         name, at, asked = model.partition("@")
         newest = self._newest.get(name)
         if newest is None:
-            raise UnknownModel(f"There is no such model; known are {', '.join(self._newest)}.")
+            raise UnknownModel.among(self._newest)
         served = {str(one.manifest.version): one for one in self.versions(name)}
         if not at:
             return newest

@@ -21,15 +21,13 @@ from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
-from prometheus_client.multiprocess import mark_process_dead
-
 from service.comparison.drift import Windows
 from service.coordination.agreement import Agreement
 from service.coordination.connection_counts import ConnectionCounts
 from service.coordination.heartbeats import Heartbeats
 from service.coordination.orders import OrderBook
-from service.coordination.shared_folder import DRIFT, METRICS_FOLDER, ORDERS, VOTES
-from service.observability import logs
+from service.coordination.shared_folder import DRIFT, ORDERS, VOTES
+from service.observability import shared_metrics
 from service.runtime import memory
 from service.settings import Settings
 from service.workers.worker import WorkerHandles, serve
@@ -43,7 +41,12 @@ RESTART_DELAY_S = 1.0
 CANNOT_START = 3
 """Exit code, uvicorn's, of a worker that cannot serve: neither could the next one."""
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    *(known for known in (signal.SIGHUP, signal.SIGQUIT) if signal.getsignal(known) is not signal.SIG_IGN),
+)
+"""Those that stop the service; `nohup` and a shell's `&` have some of them ignored."""
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +71,6 @@ class Supervisor:
         self._woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
         self._alive, self._lifeline = os.pipe()
-        logs.configure_logs(settings.log_level, settings.log_format)
 
     def run(self) -> int:
         """Supervise until the last worker is gone."""
@@ -107,6 +109,7 @@ class Supervisor:
         for known in SIGNALS:
             signal.signal(known, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        shared_metrics.be_worker(number)
         time.sleep(pause_s)
         try:
             serve(self._settings, self._listener, self._handles(number), announce=announce)
@@ -139,20 +142,20 @@ class Supervisor:
 
     def _pass_on(self, number: int) -> None:
         """Hand a signal to every worker; the socket closes when the last of them closes it."""
+        known = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
         self._stopping = True
         self._listener.close()
         for worker in self._workers:
             if worker.pid:
                 with suppress(ProcessLookupError):
-                    os.kill(worker.pid, number)
+                    os.kill(worker.pid, known)
 
     def _bury(self, worker: ForkProcess, number: int) -> None:
         """Take note of a worker's end and replace it, unless this is the end of all."""
         worker.join()
         self._connection_counts.worker(number).leave()
         self._agreement.leave(number)
-        if METRICS_FOLDER in os.environ:
-            mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        shared_metrics.forget(number)
         if self._stopping:
             return
         if worker.exitcode == CANNOT_START:

@@ -37,9 +37,9 @@ from service.http.exchange import HeldBytes
 from service.http.listener import refuse_newcomers
 from service.http.open_requests import Drain
 from service.observability import logs, metrics
-from service.observability.line_writer import LineWriter
+from service.observability.line_writer import CLOSE_S, LineWriter
 from service.repository.repository import Repository
-from service.runtime import memory
+from service.runtime import descriptors, memory
 from service.settings import Settings
 
 TICK_S = 0.5
@@ -93,9 +93,19 @@ def serve(settings: Settings, listener: socket.socket, handles: WorkerHandles, *
         log_config=None,
         server_header=False,
         timeout_keep_alive=math.ceil(settings.keep_alive_timeout_s),
-        timeout_graceful_shutdown=math.ceil(settings.request_timeout_s) + 1,
+        timeout_graceful_shutdown=_finish_s(settings),
     )
     Server(config, app, settings, handles, announce).run(sockets=[listener])
+
+
+def longest_stop_s(settings: Settings) -> float:
+    """Return the most time from SIGTERM to the end, in seconds: what starts the service grants as much."""
+    return settings.drain_delay_s + 2 * (SETTLE_S + TAKE_IN_S) + _finish_s(settings) + 2 * CLOSE_S
+
+
+def _finish_s(settings: Settings) -> int:
+    """Return the most time for the requests that have begun when the service stops listening, in seconds."""
+    return math.ceil(settings.request_timeout_s) + 1
 
 
 class Server(uvicorn.Server):
@@ -116,7 +126,7 @@ class Server(uvicorn.Server):
         self._connections = Connections(
             cast(set[Connection], self.server_state.connections),
             handles.connection_count,
-            most=max(1, settings.max_connections // settings.workers),
+            most=descriptors.fit(max(1, settings.max_connections // settings.workers)),
             max_unread_bytes=settings.max_held_bytes,
         )
         self._heartbeat = handles.heartbeat

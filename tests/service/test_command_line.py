@@ -93,6 +93,7 @@ def test_a_key_on_the_command_line_is_refused(name: str, form: list[str]):
 def test_keys_are_never_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setenv("LATENT_API_KEYS", "first-secret,second-secret")
     monkeypatch.setenv("LATENT_ADMIN_KEY", "third-secret")
+    monkeypatch.setenv("LATENT_METRICS_KEY", "fourth-secret")
     settings = read_settings([])
     with pytest.raises(SystemExit):
         read_settings(["--help"])

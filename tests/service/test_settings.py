@@ -30,7 +30,7 @@ def test_defaults_are_those_of_the_design():
 
 
 def test_every_setting_is_a_flag_and_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    for name in ("keys", "admin"):
+    for name in ("keys", "admin", "metrics"):
         (tmp_path / name).write_text("one\n")
     values = {
         "host": "localhost",
@@ -63,6 +63,7 @@ def test_every_setting_is_a_flag_and_a_variable(monkeypatch: pytest.MonkeyPatch,
         "log_level": "debug",
         "api_keys_file": str(tmp_path / "keys"),
         "admin_key_file": str(tmp_path / "admin"),
+        "metrics_key_file": str(tmp_path / "metrics"),
         "allow_no_key": "True",
         "allowed_hosts": "localhost",
         "allowed_origins": "https://example.com:8443",
