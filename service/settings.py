@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
 
-SECRETS = ("api_keys", "admin_key")
+SECRETS = ("api_keys", "admin_key", "metrics_key")
 """Settings that are never shown and have no flags."""
 
 
@@ -196,6 +196,12 @@ class Settings(BaseSettings):
     )
     admin_key_file: Path | None = Field(
         None, description="File that holds the admin key, in the place of LATENT_ADMIN_KEY."
+    )
+    metrics_key: CliSuppress[Key | None] = Field(
+        None, description="Key that reads /metrics and nothing else; API keys read it too."
+    )
+    metrics_key_file: Path | None = Field(
+        None, description="File that holds the metrics key, in the place of LATENT_METRICS_KEY."
     )
     allow_no_key: bool = Field(
         False,

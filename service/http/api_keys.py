@@ -1,4 +1,4 @@
-"""Who may ask: API keys, and the admin key that alone opens the admin routes.
+"""Who may ask: API keys, the admin key that alone opens the admin routes, and a key for the metrics alone.
 
     settings -> Keys; request_limits -> Keys.check; routes/admin -> Keys.check_admin
 
@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Iterable
 from hashlib import sha256
 
+from pydantic import SecretStr
 from starlette.types import Scope
 
 from service.errors import Forbidden, Unauthorized
@@ -23,17 +24,21 @@ OPEN = PAGES | {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/
 OPEN_FOLDERS = ("/playground/", "/docs/")
 """What needs no key: whether the service is well, how it is used, the page that asks for a key."""
 
+METRICS = "/metrics"
+"""What the metrics key opens: a scraper needs no right to run models."""
+
 BEARER = b"bearer "
 
 
 class Keys:
-    """The keys of a service, which is open to all if it has no API keys."""
+    """The keys of a service: open to all without API keys, but for the metrics if they have a key."""
 
     def __init__(self, settings: Settings) -> None:
         api = [_digest(key.get_secret_value().encode()) for key in settings.api_keys]
-        admin = settings.admin_key
-        self._admin = [_digest(admin.get_secret_value().encode())] if admin else []
+        self._admin = _digests(settings.admin_key)
         self._known = [*api, *self._admin] if api else []
+        metrics = _digests(settings.metrics_key)
+        self._of_metrics = [*metrics, *(self._known or self._admin)] if metrics else self._known
 
     def check(self, scope: Scope) -> None:
         """Let a request pass, if it carries a key or needs none.
@@ -41,9 +46,10 @@ class Keys:
         Raises:
             Unauthorized: it does not.
         """
-        if not self._known or is_open(scope["path"]):
+        known = self._of_metrics if scope["path"] == METRICS else self._known
+        if not known or is_open(scope["path"]):
             return
-        if not _any_is_known(_given(scope), self._known):
+        if not _any_is_known(_given(scope), known):
             raise Unauthorized(headers={"WWW-Authenticate": "Bearer"})
 
     def check_admin(self, scope: Scope) -> None:
@@ -78,6 +84,10 @@ def _given(scope: Scope) -> list[bytes]:
 
 def _any_is_known(given: Iterable[bytes], known: Iterable[bytes]) -> bool:
     return sum(hmac.compare_digest(one, other) for one in given for other in known) > 0
+
+
+def _digests(key: SecretStr | None) -> list[bytes]:
+    return [_digest(key.get_secret_value().encode())] if key else []
 
 
 def _digest(key: bytes) -> bytes:

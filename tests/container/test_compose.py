@@ -12,11 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.version import VERSION
 from support.requirements import Engine
 
 ROOT = Path(__file__).parents[2]
 URL = "http://127.0.0.1:8000"
-IMAGE = "latent-service"
+IMAGE = f"latent-service:{VERSION}"
 MAX_ADDED_BYTES = 300_000_000
 
 
@@ -112,6 +113,7 @@ def test_the_process_is_nobody_in_particular_and_can_write_nothing(project: Proj
     assert set(fields["Uid"].split()) == {"10001"}
     assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
     assert fields["NoNewPrivs"] == "1"
+    assert fields["Seccomp"] == "2"
     write = "open('/srv/written', 'w')"
     tried = subprocess.run(
         [project.engine.name, "exec", "--user", "0", running, "/opt/latent/bin/python", "-c", write],
@@ -119,6 +121,9 @@ def test_the_process_is_nobody_in_particular_and_can_write_nothing(project: Proj
         text=True,
     )
     assert "Read-only file system" in tried.stderr
+    size = "import os; s = os.statvfs('/tmp'); print(s.f_blocks * s.f_frsize, s.f_flag & os.ST_NOEXEC)"
+    of_tmp = project.ask("exec", running, "/opt/latent/bin/python", "-c", size).split()
+    assert (int(of_tmp[0]), int(of_tmp[1]) > 0) == (64 << 20, True)
 
 
 def test_the_bill_of_materials_is_what_is_installed(project: Project, running: str):
@@ -136,6 +141,7 @@ def test_the_bill_of_materials_is_what_is_installed(project: Project, running: s
 def test_memory_is_limited_and_a_killed_service_comes_back(project: Project, running: str):
     limit = project.ask("inspect", "--format", "{{.HostConfig.Memory}}", running)
     assert int(limit) == 2 << 30
+    assert project.ask("inspect", "--format", "{{.HostConfig.PidsLimit}}", running) == "512"
     started = project.ask("inspect", "--format", "{{.State.StartedAt}}", running)
     process_id = int(project.ask("inspect", "--format", "{{.State.Pid}}", running))
     os.kill(process_id, signal.SIGKILL)  # as the kernel does

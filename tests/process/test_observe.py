@@ -1,16 +1,15 @@
 """deploy/observe: a real Prometheus scrapes a service, and every query of the dashboard has an answer."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
+import yaml
 
-from support.service_process import ROOT, ServiceProcess, StartService, free_port, wait_until
+from support.scraper import Scraper
+from support.service_process import ROOT, ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
 
 OBSERVE = ROOT / "deploy" / "observe"
@@ -21,32 +20,6 @@ QUERIES = {
     for target in panel["targets"]
 }
 CLASSES = ("left", "right")
-
-
-class Scraper:
-    """A Prometheus with the configuration of deploy/observe, which finds the service where it is."""
-
-    def __init__(self, program: str, folder: Path, service: ServiceProcess) -> None:
-        target, self.url = service.url.removeprefix("http://"), f"127.0.0.1:{free_port()}"
-        text = (OBSERVE / "prometheus.yml").read_text()
-        assert "latent-service:8000" in text
-        assert "scrape_interval: 5s" in text
-        config = folder / "prometheus.yml"
-        config.write_text(text.replace("latent-service:8000", target).replace("5s", "1s"))
-        command = [program, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
-        with (folder / "prometheus.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [*command, f"--web.listen-address={self.url}"], stdout=log, stderr=log
-            )
-
-    def ask(self, query: str) -> list[dict[str, Any]]:
-        try:
-            answer = httpx.get(f"http://{self.url}/api/v1/query", params={"query": query}).json()
-        except httpx.TransportError:
-            return []
-        assert answer["status"] == "success", f"{query}: {answer}"
-        result: list[dict[str, Any]] = answer["data"]["result"]
-        return result
 
 
 @pytest.fixture
@@ -60,10 +33,13 @@ def service(tmp_path: Path, start_service: StartService) -> ServiceProcess:
 
 @pytest.fixture
 def scraper(prometheus: str, tmp_path: Path, service: ServiceProcess) -> Iterator[Scraper]:
-    running = Scraper(prometheus, tmp_path, service)
-    yield running
-    running.process.terminate()
-    running.process.wait(20)
+    """A Prometheus with the jobs of deploy/observe, which finds the service where it is."""
+    text = (OBSERVE / "prometheus.yml").read_text()
+    assert "latent-service:8000" in text
+    config = yaml.safe_load(text.replace("latent-service:8000", service.url.removeprefix("http://")))
+    assert config["global"] == {"scrape_interval": "5s"}
+    with Scraper(prometheus, tmp_path, config["scrape_configs"]) as running:
+        yield running
 
 
 def use(service: ServiceProcess) -> None:

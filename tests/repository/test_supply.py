@@ -107,6 +107,19 @@ def test_every_image_of_others_has_a_version():
     assert [image for image in images if not re.search(r":v?\d+\.\d+", image)] == []
 
 
+def test_every_container_is_closed_in_and_ours_has_its_version():
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    assert services["latent-service"]["image"] == f"latent-service:{VERSION}"
+    for service in services.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["pids_limit"] == 512
+        assert service["mem_limit"] == service["memswap_limit"]
+        assert all("size=" in mount for mount in service.get("tmpfs", ()))
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+
+
 def test_the_bill_of_materials_lists_everything_installed():
     folder = str(Path(next(one for one in distributions() if one.name == "onnxruntime").locate_file("")))
     made = subprocess.run(

@@ -84,6 +84,24 @@ async def test_the_admin_key_is_a_key_too(checkpoints: Path):
         assert (await client.get("/models", headers={"X-API-Key": "third-key"})).status_code == 200
 
 
+async def statuses(client: httpx.AsyncClient, key: str) -> dict[str, int]:
+    headers = {"X-API-Key": key}
+    paths = ("/metrics", "/models", "/v2/models/stats")
+    return {path: (await client.get(path, headers=headers)).status_code for path in paths}
+
+
+async def test_the_metrics_key_opens_the_metrics_alone(checkpoints: Path):
+    only_metrics = {"/metrics": 200, "/models": 401, "/v2/models/stats": 401}
+    everything = dict.fromkeys(only_metrics, 200)
+    async with site(checkpoints, **KEYS, admin_key="third-key", metrics_key="fourth-key") as client:
+        assert await statuses(client, "fourth-key") == only_metrics
+        assert await statuses(client, "first-key") == await statuses(client, "third-key") == everything
+        assert await statuses(client, "guessed") == dict.fromkeys(only_metrics, 401)
+    async with site(checkpoints, metrics_key="fourth-key", admin_key="third-key") as client:
+        assert await statuses(client, "guessed") == everything | {"/metrics": 401}
+        assert await statuses(client, "fourth-key") == await statuses(client, "third-key") == everything
+
+
 async def test_every_known_key_is_compared_in_constant_time(
     checkpoints: Path, monkeypatch: pytest.MonkeyPatch
 ):
