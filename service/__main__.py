@@ -44,9 +44,13 @@ def main(arguments: Sequence[str], program: str = "python -m service") -> int:
         listener = listen(settings.host, settings.port)
     except CannotListen as error:
         return _fail(str(error), 1)
+    from service.coordination.shared_folder import NoRoom  # noqa: PLC0415
     from service.workers.launch import supervise  # noqa: PLC0415
 
-    return supervise(settings, listener)
+    try:
+        return supervise(settings, listener)
+    except NoRoom as error:
+        return _fail(str(error), 1)
 
 
 def _fill_standard_descriptors() -> None:

@@ -7,8 +7,12 @@ The names say what happened ("QueueFull"), as an answer's reader would put it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
+
+MAX_LISTED = 20
+"""Names of models in the detail of an error: of 64 characters at most, they leave it far below 4 KiB."""
 
 Location = tuple[str | int, ...]
 
@@ -119,6 +123,13 @@ class UnknownModel(ServiceError):
 
     status, code, title = 404, "unknown-model", "Not Found"
     default_detail = "There is no such model; GET /models lists them."
+
+    @classmethod
+    def among(cls, known: Collection[str]) -> UnknownModel:
+        """Return the error of a name that is not among those `known`, of which it lists some."""
+        more = len(known) - MAX_LISTED
+        listed = [*islice(known, MAX_LISTED), *([f"{more} more (GET /models lists all)"] if more > 0 else [])]
+        return cls(f"There is no such model; known are {', '.join(listed)}." if listed else None)
 
 
 class MethodNotAllowed(ServiceError):

@@ -140,7 +140,8 @@ class Settings(BaseSettings):
         900,
         ge=1,
         le=1_000_000,
-        description="Connections all workers hold; one more ends the one that idles longest.",
+        description="Connections all workers hold, if they may open as many files; "
+        "one more ends the one that idles longest.",
     )
     max_header_bytes: int = Field(32 << 10, ge=1024, description="Bytes the head of a request may hold.")
     max_body_bytes: int = Field(32 << 20, ge=1, description="Bytes a request body may hold.")

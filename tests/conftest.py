@@ -91,6 +91,19 @@ def java() -> str:
 
 
 @pytest.fixture(scope="session")
+def nginx() -> str:
+    """The path of nginx."""
+    return str(requirements.found("nginx"))
+
+
+@pytest.fixture(scope="session")
+def own_mounts() -> tuple[str, ...]:
+    """The words before a command that gets mounts of its own."""
+    found: tuple[str, ...] = requirements.found("own_mounts")
+    return found
+
+
+@pytest.fixture(scope="session")
 def git() -> None:
     """Git."""
     requirements.found("git")

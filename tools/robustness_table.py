@@ -111,6 +111,29 @@ ROWS = {
         "stdout and stderr closed, full, broken, not read for 60 s under load",
         "starts and serves, stops on SIGTERM within 10 s, lost lines are counted",
     ),
+    31: (
+        "shared memory (/dev/shm) of 64 KiB, filled later, read-only; 1,000 dead workers",
+        "serves, logs it once a worker, leaves nothing",
+    ),
+    32: (
+        "pages of another origin in a real browser: rebinding, simple posts, preflights, frames; with and "
+        "without keys; allowed origins",
+        "nothing runs, nothing is read; allowed ones work",
+    ),
+    33: (
+        "a real nginx in front: stripped and kept prefix, keep-alive, chunked uploads, `Expect`, HEAD; "
+        "10,000 requests through SIGTERM and reload",
+        "0 failed; docs and playground work under the prefix",
+    ),
+    34: (
+        "5,000 photographs of odd metadata (EXIF by tag and type, PNG chunks by CRC and size, profiles), "
+        "2,000 cut and closed with an end marker",
+        "metadata never decides; a cut file is 422",
+    ),
+    35: (
+        "passing faults: EACCES, EIO, ENOMEM, EMFILE while reading a checkpoint, then mended",
+        "serves within two scans",
+    ),
     36: (
         "SIGTERM with a new connection per request at full load, 20 rounds",
         "0 of all connected lost",

@@ -12,7 +12,6 @@ import asyncio
 import logging
 import time
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +43,8 @@ class Windows:
         self._worker = worker
         self.rows = rows
         self._versions = versions
-        self._own: dict[str, Rows] = {}
+        self._own: dict[str, Rows | None] = {}
+        """By what a model's window is called; None where there was no room for it."""
         self._next: dict[str, int] = {}
 
     @property
@@ -58,10 +58,10 @@ class Windows:
             return
         key = _key(model)
         if key not in self._own:
-            self._forget(model.manifest.name)
-            self._own[key] = self._open(key, model.reference.latents.shape[1])
-            self._next[key] = int(self._own[key][:, 0].argmax() + 1)
+            self._begin(key, model.manifest.name, model.reference.latents.shape[1])
         own = self._own[key]
+        if own is None:
+            return
         newest = latents[-self.rows :].reshape(-1, own.shape[1] - 1)
         places = (self._next[key] + np.arange(len(newest))) % self.rows
         own[places, 1:] = newest
@@ -79,19 +79,44 @@ class Windows:
         order = rows[:, 0].argsort(kind="stable")[-self.rows :]
         return rows[order, 1:].astype(np.float32)
 
+    def _begin(self, key: str, name: str, size: int) -> None:
+        self._forget(name)
+        try:
+            own = self._open(key, size)
+        except OSError as error:
+            logger.error("no latents of %s are kept here for its drift: %s", name, error.strerror)
+            self._own[key] = None
+            return
+        self._own[key] = own
+        self._next[key] = int(own[:, 0].argmax() + 1)
+
     def _forget(self, name: str) -> None:
         """Make room for another version of a model: drop what this worker has kept longest."""
         kept = [key for key in self._own if key.partition("@")[0] == name]
         for key in kept[: max(0, len(kept) + 1 - self._versions)]:
-            del self._own[key], self._next[key]
-            (self._folder / f"{key}.{self._worker}").unlink()
+            del self._own[key]
+            self._next.pop(key, None)
+            (self._folder / f"{key}.{self._worker}").unlink(missing_ok=True)
 
     def _open(self, key: str, size: int) -> Rows:
         path = self._folder / f"{key}.{self._worker}"
         shape = (self.rows, 1 + size)
-        mode: Literal["r+", "w+"] = "r+" if path.exists() else "w+"
-        rows: Rows = np.memmap(path, np.float64, mode, shape=shape)
+        if not path.exists():
+            self._write_empty(path, shape)
+        rows: Rows = np.memmap(path, np.float64, "r+", shape=shape)
         return rows
+
+    @staticmethod
+    def _write_empty(path: Path, shape: tuple[int, int]) -> None:
+        # It is written and not only made as long: without room that fails here, while to fill what is mapped
+        # and was never written would kill the process (SIGBUS). Others see all of it or nothing.
+        building = path.with_name(f".{path.name}")
+        try:
+            building.write_bytes(np.zeros(shape).tobytes())
+            building.rename(path)
+        except OSError:
+            building.unlink(missing_ok=True)
+            raise
 
 
 def _key(model: Model) -> str:

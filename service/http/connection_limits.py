@@ -13,8 +13,9 @@ from heapq import nsmallest
 from service.coordination.connection_counts import WorkerConnections
 from service.http.connection import Connection
 
-SPARE_AFTER_S = 1.0
-"""A connection that has waited for its client as long is ended where there is no room for another."""
+SPARE_AFTER_S = 0.1
+"""A connection that has waited for its client as long is ended where there is no room for another. What is
+new waits as long before it is accepted, a health check too."""
 
 AT_ONCE = 16
 """One in so many is ended together, since finding those that wait longest means looking at all."""

@@ -5,9 +5,10 @@
 
 Part of the application only where the environment names a collector (see trace_exporter.py).
 
-FastAPI's own tracing is off: tried in the place of this, a traced /encode took 6% more processor time, and
-a middleware was needed all the same for `traceresponse`, our errors and the routes of fast_path.py. It also
-records what callers send, the query and the Host header, at any length.
+FastAPI's own tracing is off. In the place of this one it took 6% more processor time of an /encode that is
+sampled and 29% where one in a hundred is, and needed a middleware all the same, for `traceresponse`, our
+errors and the routes of fast_path.py. It also records what callers send, the query and the Host header, at
+any length.
 """
 
 from __future__ import annotations

@@ -97,6 +97,8 @@ def pixel_chunks(raw: bytes) -> tuple[bytes, bytes]:
         elif kind == EXIF_CHUNK and not is_damaged:
             exif = exif or raw[start + 8 : end - 4]
         elif kind[:1].isupper():
+            if is_damaged:
+                raise BrokenImage(DAMAGED)
             raise UnsupportedImage("the image is a PNG with a chunk that no standard knows")
     return raw if end == sum(map(len, kept)) else b"".join(kept), exif
 

@@ -1,12 +1,11 @@
 """Metrics and phases: what the parts report here, `/metrics` and traces show.
 
-With several workers each writes its numbers to files in one folder, named by PROMETHEUS_MULTIPROC_DIR,
-and whichever worker is asked adds them up. The variable has to be set before this module is imported.
+With several workers each writes its numbers to memory that all share (`shared_metrics`), and whichever worker
+is asked adds them up.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from functools import cache
 
@@ -21,10 +20,8 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
 
-from service.coordination.shared_folder import METRICS_FOLDER
-from service.observability import traces
+from service.observability import shared_metrics, traces
 from service.observability.traces import NO_ATTRIBUTES, Attributes, Trace
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -173,8 +170,8 @@ class Sums:
 
 
 def _of_all_workers() -> CollectorRegistry:
-    if METRICS_FOLDER not in os.environ:
+    if not shared_metrics.are_shared():
         return REGISTRY
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    shared_metrics.AllWorkers(registry)
     return registry

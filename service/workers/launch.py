@@ -5,31 +5,25 @@ __main__ -> supervise -> supervisor -> worker.serve, in each worker
 
 from __future__ import annotations
 
-import os
 import socket
-import tempfile
-from pathlib import Path
 
-from service.coordination.shared_folder import (
-    DRIFT,
-    METRICS,
-    METRICS_FOLDER,
-    ORDERS,
-    SHARED_MEMORY,
-    VOTES,
-)
+from service.coordination.shared_folder import shared_folder
+from service.observability import shared_metrics
 from service.settings import Settings
 
 
 def supervise(settings: Settings, listener: socket.socket) -> int:
-    """Run the settings' number of workers until told to stop, and return the exit code."""
-    memory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="latent-service-", dir=memory) as folder:
-        for part in (METRICS, ORDERS, DRIFT):
-            Path(folder, part).mkdir()
-        Path(folder, VOTES).touch()
-        if settings.workers > 1:  # for a single one it would only cost time
-            os.environ[METRICS_FOLDER] = str(Path(folder, METRICS))
-        from service.workers.supervisor import Supervisor  # noqa: PLC0415 - reads what was just set
+    """Run the settings' number of workers until told to stop, and return the exit code.
 
-        return Supervisor(settings, listener, Path(folder)).run()
+    Raises:
+        NoRoom: there is no folder for what the workers share.
+    """
+    if settings.workers > 1:  # for a single one it would only cost time
+        shared_metrics.share(settings.workers)
+    # Imported now, since metrics are made on import, in the memory that is there by then.
+    from service.observability import logs  # noqa: PLC0415
+    from service.workers.supervisor import Supervisor  # noqa: PLC0415
+
+    logs.configure_logs(settings.log_level, settings.log_format)
+    with shared_folder() as folder:
+        return Supervisor(settings, listener, folder).run()

@@ -13,6 +13,7 @@ import math
 import os
 import signal
 import socket
+import struct
 import sys
 import time
 from contextlib import suppress
@@ -21,15 +22,12 @@ from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
-from prometheus_client.multiprocess import mark_process_dead
-
 from service.comparison.drift import Windows
-from service.coordination.agreement import Agreement
 from service.coordination.connection_counts import ConnectionCounts
+from service.coordination.desired_state import DesiredState
 from service.coordination.heartbeats import Heartbeats
-from service.coordination.orders import OrderBook
-from service.coordination.shared_folder import DRIFT, METRICS_FOLDER, ORDERS, VOTES
-from service.observability import logs
+from service.coordination.shared_folder import DRIFT
+from service.observability import shared_metrics
 from service.runtime import memory
 from service.settings import Settings
 from service.workers.worker import WorkerHandles, serve
@@ -43,7 +41,14 @@ RESTART_DELAY_S = 1.0
 CANNOT_START = 3
 """Exit code, uvicorn's, of a worker that cannot serve: neither could the next one."""
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+ORDER = struct.Struct("q")
+
+SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    *(known for known in (signal.SIGHUP, signal.SIGQUIT) if signal.getsignal(known) is not signal.SIG_IGN),
+)
+"""Those that stop the service; `nohup` and a shell's `&` have some of them ignored."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,16 +64,17 @@ class Supervisor:
         """With their numbers, from 0 on."""
         self._connection_counts = ConnectionCounts(settings.workers)
         self._heartbeats = Heartbeats(settings.workers, math.ceil(settings.stuck_worker_s / CHECK_EVERY_S))
-        self._orders = OrderBook(folder / ORDERS, settings.workers)
-        self._agreement = Agreement(folder / VOTES, settings.workers)
+        self._desired = DesiredState(settings.workers)
         self._drift = folder / DRIFT
         self._checked_s = time.monotonic()
         self._stopping = False
         self._exit_code = 0
         self._woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
+        self._reports, self._reporter = os.pipe()
+        """Orders from the workers: the system keeps such short writes in one piece."""
+        os.set_blocking(self._reporter, False)
         self._alive, self._lifeline = os.pipe()
-        logs.configure_logs(settings.log_level, settings.log_format)
 
     def run(self) -> int:
         """Supervise until the last worker is gone."""
@@ -79,10 +85,12 @@ class Supervisor:
         for number in range(self._settings.workers):
             self._start(number, announce=number == 0)
         while self._workers:
-            ready = wait([self._woken, *(worker.sentinel for worker in self._workers)], CHECK_EVERY_S)
+            sentinels = [worker.sentinel for worker in self._workers]
+            ready = wait([self._woken, self._reports, *sentinels], CHECK_EVERY_S)
             if self._woken in ready:
                 for number in self._woken.recv(64):
                     self._pass_on(number)
+            self._desired.settle(self._read_orders() if self._reports in ready else ())
             for worker in [worker for worker in self._workers if worker.sentinel in ready]:
                 self._bury(worker, self._workers.pop(worker))
             self._check_heartbeats()
@@ -107,6 +115,7 @@ class Supervisor:
         for known in SIGNALS:
             signal.signal(known, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        shared_metrics.be_worker(number)
         time.sleep(pause_s)
         try:
             serve(self._settings, self._listener, self._handles(number), announce=announce)
@@ -120,11 +129,18 @@ class Supervisor:
         return WorkerHandles(
             self._connection_counts.worker(number),
             self._heartbeats.heartbeat(number),
-            self._orders.orders(number),
-            self._agreement.vote(number),
+            self._desired.participant(number, self._report),
             Windows(self._drift, number, self._settings.drift_rows, self._settings.keep_versions),
             self._alive,
         )
+
+    def _report(self, order: int) -> None:
+        """Have the supervisor settle an order, from a worker; without one, the state that it has changed."""
+        with suppress(BlockingIOError):  # the supervisor hangs, and what is waiting is enough to wake it
+            os.write(self._reporter, ORDER.pack(order))
+
+    def _read_orders(self) -> list[int]:
+        return [order for (order,) in ORDER.iter_unpack(os.read(self._reports, 512 * ORDER.size))]
 
     def _check_heartbeats(self) -> None:
         """Kill workers that show no sign of life; they are buried like any other."""
@@ -139,20 +155,20 @@ class Supervisor:
 
     def _pass_on(self, number: int) -> None:
         """Hand a signal to every worker; the socket closes when the last of them closes it."""
+        known = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
         self._stopping = True
         self._listener.close()
         for worker in self._workers:
             if worker.pid:
                 with suppress(ProcessLookupError):
-                    os.kill(worker.pid, number)
+                    os.kill(worker.pid, known)
 
     def _bury(self, worker: ForkProcess, number: int) -> None:
         """Take note of a worker's end and replace it, unless this is the end of all."""
         worker.join()
         self._connection_counts.worker(number).leave()
-        self._agreement.leave(number)
-        if METRICS_FOLDER in os.environ:
-            mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        self._desired.leave(number)
+        shared_metrics.forget(number)
         if self._stopping:
             return
         if worker.exitcode == CANNOT_START:

@@ -26,10 +26,9 @@ from fastapi import FastAPI
 
 from service.app import create_app
 from service.comparison.drift import Windows
-from service.coordination.agreement import Vote
 from service.coordination.connection_counts import WorkerConnections
+from service.coordination.desired_state import Participant
 from service.coordination.heartbeats import Heartbeat
-from service.coordination.orders import Orders
 from service.http.acceptor import Acceptor
 from service.http.connection import Connection
 from service.http.connection_limits import Connections
@@ -37,9 +36,9 @@ from service.http.exchange import HeldBytes
 from service.http.listener import refuse_newcomers
 from service.http.open_requests import Drain
 from service.observability import logs, metrics
-from service.observability.line_writer import LineWriter
+from service.observability.line_writer import CLOSE_S, LineWriter
 from service.repository.repository import Repository
-from service.runtime import memory
+from service.runtime import descriptors, memory
 from service.settings import Settings
 
 TICK_S = 0.5
@@ -67,10 +66,8 @@ class WorkerHandles(NamedTuple):
     """How many connections it holds."""
     heartbeat: Heartbeat
     """Says that its event loop turns."""
-    orders: Orders
-    """What all workers are asked to serve."""
-    vote: Vote
-    """Its part in what all serve from when on."""
+    desired: Participant
+    """Its part in what all serve."""
     windows: Windows
     """What they have encoded of late."""
     parent: int
@@ -81,7 +78,7 @@ def serve(settings: Settings, listener: socket.socket, handles: WorkerHandles, *
     """Serve on `listener` until told to stop; `announce` prints where, and what, once it does."""
     memory.limit_pools()
     logs.configure_logs(settings.log_level, settings.log_format)
-    app = create_app(settings, handles.orders, handles.vote, handles.windows)
+    app = create_app(settings, handles.desired, handles.windows)
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -93,9 +90,19 @@ def serve(settings: Settings, listener: socket.socket, handles: WorkerHandles, *
         log_config=None,
         server_header=False,
         timeout_keep_alive=math.ceil(settings.keep_alive_timeout_s),
-        timeout_graceful_shutdown=math.ceil(settings.request_timeout_s) + 1,
+        timeout_graceful_shutdown=_finish_s(settings),
     )
     Server(config, app, settings, handles, announce).run(sockets=[listener])
+
+
+def longest_stop_s(settings: Settings) -> float:
+    """Return the most time from SIGTERM to the end, in seconds: what starts the service grants as much."""
+    return settings.drain_delay_s + 2 * (SETTLE_S + TAKE_IN_S) + _finish_s(settings) + 2 * CLOSE_S
+
+
+def _finish_s(settings: Settings) -> int:
+    """Return the most time for the requests that have begun when the service stops listening, in seconds."""
+    return math.ceil(settings.request_timeout_s) + 1
 
 
 class Server(uvicorn.Server):
@@ -116,7 +123,7 @@ class Server(uvicorn.Server):
         self._connections = Connections(
             cast(set[Connection], self.server_state.connections),
             handles.connection_count,
-            most=max(1, settings.max_connections // settings.workers),
+            most=descriptors.fit(max(1, settings.max_connections // settings.workers)),
             max_unread_bytes=settings.max_held_bytes,
         )
         self._heartbeat = handles.heartbeat
@@ -177,7 +184,7 @@ class Server(uvicorn.Server):
             os._exit(STUCK)  # no other way leads past a thread that does not end
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Show a sign of life, look for orders, and at everything that may take too long."""
+        """Show a sign of life, and check for orders and for everything that may take too long."""
         loop.call_later(TICK_S, self._tick, loop)
         self._heartbeat.beat()
         self._connections.check()

@@ -5,13 +5,14 @@ import json
 import re
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from support.service_process import ServiceProcess, StartService, wait_until
+from support.service_process import ROOT, ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
 
 DECODE = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
@@ -76,6 +77,30 @@ async def test_stop_loses_no_request_in_flight(
     assert statuses == [200] * 100
     assert service.wait() == 0
     assert "Traceback" not in service.log()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+async def test_other_signals_stop_it_as_well_and_leave_nothing(
+    tmp_path: Path, start_service: StartService, workers: int, number: signal.Signals
+):
+    write_slow(tmp_path, slow_ms=20)
+    service = start_service(workers=workers)
+    held = {link.readlink() for link in Path(f"/proc/{service.process.pid}/fd").iterdir()}
+    folder = next(path.parent for path in held if "/latent-service-" in str(path))
+    statuses = await stop_with_requests_in_flight(service, 50, number)
+    assert statuses == [200] * 50
+    assert service.wait() == 0
+    assert not folder.exists()
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(tmp_path: Path, start_service: StartService):
+    write_slow(tmp_path, slow_ms=0)
+    start = ("sh", "-c", f'trap "" HUP && cd {ROOT} && exec "$@"', "sh", sys.executable, "-m", "service")
+    service = start_service(program=start)
+    service.stop(signal.SIGHUP)
+    for _ in range(10):
+        assert service.get("/health/ready").status_code == 200
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -1,6 +1,7 @@
 """Clients that take their time: for a head, a body, an answer, or for nothing at all."""
 
 import select
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.raw_connection import Wire
-from support.service_process import ServiceProcess, StartService, wait_until
+from support.service_process import ROOT, ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
 from tools.robustness_table import Measured
 
@@ -20,6 +21,7 @@ LATE_S = 1.5
 LINGER_S = 2.0
 DECODE = b'{"latents": [[0, 0, 0, 0]]}'
 HEAD = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
+IDLE = 1000
 LARGE = b'{"count": 512}'
 LARGE_BYTES = 512 * 128 * 128 * 3
 
@@ -217,6 +219,40 @@ def test_one_connection_too_many_ends_those_that_wait_longest(start_service: Sta
         assert service.get("/health/live").status_code == 200
         assert time.monotonic() - started_s < 5
         assert open_sockets(service) <= before + 32
+
+
+def slowest_check_s(service: ServiceProcess) -> float:
+    """Open more idle connections than are held; return the longest that a health check took meanwhile."""
+    slowest_s = 0.0
+    with ExitStack() as opened:
+        for _ in range(IDLE // 10):
+            for _ in range(10):
+                opened.enter_context(Wire(service))
+            started_s = time.monotonic()
+            assert service.get("/health/live").status_code == 200
+            slowest_s = max(slowest_s, time.monotonic() - started_s)
+    return slowest_s
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_thousand_idle_connections_delay_no_health_check(start_service: StartService, workers: int):
+    service = start_service(workers=workers)
+    least_s = min(slowest_check_s(service) for _ in range(3))  # other work can only make it longer
+    assert least_s < 0.25
+    assert "ended" in service.log()
+
+
+FEW_FILES = ("sh", "-c", f'ulimit -n 256 && cd {ROOT} && exec "$@"', "sh", sys.executable, "-m", "service")
+
+
+def test_with_few_descriptors_as_many_connections_are_held_as_fit(start_service: StartService):
+    service = start_service(program=FEW_FILES)
+    assert "a worker holds 156 connections instead of 900: it may open 256 files" in service.log()
+    with ExitStack() as opened:
+        for _ in range(300):
+            opened.enter_context(Wire(service))
+        assert service.get("/health/live").status_code == 200
+    assert "no connection can be accepted" not in service.log()
 
 
 @pytest.mark.chaos

@@ -12,7 +12,6 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.coordination.shared_folder import METRICS_FOLDER
 from support.service_process import ROOT, ServiceProcess, StartService, is_alive, wait_until
 from support.single_worker import PATIENT, only
 from support.tiny_checkpoints import write_tiny
@@ -152,12 +151,29 @@ def test_workers_end_with_their_supervisor(service: ServiceProcess):
 def test_nothing_is_left_behind(service: ServiceProcess):
     workers = service.workers()
     held = {link.readlink() for link in Path(f"/proc/{workers[0]}/fd").iterdir()}
-    folder = next(file.parent.parent for file in held if "/latent-service-" in str(file))
+    folder = next(file.parent for file in held if "/latent-service-" in str(file))
     assert folder.is_dir()
     service.stop()
     assert service.wait() == 0
     assert not folder.exists()
     assert not any(is_alive(pid) for pid in workers)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_killed_service_leaves_goes_with_the_next_start(
+    tmp_path: Path, start_service: StartService, workers: int
+):
+    write_tiny(tmp_path / "checkpoints")
+    first = start_service(workers=workers)
+    held = {link.readlink() for link in Path(f"/proc/{first.process.pid}/fd").iterdir()}
+    folder = next(file.parent for file in held if "/latent-service-" in str(file))
+    pids = first.workers()
+    first.process.kill()
+    first.process.wait()
+    wait_until(lambda: not any(is_alive(pid) for pid in pids), "the workers are gone")
+    assert folder.is_dir()
+    start_service(workers=workers)
+    assert not folder.exists()
 
 
 def test_workers_that_cannot_start_end_the_service(tmp_path: Path):
@@ -174,27 +190,3 @@ def test_workers_that_cannot_start_end_the_service(tmp_path: Path):
     assert ended.returncode == 3
     assert "a worker cannot serve" in ended.stderr
     assert "it is replaced" not in ended.stderr
-
-
-REPORT = """
-from service.observability import metrics
-metrics.count_request("/encode", "POST", 200, 0.01)
-metrics.MODELS.labels("serving").set(4)
-metrics.GraphMetrics("m", "encode").queue_rows.inc(2)
-print(metrics.metrics_response()[0].decode())
-"""
-
-
-def test_processes_that_share_a_folder_add_up(tmp_path: Path):
-    for _ in range(2):
-        text = subprocess.run(
-            [sys.executable, "-c", REPORT],
-            env={METRICS_FOLDER: str(tmp_path)},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-    assert total(text, "latent_requests_total", route="/encode") == 2
-    assert total(text, "latent_request_seconds_count", route="/encode") == 2
-    assert total(text, "latent_models", state="serving") == 4
-    assert total(text, "latent_queue_rows", graph="encode") == 4

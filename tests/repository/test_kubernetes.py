@@ -16,6 +16,7 @@ import yaml
 from service.app import create_app
 from service.settings import Settings
 from service.version import VERSION
+from service.workers.worker import longest_stop_s
 from support import public_surface
 from support.scraper import Scraper
 from support.service_process import ROOT, StartService, wait_until
@@ -38,6 +39,8 @@ OURS = (
 )
 OF_OTHERS = ("inference-service", "pod-monitor")
 """Resources of KServe and of the Prometheus operator."""
+DEFAULT_GRACE_S = 30
+"""What Kubernetes grants a pod to stop."""
 
 
 def pods() -> list[dict[str, Any]]:
@@ -88,9 +91,10 @@ def test_what_kserve_brings_serves_as_the_manifest_says(tmp_path: Path, start_se
     told = {one["name"].removeprefix("LATENT_").lower(): one["value"] for one in container["env"]}
     assert told.pop("checkpoints") == "/mnt/models"
     assert int(told.pop("port")) == container["ports"][0]["containerPort"]
+    timeout_s = told.pop("request_timeout_s")
     assert told.keys() == {"storage_uri", "allow_no_key"}  # the latter is for addresses beyond loopback
     write_tiny(tmp_path / "made", version=3).rename(tmp_path / "checkpoints")
-    service = start_service()
+    service = start_service(request_timeout_s=timeout_s)
     for probe in ("readinessProbe", "livenessProbe"):
         assert service.get(container[probe]["httpGet"]["path"]).status_code == 200
     assert service.get("/v2/models/tiny.decode/versions/3").json()["versions"] == ["3"]
@@ -104,9 +108,38 @@ def test_the_pieces_name_each_other():
     assert scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert service["spec"]["ports"][0]["targetPort"] in {port["name"] for port in container["ports"]}
-    grace = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
-    environment = {one["name"]: one["value"] for one in container["env"]}
-    assert grace > float(environment["LATENT_DRAIN_DELAY_S"]) + Settings().request_timeout_s
+
+
+Environment = dict[str, str]
+
+
+def stop_s(environment: Environment) -> float:
+    """Return the most time that the service takes to stop with these of its variables, in seconds."""
+    given: dict[str, Any] = {
+        name: environment[variable]
+        for name in ("drain_delay_s", "request_timeout_s")
+        if (variable := f"LATENT_{name.upper()}") in environment
+    }
+    return longest_stop_s(Settings(**given))
+
+
+def grants() -> dict[str, tuple[float, Environment]]:
+    """Return the seconds that a container has to stop, and its environment, by what starts it."""
+    deployment = DOCUMENTS["deployment"]["spec"]["template"]["spec"]
+    predictor = DOCUMENTS["inference-service"]["spec"]["predictor"]
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["latent-service"]
+    ours, kserve = ({one["name"]: one["value"] for one in container["env"]} for container in pods())
+    return {
+        "deployment": (deployment["terminationGracePeriodSeconds"], ours),
+        "inference-service": (predictor.get("terminationGracePeriodSeconds", DEFAULT_GRACE_S), kserve),
+        "compose": (float(compose["stop_grace_period"].removesuffix("s")), compose["environment"]),
+    }
+
+
+@pytest.mark.parametrize("name", grants())
+def test_the_longest_stop_fits_what_is_granted(name: str):
+    granted_s, environment = grants()[name]
+    assert stop_s(environment) < granted_s
 
 
 def test_every_pod_is_closed_in():

@@ -1,5 +1,6 @@
 """Every error there is, provoked over HTTP: one shape, small, its id in the log, nothing of the inside."""
 
+import base64
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -19,11 +20,12 @@ from support.tiny_checkpoints import write_tiny
 from tools.robustness_table import Measured
 
 SLOW_MS = 200
+PICTURE = base64.b64encode(file(photo(20, 20))).decode()
 HOSTILE = "<script>alert(1)</script>{{7*7}}%00\r\n/etc/passwd"
 
 
 class Services:
-    """The services that it takes: a small one, one with keys, one without models, one with broken metrics."""
+    """The services that it takes: small, with keys, without models, with a window that is broken."""
 
     def __init__(
         self, small: ServiceProcess, keyed: ServiceProcess, empty: ServiceProcess, broken: ServiceProcess
@@ -34,7 +36,7 @@ class Services:
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     root = tmp_path_factory.mktemp("errors")
-    write_tiny(root / "checkpoints", "tiny", default_for=("encode", "decode"))
+    write_tiny(root / "checkpoints", "tiny", default_for=("encode", "decode"), reference=("a", "b"))
     write_tiny(
         root / "checkpoints", "slow", operations=("generate",), default_for=("generate",), slow_ms=SLOW_MS
     )
@@ -54,17 +56,20 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         ServiceProcess(root / "checkpoints", root / "small.log", **limits) as small,
         ServiceProcess(root / "checkpoints", root / "keyed.log", **keys) as keyed,
         ServiceProcess(root / "nothing", root / "empty.log") as empty,
-        ServiceProcess(root / "checkpoints", root / "broken.log", workers=2) as broken,
+        ServiceProcess(root / "checkpoints", root / "broken.log", drift_rows=10) as broken,
     ):
-        spoil_metrics(broken)
+        spoil_window(broken)
         yield Services(small, keyed, empty, broken)
 
 
-def spoil_metrics(service: ServiceProcess) -> None:
-    """Leave a file among the workers' metrics that cannot be read, as a full disk might."""
+def spoil_window(service: ServiceProcess) -> None:
+    """Leave a file among the latest latents that cannot be read, as a broken disk might."""
+    with service.client() as client:
+        assert client.post("/encode", json={"images": [PICTURE]}).status_code == 200
     held = [link.readlink() for link in Path(f"/proc/{service.workers()[0]}/fd").iterdir()]
-    folder = next(one.parent for one in held if one.parent.name == "metrics")
-    (folder / "counter_1.db").write_bytes((4096).to_bytes(4, "little") + b"\x7f" * 4092)
+    folder = next(one.parent for one in held if "/latent-service-" in str(one)) / "drift"
+    (window,) = folder.iterdir()
+    window.with_suffix(".9").write_bytes(b"\x7f" * 15)
 
 
 def post(path: str, **options: object) -> Callable[[Client], Response]:
@@ -128,7 +133,7 @@ PROVOKED: list[tuple[type[ServiceError], str, Callable[[Client], Response]]] = [
     (errors.DeadlineExceeded, "small", late),
     (errors.NotReady, "empty", post("/decode", json={"latents": [[0]]})),
     (errors.NotReady, "empty", lambda client: client.get("/health/ready")),
-    (ServiceError, "broken", lambda client: client.get("/metrics")),
+    (ServiceError, "broken", lambda client: client.get("/models/tiny/drift")),
 ]
 
 
@@ -153,10 +158,12 @@ def test_every_error_is_provoked(measured: Measured):
 
 
 def test_a_failure_is_told_in_the_log_and_nowhere_else(services: Services):
-    answer = services.broken.get("/metrics")
+    answer = services.broken.get("/models/tiny/drift")
     assert answer.status_code == 500
-    failed = re.search(rf"ERROR .*{answer.json()['request_id']} GET failed.*", services.broken.log())
+    told = rf"ERROR .*{answer.json()['request_id']} GET failed.*\n"
+    wait_until(lambda: re.search(told, services.broken.log()), "it is in the log")
+    failed = re.search(told, services.broken.log())
     assert failed
     assert "Traceback" in failed[0]
-    assert "\n" not in failed[0]
+    assert failed[0].count("\n") == 1
     assert services.broken.get("/health/ready").status_code == 200

@@ -65,3 +65,11 @@ def test_a_detail_replaces_the_default() -> None:
     assert UnknownModel("gone").detail == "gone"
     assert UnknownModel().detail == UnknownModel.default_detail
     assert errors.UnknownModel("gone").args == ("gone",)
+
+
+def test_an_unknown_model_is_answered_with_some_of_the_known_names():
+    assert str(UnknownModel.among(["a", "b"])) == "There is no such model; known are a, b."
+    assert str(UnknownModel.among([])) == UnknownModel.default_detail
+    many = UnknownModel.among([f"{number:03}{'x' * 61}" for number in range(300)])
+    assert str(many).endswith(", 280 more (GET /models lists all).")
+    assert len(json.dumps(many.problem("r" * 128))) < 4096

@@ -19,11 +19,11 @@ LIMIT_MS = 30_000
 
 
 @contextmanager
-def launched(chromium: str) -> Iterator[Browser]:
-    """Start the Chromium at this path."""
+def launched(chromium: str, *arguments: str) -> Iterator[Browser]:
+    """Start the Chromium at this path, with more arguments if there are any."""
     expect.set_options(timeout=LIMIT_MS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*ARGUMENTS, *arguments])
         yield browser
         browser.close()
 

@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request
 from starlette.types import Message
 
 from service.app import create_app
-from service.coordination.orders import Orders
+from service.comparison.drift import Windows
 from service.http.exchange import Exchange, HeldBytes
 from service.repository.repository import Repository
 from service.settings import Settings
@@ -26,10 +26,14 @@ REQUEST_ID = "4f1c2a9be07d5c31"
 Result = TypeVar("Result")
 
 
-def make_app(checkpoints: Path = Path("nowhere"), orders: Orders | None = None, **settings: Any) -> FastAPI:
-    """Return an application with small limits, which has not started; it takes no orders without `orders`."""
+def make_app(
+    checkpoints: Path = Path("nowhere"),
+    windows: Windows | None = None,
+    **settings: Any,
+) -> FastAPI:
+    """Return an application with small limits, not started; without `windows` it keeps no latents."""
     limits = {"max_images": MAX_IMAGES, "max_count": MAX_COUNT, "reload_interval_s": 0}
-    return create_app(Settings(checkpoints=checkpoints, **{**limits, **settings}), orders)
+    return create_app(Settings(checkpoints=checkpoints, **{**limits, **settings}), windows=windows)
 
 
 class InProcess:

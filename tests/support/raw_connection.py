@@ -70,7 +70,7 @@ class Wire:
         head, _, rest = self._read.partition(b"\r\n\r\n")
         status, *lines = head.decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-        length = int(headers["content-length"])
+        length = 0 if " 204 " in status else int(headers["content-length"])
         self._read = rest
         while len(self._read) < length:
             self._more()

@@ -49,6 +49,21 @@ def find_engine() -> Engine | None:
     return None
 
 
+def find_nginx() -> str | None:
+    """Return its path, also where only an administrator's shell would find it."""
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+
+
+def find_own_mounts() -> tuple[str, ...] | None:
+    """Return the words before a command that gets mounts of its own: some may, others as their own root."""
+    if not shutil.which("unshare"):
+        return None
+    for command in (("unshare", "--mount"), ("unshare", "--user", "--map-root-user", "--mount")):
+        if subprocess.run([*command, "true"], capture_output=True).returncode == 0:
+            return command
+    return None
+
+
 NEEDS = {
     "whole_fashion_mnist": Need(
         "the whole of Fashion-MNIST",
@@ -64,6 +79,10 @@ NEEDS = {
     "container_engine": Need("a container engine", "apt-get install podman podman-compose", find_engine),
     "curl": Need("curl", "apt-get install curl", lambda: shutil.which("curl")),
     "java": Need("Java", "apt-get install default-jdk-headless", lambda: shutil.which("java")),
+    "nginx": Need("nginx", "apt-get install nginx-light", find_nginx),
+    "own_mounts": Need(
+        "mounts of one's own", "apt-get install util-linux, and the right to use it", find_own_mounts
+    ),
     "git": Need("Git", "apt-get install git", lambda: shutil.which("git")),
 }
 """By the names of their fixtures."""

@@ -49,7 +49,7 @@ def is_alive(pid: int) -> bool:
     """Say whether a process runs; one that ended and was not buried yet does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 

@@ -190,7 +190,7 @@ async def show_model(request: Request) -> Response:
     found = _models(request)
     shown = found.get(request.path_params["model"])
     if shown is None:
-        raise UnknownModel(f"There is no such model here; known are {', '.join(found)}.")
+        raise UnknownModel.among(found)
     return _json(shown)
 
 

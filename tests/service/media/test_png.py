@@ -143,6 +143,16 @@ def test_a_chunk_that_must_be_understood_is_refused():
         png.pixel_chunks(crafted(chunk(b"CgBI", bytes(4)), chunk(b"IDAT", ROWS)))
 
 
+def test_a_file_cut_within_the_length_of_a_chunk_and_closed_is_damaged():
+    rows = zlib.compress(random.Random(0).randbytes(29 * 28).replace(b"\5", b"\0"), 0)
+    raw = crafted(chunk(b"IDAT", rows[:400]), chunk(b"IDAT", rows[400:]))
+    at = raw.rindex(b"IDAT") - 4
+    for cut in range(at, at + 8):
+        closed = raw[:cut] + chunk(b"IEND", b"")
+        with pytest.raises((BrokenImage, OSError)):
+            with_pillow(png.pixel_chunks(closed)[0])
+
+
 def test_exif_is_found_where_it_is_undamaged():
     data, exif = chunk(b"IDAT", ROWS), b"II*\0something"
     assert png.pixel_chunks(crafted(data, chunk(b"eXIf", exif)))[1] == exif
