@@ -35,8 +35,7 @@ from service.api.routes import (
 )
 from service.comparison.comparer import Comparer
 from service.comparison.drift import Drift, Windows
-from service.coordination.agreement import Vote
-from service.coordination.orders import Orders
+from service.coordination.desired_state import Participant
 from service.errors import MethodNotAllowed, NoSuchRoute
 from service.http.access_log import AccessLog
 from service.http.api_keys import Keys
@@ -75,16 +74,15 @@ PREFLIGHT_S = 600
 
 def create_app(
     settings: Settings,
-    orders: Orders | None = None,
-    vote: Vote | None = None,
+    desired: Participant | None = None,
     windows: Windows | None = None,
     *,
     cores: int | None = None,
 ) -> FastAPI:
     """Return the application; its models are loaded when it starts.
 
-    `orders` are those all workers follow, `vote` is this one's part in what serves, `windows` what they share
-    of live latents. Without `cores` it uses all that the process may.
+    `desired` is this worker's part in what all serve, `windows` what they share of live latents. Without
+    `cores` it uses all that the process may.
     """
     app = FastAPI(
         title="latent-service",
@@ -103,7 +101,7 @@ def create_app(
     app.state.keys = Keys(settings)
     app.state.open_requests = OpenRequests()
     app.state.held = HeldBytes(settings.max_held_bytes)
-    app.state.repository = Repository(settings, orders, vote, cores)
+    app.state.repository = Repository(settings, desired, cores)
     app.state.comparer = Comparer()
     app.state.windows = windows or Windows(Path(os.devnull), 0, 0, 1)
     app.state.drift = Drift(app.state.windows, app.state.comparer)

@@ -130,6 +130,10 @@ ROWS = {
         "2,000 cut and closed with an end marker",
         "metadata never decides; a cut file is 422",
     ),
+    35: (
+        "passing faults: EACCES, EIO, ENOMEM, EMFILE while reading a checkpoint, then mended",
+        "serves within two scans",
+    ),
     36: (
         "SIGTERM with a new connection per request at full load, 20 rounds",
         "0 of all connected lost",

@@ -15,6 +15,7 @@ and unchanged or it is refused. Nothing here runs code from a checkpoint and not
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -22,6 +23,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +49,10 @@ class CheckpointError(Exception):
     """A checkpoint that cannot be trusted; the message says which rule it breaks."""
 
 
+class Unreadable(CheckpointError):
+    """A checkpoint that the system does not let us read for now, which says nothing about its files."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint whose every file was found to be what its manifest says."""
@@ -66,19 +72,24 @@ def sha256(data: bytes) -> str:
 
 
 def versions(root: Path, name: str) -> list[int]:
-    """Return the version numbers present under `root/name`, highest first."""
-    folder = root / name
-    if not folder.is_dir():
+    """Return the version numbers present under `root/name`, highest first.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    try:
+        names = [child.name for child in (root / name).iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    found = (int(child.name) for child in folder.iterdir() if re.fullmatch(r"[1-9][0-9]{0,8}", child.name))
-    return sorted(found, reverse=True)
+    return sorted((int(name) for name in names if re.fullmatch(r"[1-9][0-9]{0,8}", name)), reverse=True)
 
 
 def identity(folder: Path) -> tuple[str, int]:
     """Return the name and version that `folder`'s manifest states.
 
     Raises:
-        CheckpointError: it cannot be read, or breaks the schema.
+        CheckpointError: it is missing, or breaks the schema.
+        Unreadable: it may be whole, but cannot be read now.
     """
     manifest = _open_manifest(folder)
     return manifest.name, manifest.version
@@ -91,6 +102,7 @@ def read_manifest(folder: Path, place: tuple[str, int] | None = None) -> Manifes
 
     Raises:
         CheckpointError: it is missing, too large, does not match its hash, or breaks the schema.
+        Unreadable: it may be whole, but cannot be read now.
     """
     manifest = _open_manifest(folder)
     name, version = place or (folder.parent.name, folder.name)
@@ -111,6 +123,7 @@ def read(folder: Path, place: tuple[str, int] | None = None) -> Checkpoint:
 
     Raises:
         CheckpointError: any file is missing, changed, or of another size than the manifest says.
+        Unreadable: it may be whole, but cannot be read now.
     """
     manifest = read_manifest(folder, place)
     needed = manifest.needed_files() | {PREVIEW}
@@ -213,16 +226,20 @@ def _free_folder(root: Path, manifest: Manifest) -> Path:
 def _read_file(folder: Path, name: str, limit: int) -> bytes:
     """Return the bytes of a plain file, `limit` at most; links and special files are refused."""
     path = folder / name
-    if path.is_symlink() or not path.is_file():
-        raise CheckpointError(f"{name} is missing")
     try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise CheckpointError(f"{name} is missing")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > limit:
                 raise CheckpointError(f"{name} is larger than {limit} bytes")
             return file.read(size)
-    except OSError:
-        raise CheckpointError(f"{name} cannot be read") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise CheckpointError(f"{name} is missing") from None
+    except OSError as error:
+        raise Unreadable(f"{name} cannot be read ({error.strerror})") from None
+    except MemoryError:
+        raise Unreadable(f"{name} cannot be read ({os.strerror(errno.ENOMEM)})") from None
 
 
 def _read_arrays(name: str, raw: bytes) -> dict[str, NDArray[np.generic]]:

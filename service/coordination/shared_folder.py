@@ -20,11 +20,8 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of its own is made in it
 
 PREFIX = "latent-service-"
 
-ORDERS, DRIFT = "orders", "drift"
-"""The folders in it."""
-
-VOTES = "votes"
-"""The file in it that whoever votes has locked."""
+DRIFT = "drift"
+"""The folder in it of what the workers keep of live latents."""
 
 LOCK = "lock"
 """The file in it that is locked while the service runs: every process of it has inherited the lock."""
@@ -82,9 +79,7 @@ def _make(parent: Path) -> tuple[Path, BinaryIO]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.write(bytes(ROOM_BYTES))
         lock.truncate(0)
-        for part in (ORDERS, DRIFT):
-            (made / part).mkdir()
-        (made / VOTES).touch()
+        (made / DRIFT).mkdir()
         return made.rename(parent / made.name.removeprefix(".")), lock
     except OSError:
         shutil.rmtree(made, ignore_errors=True)

@@ -20,6 +20,9 @@ ZIP = "application/zip"
 NDJSON = "application/x-ndjson"
 """One JSON object a line; such bodies and answers are streams, which are never held as a whole."""
 
+OTHER_NAMES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
+"""Of media types, as some clients ask for them."""
+
 
 class _Range(NamedTuple):
     """One media range of an Accept header, such as `image/*;q=0.8`."""
@@ -86,7 +89,7 @@ def _range(item: str) -> _Range:
     pattern, *parameters = (part.strip().lower() for part in item.split(";"))
     pairs = (parameter.partition("=") for parameter in parameters)
     values = {name.strip(): value.strip() for name, _, value in pairs}
-    return _Range(pattern, _weight(values.get("q", "1")), values.get("quality"))
+    return _Range(OTHER_NAMES.get(pattern, pattern), _weight(values.get("q", "1")), values.get("quality"))
 
 
 def _weight(text: str) -> float:

@@ -3,12 +3,11 @@
     Repository -> Catalogue -> get, for every request; listing and status, for /models
 
 A `Catalogue` never changes. When the folder or the orders do, the repository makes another, and when all
-workers have made theirs it takes the place of the one before.
+workers have prepared theirs it takes the place of the one before.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,8 +56,6 @@ class Catalogue:
             operation: names[0] for operation in OPERATIONS if (names := self._claimants(operation))
         }
         self._chosen: dict[tuple[str | None, Capability, str | None], Model] = {}
-        self.mark = _mark(self.entries)
-        """The same in every worker that serves the same."""
 
     def get(self, model: str | None, capability: Capability, to: str | None = None) -> Model:
         """Return the model for a request: the one it names (`name` or `name@version`), else the default.
@@ -103,6 +100,16 @@ class Catalogue:
         """Name what is being served, for a line of log."""
         served = (f"{name}@{version}" for name, entry in self.entries.items() for version in entry.loaded)
         return ", ".join(served) or "no checkpoints yet"
+
+    def content(self) -> str:
+        """Return a text that is the same in every worker that serves the same, from the same files."""
+        return repr(
+            [
+                (name, version, one.fingerprint)
+                for name, entry in self.entries.items()
+                for version, one in entry.loaded.items()
+            ]
+        )
 
     def has_more_than(self, before: Catalogue) -> bool:
         """Say whether there is a model that did not serve before."""
@@ -172,13 +179,3 @@ class Catalogue:
                 operation for operation, default in self._defaults.items() if default == name and is_newest
             ),
         )
-
-
-def _mark(entries: Mapping[str, Entry]) -> int:
-    """Return a number above 0 that stands for what serves: names, versions and their files."""
-    served = [
-        (name, version, one.fingerprint)
-        for name, entry in entries.items()
-        for version, one in entry.loaded.items()
-    ]
-    return int.from_bytes(hashlib.sha256(repr(served).encode()).digest()[:7], "big") + 1

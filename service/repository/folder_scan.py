@@ -1,4 +1,4 @@
-"""The folder of checkpoints: what a look at it finds, and which versions can be loaded.
+"""The folder of checkpoints: what a scan of it finds, and which versions can be loaded.
 
     checkpoints/ -> layout -> Folder.scan -> Entry, one per name -> repository
 
@@ -12,11 +12,12 @@ import logging
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from service.checkpoint import CheckpointError, layout
+from service.checkpoint import CheckpointError, Unreadable, layout
 from service.checkpoint.manifest import NAME_PATTERN
+from service.coordination.desired_state import mark
 from service.inference.model import Model
 
 BAD_NAME = "a name is made of lower-case letters, digits and hyphens, 64 at most"
@@ -33,6 +34,8 @@ class Refusal:
 
     fingerprint: Fingerprint
     reason: str
+    is_passing: bool = False
+    """It may be gone with the next scan, though the files stay the same."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,10 @@ class Entry:
 class Wanted:
     """What somebody asked for, other than the highest version of every name."""
 
-    unloaded: Collection[str] = ()
-    """Names that are not to serve."""
+    unloaded: Collection[int] = ()
+    """Names that are not to serve, by their marks."""
+    again: Collection[int] = ()
+    """Those that were ordered since the last scan: what was refused of them is tried again."""
     highest: Mapping[str, int] = field(default_factory=dict)
     """The highest version of a name that may serve."""
 
@@ -96,6 +101,8 @@ class Folder:
         self._root = root
         self._keep_versions = keep_versions
         self._load_model = load
+        self._unreadable: dict[str, str] = {}
+        """What could not be read at the last scan, and why."""
 
     def why_empty(self) -> str:
         """Say where it is and why there is no checkpoint in it, for a line of log."""
@@ -119,24 +126,29 @@ class Folder:
         known: Mapping[str, Entry],
         serving: Mapping[str, Entry],
         wanted: Wanted,
-        only: Collection[str] | None = None,
+        *,
+        only_again: bool = False,
     ) -> dict[str, Entry]:
-        """Return what the folder holds now, given what is known since the last look and what serves.
+        """Return what the folder holds now, given what is known since the last scan and what serves.
 
-        With `only`, what is known of all other names stays. Takes long: call it in a thread.
+        With `only_again`, what is known of all names but those stays. Takes long: call it in a thread.
         """
         try:
             alone = layout.of_one_name(self._root)
-            names = alone or sorted(child.name for child in self._root.iterdir() if child.is_dir())
+            names = alone or sorted(child.name for child in self._root.iterdir())
         except OSError as error:
             if known:
-                logger.warning("the checkpoint folder cannot be read (%s)", type(error).__name__)
+                self._note_unreadable("the checkpoint folder", error)
             return dict(known)
+        self._unreadable.pop("the checkpoint folder", None)
         entries = {}
         for name in names:
             if name.isprintable() and not name.startswith("."):
                 entry = known.get(name, Entry(()))
-                if only is None or name in only:
+                is_again = mark(name) in wanted.again
+                if is_again:
+                    entry = replace(entry, refusals={})
+                if is_again or not only_again:
                     entry = self._scan_name(name, alone.get(name), entry, serving.get(name), wanted)
                 if entry.versions:
                     entries[name] = entry
@@ -154,10 +166,11 @@ class Folder:
         try:
             folders = folders or layout.of_name(self._root, name)
         except OSError as error:
-            logger.warning("the checkpoints of %s cannot be read (%s)", name, type(error).__name__)
-            return known
+            reason = self._note_unreadable(f"the folder {name}", error)
+            return replace(known, refusals={version: Refusal((), reason) for version in known.versions[:1]})
+        self._unreadable.pop(f"the folder {name}", None)
         versions = tuple(folders)
-        if name in wanted.unloaded:
+        if mark(name) in wanted.unloaded:
             return Entry(versions, is_unloaded=True)
         if versions and not re.fullmatch(NAME_PATTERN, name):
             return Entry(versions, refusals={versions[0]: Refusal((), BAD_NAME)})
@@ -198,21 +211,32 @@ class Folder:
         return entry
 
     def _load(
-        self, folder: Path, place: tuple[str, int], fingerprint: Fingerprint, refusal: Refusal | None
+        self, folder: Path, place: tuple[str, int], fingerprint: Fingerprint, before: Refusal | None
     ) -> Loaded | Refusal:
-        """Load a version, unless these very files were refused before."""
-        if refusal is not None and refusal.fingerprint == fingerprint:
-            return refusal
+        """Load a version, unless these very files were refused before for what they are."""
+        if before is not None and before.fingerprint == fingerprint and not before.is_passing:
+            return before
+        is_passing = False
         try:
             return Loaded(fingerprint, self._load_model(folder, place))
         except CheckpointError as error:
-            reason = str(error)
+            reason, is_passing = str(error), isinstance(error, Unreadable)
         except Exception:
             # A hostile file may break any parser in any way, and must not take the others along.
             logger.exception("loading %s/%s failed", *place)
             reason = "it cannot be loaded"
-        logger.warning("refused %s/%s: %s", *place, reason)
-        return Refusal(fingerprint, reason)
+        refusal = Refusal(fingerprint, reason, is_passing)
+        if refusal != before:
+            logger.warning("refused %s/%s: %s", *place, reason)
+        return refusal
+
+    def _note_unreadable(self, what: str, error: OSError) -> str:
+        """Return why something cannot be read; log it once, until it can be or the reason is another."""
+        reason = f"{what} cannot be read ({error.strerror or error})"
+        if self._unreadable.get(what) != reason:
+            logger.warning("%s", reason)
+        self._unreadable[what] = reason
+        return reason
 
 
 def _fingerprint(folder: Path) -> Fingerprint:

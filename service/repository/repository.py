@@ -1,24 +1,20 @@
-"""The checkpoints that serve: looks for them, swaps versions while requests are running, follows orders.
+"""The checkpoints that serve: scans for them, swaps versions while requests are running, follows orders.
 
     folder -> Repository (every few seconds) -> Catalogue -> Model; route -> Repository.get -> Model
 
-What a look has found serves once every worker has found the same (agreement.py): until then the models from
-before answer.
+What a scan has found serves once every worker has prepared the same (desired_state.py): until then the models
+from before answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import time
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 
-from service.coordination.agreement import Agreement, Vote
-from service.coordination.orders import OrderBook, Orders
-from service.errors import UnknownModel
+from service.coordination.desired_state import DesiredState, Participant, choose, revision_of
+from service.errors import NotReady, UnknownModel
 from service.inference.loading import load
 from service.inference.model import Model
 from service.inference.run_watchdog import RunWatchdog
@@ -30,8 +26,8 @@ from service.repository.folder_scan import Folder, Wanted
 from service.runtime import memory
 from service.settings import Settings
 
-CHECK_EVERY_S = 0.05
-"""Time from one look whether all workers have followed an order, or found the same, to the next."""
+START_SCAN_EVERY_S = 0.05
+"""Time from one scan to the next, while what this worker has found does not serve yet."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +38,12 @@ class Repository:
     def __init__(
         self,
         settings: Settings,
-        orders: Orders | None = None,
-        vote: Vote | None = None,
+        desired: Participant | None = None,
         cores: int | None = None,
     ) -> None:
         """Take the folder and the limits from `settings`; nothing is read before `start`.
 
-        Without `orders` there are none, and none can be given; without a `vote` there are no other workers;
-        without `cores` all are used.
+        Without a part in what is `desired` there are no other workers; without `cores` all are used.
         """
         self._interval_s = settings.reload_interval_s
         self._threads = ThreadPools(cores)
@@ -61,16 +55,18 @@ class Repository:
                 folder, settings.queue_rows, self._threads, self._watchdog, settings.device, place
             ),
         )
-        self._orders = orders or OrderBook(Path(os.devnull), 1).orders(0)
-        self._vote = vote or Agreement(Path(os.devnull), 1).vote(0)
-        self._followed: dict[str, str] = {}
+        self._desired = desired or DesiredState(1).participant(0)
         self._highest: dict[str, int] = {}
         self._scanning = asyncio.Lock()
         self._news = asyncio.Event()
         self._catalogue = Catalogue({})
-        self._next: Catalogue | None = None
-        """What was found last, where it does not serve yet."""
-        self._seen = self._vote.decided
+        self._serving = self._choice = 0
+        """What serves, and what was found last: the keys of the latter's catalogue below."""
+        self._prepared = {self._choice: self._catalogue}
+        """What may be committed."""
+        self._committed = self._desired.committed
+        self._unloaded: set[int] = set()
+        """The names that are not to serve, by their marks."""
         self._polling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -80,8 +76,8 @@ class Repository:
         """
         self._watchdog.start()
         await self.refresh()
-        while self._next:
-            await asyncio.sleep(CHECK_EVERY_S)
+        while self._serving != self._choice:
+            await asyncio.sleep(START_SCAN_EVERY_S)
             await self.refresh()
         if not self._catalogue.entries:
             logger.warning(
@@ -109,12 +105,12 @@ class Repository:
         self._threads.tidy_later(loop)
 
     async def refresh(self, *, only_orders: bool = False) -> None:
-        """Look at the folder once, or at what there are new orders for. Loading happens in a thread."""
+        """Scan the folder once, or what there are new orders for. Loading happens in a thread."""
         async with self._scanning:
             await self._scan(only_orders=only_orders)
 
     async def hold(self, highest: Mapping[str, int]) -> None:
-        """Serve no version of a name above the one given for it, and look at the folder once.
+        """Serve no version of a name above the one given for it, and scan the folder once.
 
         As ever a version that is refused leaves the next lower one, or what is loaded.
         """
@@ -122,56 +118,54 @@ class Repository:
         await self.refresh()
 
     async def _scan(self, *, only_orders: bool) -> None:
-        asked_s, given = time.monotonic(), self._orders.read()
-        only = [name for name, order in given.items() if order != self._followed.get(name)]
-        found = Catalogue(
-            await asyncio.to_thread(
-                self._folder.scan,
-                (self._next or self._catalogue).entries,
-                self._catalogue.entries,
-                Wanted(self._orders.unloaded(given), self._highest),
-                only if only_orders else None,
-            )
+        revision = self._desired.revision
+        orders = self._desired.orders(revision_of(self._choice), revision)
+        self._unloaded -= orders.keys()
+        self._unloaded |= {name for name, serve in orders.items() if not serve}
+        entries = await asyncio.to_thread(
+            self._folder.scan,
+            self._prepared[self._choice].entries,
+            self._catalogue.entries,
+            Wanted(self._unloaded, orders.keys(), self._highest),
+            only_again=only_orders,
         )
-        async with self._vote.decide_alone():
-            self._catch_up()
-            self._next = found
-            self._vote.cast(found.mark)
-            self._catch_up()
-        if self._next and self._vote.is_alone:
-            if found.mark != self._catalogue.mark:
-                logger.error("other workers cannot serve %s; this one does", found)
-            self._take(found)
-        self._followed = given
-        if not self._next:
-            self._orders.note_followed(asked_s)
+        found = Catalogue(entries)
+        self._choice = choose(found.content(), revision)
+        self._prepared[self._choice] = found
+        await self._desired.prepare(self._choice)
+        self._catch_up()
+        if self._choice == self._serving:  # the same models; what is said of the others may be new
+            self._take(self._choice)
+        self._prepared = {self._choice: found}
 
     def follow(self) -> None:
-        """Look for new orders, and whether others have found something; it is looked at soon."""
-        asked_s = time.monotonic()
+        """Check for new orders, and whether others have found something; it is scanned for soon."""
         self._catch_up()
-        if self._orders.read() != self._followed or not self._vote.is_unanimous:
+        if self._desired.has_news():
             self._news.set()
-        elif not self._news.is_set():
-            self._orders.note_followed(asked_s)
 
     async def give(self, name: str, *, serve: bool) -> ModelStatus:
-        """Have every worker serve a name, and look for its versions again, or not serve it at all.
+        """Have every worker serve a name, and scan for its versions again, or not serve it at all.
 
         Raises:
             UnknownModel: there is no checkpoint of that name.
+            NotReady: nobody can say so now, as the folder cannot be read; or a worker hangs, and will follow.
         """
-        if not await asyncio.to_thread(self._folder.has, name):
+        try:
+            is_known = await asyncio.to_thread(self._folder.has, name)
+        except OSError as error:
+            raise NotReady(f"The checkpoints cannot be read ({error.strerror or error}).") from None
+        if not is_known:
             raise UnknownModel
-        asked_s = self._orders.give(name, serve=serve)
-        while not self._orders.all_followed(asked_s):
-            self.follow()
-            await asyncio.sleep(CHECK_EVERY_S)
+        try:
+            await self._desired.order(name, serve=serve, follow=self.follow)
+        except TimeoutError:
+            raise NotReady("A worker does not respond; the order holds as soon as it does.") from None
         return self.now().status(name)  # unless it was removed meanwhile
 
     def now(self) -> Catalogue:
         """Return what serves at this moment."""
-        if self._vote.decided != self._seen:
+        if self._desired.committed != self._committed:
             self._catch_up()
         return self._catalogue
 
@@ -188,14 +182,19 @@ class Repository:
         return str(self._catalogue)
 
     def _catch_up(self) -> None:
-        """Serve what was decided, if it is what was found last."""
-        self._seen = self._vote.decided
-        if self._next and self._next.mark == self._seen:
-            self._take(self._next)
+        """Serve what was committed, if it was prepared here; what was found last if the workers differ."""
+        before, self._committed = self._committed, self._desired.committed
+        if self._committed in self._prepared:
+            self._take(self._committed)
+        elif self._committed < 0 and self._committed != before:
+            if self._choice != self._serving:
+                logger.error("other workers cannot serve %s; this one does", self._prepared[self._choice])
+            self._take(self._choice)
 
-    def _take(self, found: Catalogue) -> None:
-        """Serve what was found from now on."""
-        before, self._catalogue, self._next = self._catalogue, found, None
+    def _take(self, choice: int) -> None:
+        """Serve something that was prepared from now on."""
+        before, self._catalogue, self._serving = self._catalogue, self._prepared[choice], choice
+        found = self._catalogue
         if found.entries == before.entries:
             return
         for name in before.entries.keys() - found.entries.keys():
@@ -210,9 +209,10 @@ class Repository:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._interval_s or None):
                     await self._news.wait()
-            only_orders = self._news.is_set() and (self._vote.is_unanimous or not self._interval_s)
+            has_orders = self._desired.revision != revision_of(self._choice)
+            only_orders = self._news.is_set() and (has_orders or not self._interval_s)
             self._news.clear()
             try:
                 await self.refresh(only_orders=only_orders)
             except Exception:
-                logger.exception("looking at the checkpoint folder failed; what is loaded keeps serving")
+                logger.exception("scanning the checkpoint folder failed; what is loaded keeps serving")

@@ -13,6 +13,7 @@ import math
 import os
 import signal
 import socket
+import struct
 import sys
 import time
 from contextlib import suppress
@@ -22,11 +23,10 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 from service.comparison.drift import Windows
-from service.coordination.agreement import Agreement
 from service.coordination.connection_counts import ConnectionCounts
+from service.coordination.desired_state import DesiredState
 from service.coordination.heartbeats import Heartbeats
-from service.coordination.orders import OrderBook
-from service.coordination.shared_folder import DRIFT, ORDERS, VOTES
+from service.coordination.shared_folder import DRIFT
 from service.observability import shared_metrics
 from service.runtime import memory
 from service.settings import Settings
@@ -40,6 +40,8 @@ RESTART_DELAY_S = 1.0
 
 CANNOT_START = 3
 """Exit code, uvicorn's, of a worker that cannot serve: neither could the next one."""
+
+ORDER = struct.Struct("q")
 
 SIGNALS = (
     signal.SIGTERM,
@@ -62,14 +64,16 @@ class Supervisor:
         """With their numbers, from 0 on."""
         self._connection_counts = ConnectionCounts(settings.workers)
         self._heartbeats = Heartbeats(settings.workers, math.ceil(settings.stuck_worker_s / CHECK_EVERY_S))
-        self._orders = OrderBook(folder / ORDERS, settings.workers)
-        self._agreement = Agreement(folder / VOTES, settings.workers)
+        self._desired = DesiredState(settings.workers)
         self._drift = folder / DRIFT
         self._checked_s = time.monotonic()
         self._stopping = False
         self._exit_code = 0
         self._woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
+        self._reports, self._reporter = os.pipe()
+        """Orders from the workers: the system keeps such short writes in one piece."""
+        os.set_blocking(self._reporter, False)
         self._alive, self._lifeline = os.pipe()
 
     def run(self) -> int:
@@ -81,10 +85,12 @@ class Supervisor:
         for number in range(self._settings.workers):
             self._start(number, announce=number == 0)
         while self._workers:
-            ready = wait([self._woken, *(worker.sentinel for worker in self._workers)], CHECK_EVERY_S)
+            sentinels = [worker.sentinel for worker in self._workers]
+            ready = wait([self._woken, self._reports, *sentinels], CHECK_EVERY_S)
             if self._woken in ready:
                 for number in self._woken.recv(64):
                     self._pass_on(number)
+            self._desired.settle(self._read_orders() if self._reports in ready else ())
             for worker in [worker for worker in self._workers if worker.sentinel in ready]:
                 self._bury(worker, self._workers.pop(worker))
             self._check_heartbeats()
@@ -123,11 +129,18 @@ class Supervisor:
         return WorkerHandles(
             self._connection_counts.worker(number),
             self._heartbeats.heartbeat(number),
-            self._orders.orders(number),
-            self._agreement.vote(number),
+            self._desired.participant(number, self._report),
             Windows(self._drift, number, self._settings.drift_rows, self._settings.keep_versions),
             self._alive,
         )
+
+    def _report(self, order: int) -> None:
+        """Have the supervisor settle an order, from a worker; without one, the state that it has changed."""
+        with suppress(BlockingIOError):  # the supervisor hangs, and what is waiting is enough to wake it
+            os.write(self._reporter, ORDER.pack(order))
+
+    def _read_orders(self) -> list[int]:
+        return [order for (order,) in ORDER.iter_unpack(os.read(self._reports, 512 * ORDER.size))]
 
     def _check_heartbeats(self) -> None:
         """Kill workers that show no sign of life; they are buried like any other."""
@@ -154,7 +167,7 @@ class Supervisor:
         """Take note of a worker's end and replace it, unless this is the end of all."""
         worker.join()
         self._connection_counts.worker(number).leave()
-        self._agreement.leave(number)
+        self._desired.leave(number)
         shared_metrics.forget(number)
         if self._stopping:
             return

@@ -26,10 +26,9 @@ from fastapi import FastAPI
 
 from service.app import create_app
 from service.comparison.drift import Windows
-from service.coordination.agreement import Vote
 from service.coordination.connection_counts import WorkerConnections
+from service.coordination.desired_state import Participant
 from service.coordination.heartbeats import Heartbeat
-from service.coordination.orders import Orders
 from service.http.acceptor import Acceptor
 from service.http.connection import Connection
 from service.http.connection_limits import Connections
@@ -67,10 +66,8 @@ class WorkerHandles(NamedTuple):
     """How many connections it holds."""
     heartbeat: Heartbeat
     """Says that its event loop turns."""
-    orders: Orders
-    """What all workers are asked to serve."""
-    vote: Vote
-    """Its part in what all serve from when on."""
+    desired: Participant
+    """Its part in what all serve."""
     windows: Windows
     """What they have encoded of late."""
     parent: int
@@ -81,7 +78,7 @@ def serve(settings: Settings, listener: socket.socket, handles: WorkerHandles, *
     """Serve on `listener` until told to stop; `announce` prints where, and what, once it does."""
     memory.limit_pools()
     logs.configure_logs(settings.log_level, settings.log_format)
-    app = create_app(settings, handles.orders, handles.vote, handles.windows)
+    app = create_app(settings, handles.desired, handles.windows)
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -187,7 +184,7 @@ class Server(uvicorn.Server):
             os._exit(STUCK)  # no other way leads past a thread that does not end
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Show a sign of life, look for orders, and at everything that may take too long."""
+        """Show a sign of life, and check for orders and for everything that may take too long."""
         loop.call_later(TICK_S, self._tick, loop)
         self._heartbeat.beat()
         self._connections.check()

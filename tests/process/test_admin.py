@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from support.tiny_checkpoints import write_tiny
 DECODE = {"latents": [[0.0, 0.0, 0.0, 0.0]], "model": "tiny"}
 ADMIN = {"X-API-Key": "admin-secret"}
 CONNECTIONS = 12
+ANSWERED_WITHIN_S = 2
 
 Start = Callable[..., ServiceProcess]
 both = pytest.mark.parametrize("workers", [1, 2])
@@ -75,6 +77,29 @@ def test_an_order_is_only_answered_once_every_worker_has_followed(start: Start):
         answer = order(service, "unload", **ADMIN, **{"X-Request-Timeout-S": "1"})
     check_problem(answer, 504, "deadline-exceeded")
     assert order(service, "unload").status_code == 200
+    assert statuses(service) == {404}
+
+
+@pytest.mark.parametrize("path", ["/admin/models/tiny/unload", "/v2/repository/models/tiny/unload"])
+def test_an_order_is_answered_soon_while_a_worker_hangs_and_holds_once_it_goes_on(start: Start, path: str):
+    service = start(workers=2, **PATIENT)
+    with only(service, service.workers()[0]) as client:
+        started_s = time.monotonic()
+        answer = client.post(path, headers=ADMIN)
+        assert time.monotonic() - started_s < ANSWERED_WITHIN_S
+        assert answer.status_code == 503
+        assert "A worker does not respond" in answer.text
+        assert client.post("/decode", json=DECODE).status_code == 200
+    wait_until(lambda: statuses(service) == {404}, "it holds")
+
+
+def test_an_order_holds_everywhere_once_a_worker_that_hangs_is_killed(start: Start):
+    service = start(workers=2, stuck_run_s=1, stuck_worker_s=3)
+    os.kill(service.workers()[1], signal.SIGSTOP)
+    with service.client(headers=ADMIN) as client:
+        assert client.post("/admin/models/tiny/unload").status_code == 503
+        wait_until(lambda: client.post("/decode", json=DECODE).status_code == 404, "it holds", 15)
+    wait_until(lambda: len(service.workers()) == 3, "it is replaced", 15)
     assert statuses(service) == {404}
 
 

@@ -29,7 +29,7 @@ def test_the_readme_begins_with_the_same_program():
 
 
 def test_the_guides_have_programs_and_commands():
-    assert (len(PROGRAMS), len(COMMANDS)) == (3, 4)
+    assert (len(PROGRAMS), len(COMMANDS)) == (3, 5)
     lines = PROGRAMS[0].splitlines()
     assert len([line for line in lines if line]) == 9
 
@@ -56,7 +56,10 @@ def test_commands_do_what_is_said(shipped: ServiceProcess, tmp_path: Path):
     with Image.open(tmp_path / "bags.webp") as image:
         assert image.format == "WEBP"
     assert json.loads(said[0])["seeds"] == [3]
-    assert len(json.loads(said[2])["latents"]) == 9
+    models, encoded = said[1].split('{"latents"')
+    assert json.loads(models)["models"]
+    assert json.loads('{"latents"' + encoded)["shape"] == [16]
+    assert len(json.loads(said[3])["latents"]) == 9
     for name, member in (("bags", "image"), ("latents", "latent")):
         *found, end = ((tmp_path / f"{name}.ndjson").read_text()).splitlines()
         assert json.loads(end)["done"]["count"] == len(found) == 10_000

@@ -62,6 +62,7 @@ def test_an_offer_to_upgrade_is_ignored(service: ServiceProcess, rounds: int, me
         assert (first.status_code, first.headers["x-request-id"]) == (METHODS[method], "first"), asked
         assert (second.status_code, second.headers["x-request-id"]) == (200, "next"), asked
         answers += 2
+    assert "pip install" not in service.log()  # uvicorn's advice for those who want WebSockets
     measured(29, f"{answers:,} requests around {len(OFFERS)} offers: each answered once, bodies read")
 
 

@@ -168,3 +168,12 @@ def test_a_log_that_nobody_reads_stops_nothing(
         f"{workers} worker(s), not read for {stall_s} s: {tally.sent:,} sent, all answered, {lost:,} lines "
         f"lost and counted; stopped in {took_s:.1f} s",
     )
+
+
+@pytest.mark.parametrize("kind", OUTPUTS)
+def test_a_refused_start_has_its_exit_code_all_the_same(kind: str):
+    opened, start = OUTPUTS[kind]
+    with opened() as output:
+        command = [*start, sys.executable, "-m", "service", "--nonsense"]
+        ended = subprocess.run(command, cwd=ROOT, stdout=output, stderr=output, timeout=START_LIMIT_S)
+    assert ended.returncode == 2

@@ -16,7 +16,6 @@ from starlette.types import Message
 
 from service.app import create_app
 from service.comparison.drift import Windows
-from service.coordination.orders import Orders
 from service.http.exchange import Exchange, HeldBytes
 from service.repository.repository import Repository
 from service.settings import Settings
@@ -29,16 +28,12 @@ Result = TypeVar("Result")
 
 def make_app(
     checkpoints: Path = Path("nowhere"),
-    orders: Orders | None = None,
     windows: Windows | None = None,
     **settings: Any,
 ) -> FastAPI:
-    """Return an application with small limits, which has not started.
-
-    Without `orders` it takes none, and without `windows` it keeps no latents.
-    """
+    """Return an application with small limits, not started; without `windows` it keeps no latents."""
     limits = {"max_images": MAX_IMAGES, "max_count": MAX_COUNT, "reload_interval_s": 0}
-    return create_app(Settings(checkpoints=checkpoints, **{**limits, **settings}), orders, windows=windows)
+    return create_app(Settings(checkpoints=checkpoints, **{**limits, **settings}), windows=windows)
 
 
 class InProcess:

@@ -8,13 +8,13 @@ from service.api import openapi, responses
 from service.api.dependencies import keys, repository
 from service.api.responder import json_response
 from service.api.routes.models import NAME, info
-from service.errors import Forbidden, Unauthorized, UnknownModel
+from service.errors import Forbidden, NotReady, Unauthorized, UnknownModel
 from service.http.fast_path import raw_router
 
 router = raw_router("admin")
 
 DESCRIPTION = {
-    **openapi.get(responses.ModelResponse, Unauthorized, Forbidden, UnknownModel),
+    **openapi.get(responses.ModelResponse, Unauthorized, Forbidden, UnknownModel, NotReady),
     "parameters": [NAME],
     "security": openapi.SECURITY,
 }

@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from service.checkpoint import layout
 from support.tiny_checkpoints import write_tiny
 
@@ -32,3 +34,13 @@ def test_a_checkpoint_alone_is_what_it_states(tmp_path: Path):
     assert layout.of_one_name(root) == {"tiny": {5: root}}
     (root / "checkpoint.json").write_bytes(b"broken")
     assert layout.of_one_name(root) == {"models": {1: root}}
+
+
+@pytest.mark.parametrize("target", ["checkpoint.json", "nowhere", "x" * 300, "7"])
+def test_a_link_that_leads_nowhere_is_no_manifest(tmp_path: Path, target: str):
+    write_tiny(tmp_path, "a")
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "checkpoint.json").symlink_to(target)
+    assert layout.of_one_name(tmp_path) == {}
+    (tmp_path / "checkpoint.json").symlink_to(target)
+    assert layout.of_one_name(tmp_path) == {}

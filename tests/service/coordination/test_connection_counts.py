@@ -1,7 +1,5 @@
 """Which worker takes the next connection."""
 
-import os
-
 import pytest
 
 from service.coordination.connection_counts import ConnectionCounts, WorkerConnections
@@ -56,16 +54,3 @@ def test_nobody_waits_for_a_worker_that_left_or_never_came():
     alone.join()
     alone.opened()
     assert alone.is_fair
-
-
-def test_the_counts_are_shared_with_forked_processes():
-    connection_counts = ConnectionCounts(2)
-    first, second = connection_counts.worker(0), connection_counts.worker(1)
-    first.join()
-    first.opened()
-    child = os.fork()
-    if not child:
-        second.join()
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert not first.is_fair

@@ -1,7 +1,5 @@
 """Pulses: who shows no sign of life."""
 
-import os
-
 from service.coordination.heartbeats import Heartbeats
 
 LOOKS = 3
@@ -34,15 +32,4 @@ def test_a_worker_that_begins_has_its_time():
     heartbeats.expect(0)
     for _ in range(LOOKS - 1):
         assert heartbeats.check() == []
-    assert heartbeats.check() == [0]
-
-
-def test_beats_are_seen_across_a_fork():
-    heartbeats = Heartbeats(1, 1)
-    pid = os.fork()
-    if not pid:
-        heartbeats.heartbeat(0).beat()
-        os._exit(0)
-    os.waitpid(pid, 0)
-    assert heartbeats.check() == []
     assert heartbeats.check() == [0]

@@ -1,6 +1,5 @@
 """Numbers that processes share."""
 
-import os
 from pathlib import Path
 
 from service.coordination.shared_counters import SharedCounters
@@ -14,17 +13,6 @@ def test_they_start_at_zero_and_hold_64_bits():
     counters[1] = LARGEST
     counters[2] = -LARGEST
     assert list(counters) == [0, LARGEST, -LARGEST]
-
-
-def test_a_forked_process_reads_and_writes_the_same():
-    counters = SharedCounters(2)
-    counters[0] = 7
-    child = os.fork()
-    if not child:
-        counters[1] = counters[0] + 1
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert list(counters) == [7, 8]
 
 
 def test_they_need_no_room_in_dev_shm():

@@ -4,7 +4,7 @@ import pytest
 
 from service.api.rendering import OF_IMAGES, OF_LATENTS
 from service.errors import NotAcceptable
-from service.http.content_negotiation import choose
+from service.http.content_negotiation import choose, quality
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,9 @@ from service.http.content_negotiation import choose
         ("image/png;q=0, image/*", "image/webp"),
         ("text/html, application/xhtml+xml, image/avif, image/webp, */*;q=0.8", "image/webp"),
         ("application/x-npy", "application/x-npy"),
+        ("image/jpg", "image/jpeg"),
+        ("image/pjpeg, image/png;q=0.5", "image/jpeg"),
+        ("image/x-png;q=0.5, image/webp;q=0.4", "image/png"),
         ("text/html, application/x-npy;q=0.001", "application/x-npy"),
     ],
 )
@@ -49,6 +52,10 @@ def test_what_is_not_offered_is_406_and_lists_the_offer(accept: str) -> None:
         choose(accept, OF_IMAGES)
     for offered in OF_IMAGES:
         assert offered in refusal.value.detail
+
+
+def test_a_quality_counts_under_another_name_too() -> None:
+    assert quality("image/jpg;quality=30", "image/jpeg") == 30
 
 
 def test_latents_are_not_offered_as_pictures() -> None:

@@ -15,7 +15,7 @@ import pytest
 from onnx import numpy_helper
 
 from service import checkpoint
-from service.coordination.agreement import Agreement
+from service.coordination.desired_state import DesiredState
 from service.errors import NotReady, OperationNotOffered, UnknownModel
 from service.repository.catalogue import ModelStatus
 from service.repository.repository import Repository
@@ -293,12 +293,11 @@ async def test_polling_finds_a_new_version(tmp_path: Path):
     await repository.stop()
 
 
-def in_two_workers(votes: Path, *roots: Path) -> list[Repository]:
+def in_two_workers(*roots: Path) -> list[Repository]:
     """Return repositories that agree on what they serve, each to be refreshed by hand."""
-    votes.touch()
-    agreement = Agreement(votes, 2)
+    state = DesiredState(2)
     return [
-        Repository(Settings(checkpoints=root, reload_interval_s=0), vote=agreement.vote(number))
+        Repository(Settings(checkpoints=root, reload_interval_s=0), state.participant(number))
         for number, root in enumerate(roots)
     ]
 
@@ -306,7 +305,7 @@ def in_two_workers(votes: Path, *roots: Path) -> list[Repository]:
 async def test_workers_change_over_when_the_last_has_loaded(tmp_path: Path):
     root = tmp_path / "checkpoints"
     write_tiny(root, version=1)
-    workers = in_two_workers(tmp_path / "votes", root, root)
+    workers = in_two_workers(root, root)
     for worker in workers:
         await worker.start()
     write_tiny(root, version=2)
@@ -326,7 +325,7 @@ async def test_workers_change_over_when_the_last_has_loaded(tmp_path: Path):
 async def test_what_was_withdrawn_before_all_had_it_never_serves(tmp_path: Path):
     root = tmp_path / "checkpoints"
     write_tiny(root, version=1, colour=0.125)
-    workers = in_two_workers(tmp_path / "votes", root, root)
+    workers = in_two_workers(root, root)
     for worker in workers:
         await worker.start()
     write_tiny(root, version=2)
@@ -345,7 +344,7 @@ async def test_workers_that_never_find_the_same_each_serve_what_they_can(
 ):
     for version, name in ((1, "a"), (2, "b")):
         write_tiny(tmp_path / name, version=version)
-    first, second = in_two_workers(tmp_path / "votes", tmp_path / "a", tmp_path / "b")
+    first, second = in_two_workers(tmp_path / "a", tmp_path / "b")
     await first.start()
     starting = asyncio.create_task(second.start())
     while not starting.done():

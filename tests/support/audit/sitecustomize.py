@@ -3,14 +3,17 @@
 `ServiceProcess` puts this folder on PYTHONPATH and names the file to write to, and the one address
 that the service may connect to, if it has a collector. On SIGUSR2 a process writes down how many tasks its
 event loop has and, with AUDIT_PACE, the longest processor time of its thread between two turns of a timer
-since the last such signal.
+since the last such signal. AUDIT_FAULT names a link to "EIO /some/path": while it is there, what is opened or
+listed fails with that error if its path begins so.
 """
 
 import asyncio
+import errno
 import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -30,15 +33,28 @@ FORBIDDEN = (
 _log = os.open(os.environ["AUDIT_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 _all_files = "AUDIT_FILES" in os.environ
 _collector = os.environ.get("AUDIT_COLLECTOR")
+_fault = os.environ.get("AUDIT_FAULT")
 
 
 def _note(event: str, arguments: tuple[Any, ...]) -> None:
+    if _fault and event in ("open", "os.listdir", "os.scandir"):
+        _fail(_fault, str(arguments[0]))
     if _is_for_the_collector(event, arguments):
         return
     if event in FORBIDDEN or (event == "socket.getaddrinfo" and arguments[0] not in LOOPBACK):
         os.write(_log, f"forbidden {event} {arguments!r}\n".encode())
     elif _all_files and event in ("open", "os.listdir", "os.scandir"):
         os.write(_log, f"file {arguments[0]!s}\n".encode())
+
+
+def _fail(link: str, path: str) -> None:
+    try:
+        name, _, prefix = str(Path(link).readlink()).partition(" ")
+    except FileNotFoundError:
+        return
+    if path.startswith(prefix):
+        number = getattr(errno, name)
+        raise OSError(number, os.strerror(number), path)
 
 
 def _is_for_the_collector(event: str, arguments: tuple[Any, ...]) -> bool:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from service.coordination.orders import OrderBook
 from support.in_process import InProcess
 from support.problem_json import check_problem
 from support.tiny_checkpoints import write_tiny
@@ -16,10 +15,8 @@ KEY = {"x-api-key": "the-admin-key"}
 @pytest.fixture
 def admin(tmp_path: Path) -> Iterator[InProcess]:
     (tmp_path / "key").write_text("the-admin-key\n")
-    (tmp_path / "orders").mkdir()
     write_tiny(tmp_path / "checkpoints", "tiny")
-    orders = OrderBook(tmp_path / "orders", 1).orders(0)
-    with InProcess(tmp_path / "checkpoints", orders=orders, admin_key_file=tmp_path / "key") as started:
+    with InProcess(tmp_path / "checkpoints", admin_key_file=tmp_path / "key") as started:
         yield started
 
 
