@@ -2,7 +2,7 @@
 
     python -m benchmarks.torchgan --seconds 900
 
-Networks, optimisers, batches and pictures of 32 pixels are those of its introductory tutorial, which learns
+Networks, optimisers, batches and images of 32 pixels are those of its introductory tutorial, which learns
 MNIST; the losses are its least squares. Run by an interpreter that has torchgan (see README.md).
 """
 

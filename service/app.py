@@ -54,9 +54,9 @@ from service.settings import Settings
 from service.version import VERSION
 
 DESCRIPTION = """
-Pictures in, latents out, and back: encode, decode, generate and translate with the served checkpoints.
+Images in, latents out, and back: encode, decode, generate and translate with the served checkpoints.
 
-Pictures are sent as JSON (base64), as one raw image body, as multipart parts or as a NumPy array; `Accept`
+Images are sent as JSON (base64), as one raw image body, as multipart parts or as a NumPy array; `Accept`
 chooses the form of the answer. Refusals are `application/problem+json` (RFC 9457).
 """
 

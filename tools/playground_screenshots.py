@@ -1,4 +1,4 @@
-"""The playground as a person sees it: pictures for the README, and how fast it follows the hand.
+"""The playground as a person sees it: images for the README, and how fast it follows the hand.
 
     python tools/playground_screenshots.py docs
 
@@ -23,27 +23,27 @@ from support.service_process import ROOT, ServiceProcess
 
 WIDE, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
 COLOURS = 128
-"""Of a saved picture: flat pages need no more, and the repository keeps every one."""
+"""Of a saved image: flat pages need no more, and the repository keeps every one."""
 
 CHANGES, FRAMES = 100, 120
 
 DRAG = """async (changes) => {
     const bar = document.querySelector('.bars input[type=range]');
-    const picture = document.querySelector('img[alt="the picture its latent gives"]');
+    const image = document.querySelector('img[alt="the image its latent gives"]');
     const times = [];
     for (let i = 0; i < changes; i++) {
-        const before = picture.src;
+        const before = image.src;
         const other = new Promise((done) => {
             const observer = new MutationObserver(() => {
-                if (picture.src !== before) { observer.disconnect(); done(); }
+                if (image.src !== before) { observer.disconnect(); done(); }
             });
-            observer.observe(picture, { attributes: true });
+            observer.observe(image, { attributes: true });
         });
         const started = performance.now();
         bar.value = i % 2 ? bar.min * 0.8 : bar.max * (0.3 + i / changes / 2);
         bar.dispatchEvent(new Event('input', { bubbles: true }));
         await other;
-        await picture.decode();
+        await image.decode();
         await new Promise(requestAnimationFrame);
         times.push(performance.now() - started);
     }
@@ -96,7 +96,7 @@ def line(what: str, times_ms: list[float]) -> str:
 
 
 def main(folder: Path) -> None:
-    """Write the pictures and print the times."""
+    """Write the images and print the times."""
     chromium = NEEDS["chromium"].find()
     if chromium is None:
         raise SystemExit(f"portrait: {NEEDS['chromium'].install}")
@@ -109,7 +109,7 @@ def main(folder: Path) -> None:
                     keep(page, folder / f"playground-{panel}-{size['width']}.png")
                     page.close()
             page = open_panel(browser, service.url, "latents", WIDE)
-            print(line("a dragged number, until the new picture is painted", page.evaluate(DRAG, CHANGES)))
+            print(line("a dragged number, until the new image is painted", page.evaluate(DRAG, CHANGES)))
             page = open_panel(browser, service.url, "map", WIDE)
             print(line("a frame of the map while it is zoomed", page.evaluate(ZOOM, FRAMES)))
 

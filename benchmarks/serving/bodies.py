@@ -32,11 +32,11 @@ DIALECTS: dict[str, dict[str, Writer]] = {
         "generate": lambda seed: {"draws": [{"label": seed % CLASSES, "seed": seed}]},
     },
 }
-"""By the server's dialect and the route: a picture's base64 or a seed -> the JSON body."""
+"""By the server's dialect and the route: an image's base64 or a seed -> the JSON body."""
 
 
 def bodies(dialect: str, route: str) -> list[str]:
-    """Return the bodies of single requests: real pictures, or seeds from 0 on."""
+    """Return the bodies of single requests: real images, or seeds from 0 on."""
     texts = (FOLDER / "bodies.txt").read_text().split()
     asked: list[Any] = texts if route == "encode" else list(range(DRAWS))
     body = DIALECTS[dialect][route]
@@ -51,7 +51,7 @@ def write(dialect: str, route: str) -> Path:
 
 
 def bulk_encode(dialect: str) -> tuple[str, bytes, str, int]:
-    """Return path, body, content type and images of one request to encode many pictures."""
+    """Return path, body, content type and images of one request to encode many images."""
     array = (FOLDER / "batch.npy").read_bytes()
     if dialect == "latent":
         return "/encode", array, "application/x-npy", BULK

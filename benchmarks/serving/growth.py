@@ -17,7 +17,7 @@ from training.studies.findings import Findings, Plot, Table
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SIZES = (28, 32, 48, 64, 96, 128, 192, 256)
-PICTURES = 16
+IMAGES = 16
 """In one request, where their size grows."""
 MODELS = (1, 2, 5, 10, 20, 50, 100)
 WORKERS = (1, 2, 3, 4)
@@ -41,9 +41,9 @@ def findings(seconds: float) -> Findings:
 
 def _batches(seconds: float) -> Points:
     """Return images per second by the number of images in a request, of one client."""
-    pictures = np.load(work.FOLDER / "batch.npy")
+    images = np.load(work.FOLDER / "batch.npy")
     with Server(CONFIGURATIONS[OURS]) as server:
-        return [(rows, round(_images_per_s(server, pictures[:rows], seconds))) for rows in BATCHES]
+        return [(rows, round(_images_per_s(server, images[:rows], seconds))) for rows in BATCHES]
 
 
 def _sizes(seconds: float) -> Points:
@@ -54,8 +54,8 @@ def _sizes(seconds: float) -> Points:
         folder = _empty("sized")
         work.package_sized(folder, side)
         with Server(ours(2, 8202, folder)) as server:
-            pictures = random.integers(0, 256, (PICTURES, side, side), np.uint8)
-            speed = _images_per_s(server, pictures, seconds)
+            images = random.integers(0, 256, (IMAGES, side, side), np.uint8)
+            speed = _images_per_s(server, images, seconds)
         found.append((side, round(speed), speed * side**2 / 1e6))
     return found
 
@@ -82,9 +82,9 @@ def _workers(seconds: float) -> Points:
     return found
 
 
-def _images_per_s(server: Server, pictures: np.ndarray, seconds: float) -> float:
-    body = npy.write(pictures)
-    return load.bulk(lambda: server.post("/encode", body, "application/x-npy"), len(pictures), seconds)
+def _images_per_s(server: Server, images: np.ndarray, seconds: float) -> float:
+    body = npy.write(images)
+    return load.bulk(lambda: server.post("/encode", body, "application/x-npy"), len(images), seconds)
 
 
 def _requests_per_s(server: Server, seconds: float) -> float:

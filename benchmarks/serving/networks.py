@@ -59,7 +59,7 @@ class Generator(nn.Module):
 
 
 class SizedEncoder(nn.Module):
-    """The encoder for images of any one size: a mean over the picture in the place of a flat layer."""
+    """The encoder for images of any one size: a mean over the image in the place of a flat layer."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is asked of every server: real pictures as request bodies, and the checkpoint that ours serves.
+"""What is asked of every server: real pixels as request bodies, and the checkpoint that ours serves.
 
 `prepare` writes everything to runs/serving/: bodies.txt (base64 PNGs), batch.npy, encode.onnx,
 generate.onnx, and the checkpoints `bench-encoder` and `bench-generator`.
@@ -25,7 +25,7 @@ from training.packaging.package import golden
 
 FOLDER = Path("runs/serving")
 CHECKPOINTS = FOLDER / "checkpoints"
-PICTURES = Path("tests/data/fashion-mnist/t10k-images-idx3-ubyte")
+IMAGES = Path("tests/data/fashion-mnist/t10k-images-idx3-ubyte")
 BODIES = 64
 BULK = 256
 
@@ -35,12 +35,12 @@ def prepare() -> None:
     if (CHECKPOINTS / "bench-generator" / "1").is_dir():
         return
     FOLDER.mkdir(parents=True, exist_ok=True)
-    pictures = read_idx(PICTURES)[:BULK]
-    np.save(FOLDER / "batch.npy", pictures)
-    files = [png_file(Image.fromarray(one)) for one in pictures[:BODIES]]
+    pixels = read_idx(IMAGES)[:BULK]
+    np.save(FOLDER / "batch.npy", pixels)
+    files = [png_file(Image.fromarray(one)) for one in pixels[:BODIES]]
     (FOLDER / "bodies.txt").write_text("".join(f"{base64.b64encode(file).decode()}\n" for file in files))
     encoder, generator = networks()
-    images = torch.from_numpy(pictures[:64, None]).float() / 255
+    images = torch.from_numpy(pixels[:64, None]).float() / 255
     noise = torch.randn(64, NOISE_DIM, generator=torch.Generator().manual_seed(0))
     graphs = {
         "encode": export(encoder, {"images": images}, ("latents",)),

@@ -72,10 +72,10 @@ async def _from_json(request: Request, _: type[Options], body: type[ImagesReques
 async def _from_form(request: Request, options: type[Options], _: type[ImagesRequest]) -> Read:
     raw, limit = await read(request), dependencies.settings(request).max_images
     form = await run_by_size(len(raw), multipart.read, raw, request.headers["content-type"], limit)
-    if not form.pictures:
+    if not form.images:
         raise InvalidField.at(("body", "images"), "the form needs at least one part named images")
     given = [*request.query_params.multi_items(), *from_form(options, form.options)]
-    return parse_options(options, given, "form"), Upload(form.pictures)
+    return parse_options(options, given, "form"), Upload(form.images)
 
 
 async def _from_lines(request: Request, options: type[Options], _: type[ImagesRequest]) -> Read:

@@ -54,7 +54,7 @@ SCHEMES: Json = {
 SECURITY: list[Json] = [{scheme: []} for scheme in SCHEMES]
 """A key is needed, in either header."""
 
-LINES = 'A line of JSON for each picture, {"image": "<base64 or data URL>"}; it is answered in lines.'
+LINES = 'A line of JSON for each image, {"image": "<base64 or data URL>"}; it is answered in lines.'
 
 TIMEOUT: Json = {
     "name": "X-Request-Timeout-S",
@@ -132,10 +132,10 @@ def get(answer: type[BaseModel], *refusals: type[ServiceError]) -> Json:
     return {"responses": _answers(answer, (JSON,)) | problems((*refusals, *ALWAYS))}
 
 
-def get_picture(*refusals: type[ServiceError]) -> Json:
+def get_image(*refusals: type[ServiceError]) -> Json:
     """Describe a GET route that answers with a PNG."""
-    picture = {"description": "The picture.", "content": {"image/png": {"schema": _binary("image/png")}}}
-    return {"responses": {"200": picture, **problems((*refusals, *ALWAYS))}}
+    image = {"description": "The image.", "content": {"image/png": {"schema": _binary("image/png")}}}
+    return {"responses": {"200": image, **problems((*refusals, *ALWAYS))}}
 
 
 def problems(refusals: Sequence[type[ServiceError]]) -> Json:
@@ -206,7 +206,7 @@ def _form(options: type[requests.Options]) -> Json:
         "type": "array",
         "items": {"type": "string", "format": "binary"},
         "minItems": 1,
-        "description": "Picture files; parts named image, file or files are read as well.",
+        "description": "Image files; parts named image, file or files are read as well.",
     }
     return {
         "type": "object",

@@ -3,7 +3,7 @@
     request_bodies -> validation -> a request below -> routes
 
 Requests are strict: unknown fields, null, coercions, NaN and infinity are refused. `Options` and its
-kin are what a request says besides its pictures or latents: all that a query string or a form can carry.
+kin are what a request says besides its images or latents: all that a query string or a form can carry.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ Images = Annotated[
     list[str],
     Field(
         min_length=1,
-        description="Pictures of any size, each a base64 PNG, JPEG or WebP file, or a data URL of one.",
+        description="Images of any size, each a base64 PNG, JPEG or WebP file, or a data URL of one.",
         fail_fast=True,
     ),
 ]
@@ -102,26 +102,26 @@ class Options(_Body):
 
 
 class ImagesRequest(_Body):
-    """The pictures of a JSON request."""
+    """The images of a JSON request."""
 
     images: Images
 
 
 class ImageLine(_Body):
-    """One line of a stream of pictures."""
+    """One line of a stream of images."""
 
     image: str = Field(description="A base64 PNG, JPEG or WebP file, or a data URL of one.")
 
 
 class EncodeOptions(Options):
-    """What a request to encode says besides its pictures."""
+    """What a request to encode says besides its images."""
 
     sample: bool = Field(False, description="Draw from the posterior instead of returning its mean.")
     seed: Annotated[Seed | None, NotNull()] = Field(
         None, description="Image i is drawn with seed + i; leave it out to draw one, which is returned."
     )
     typicality: bool = Field(
-        False, description="Also say how usual each picture is among those the model was made for."
+        False, description="Also say how usual each image is among those the model was made for."
     )
 
     @model_validator(mode="after")
@@ -132,11 +132,11 @@ class EncodeOptions(Options):
 
 
 class EncodeRequest(EncodeOptions, ImagesRequest):
-    """Pictures to find the latents of."""
+    """Images to find the latents of."""
 
 
 class DecodeRequest(Options):
-    """Latents to make pictures of."""
+    """Latents to make images of."""
 
     latents: Latents
     shape: Annotated[
@@ -149,11 +149,11 @@ class DecodeRequest(Options):
 
 
 class ReconstructRequest(Options, ImagesRequest):
-    """Pictures to encode and decode again."""
+    """Images to encode and decode again."""
 
 
 class TranslateOptions(Options):
-    """What a request to translate says besides its pictures."""
+    """What a request to translate says besides its images."""
 
     to: Annotated[str | None, NotNull()] = Field(
         None,
@@ -164,11 +164,11 @@ class TranslateOptions(Options):
 
 
 class TranslateRequest(TranslateOptions, ImagesRequest):
-    """Pictures to carry over to another domain."""
+    """Images to carry over to another domain."""
 
 
 class GenerateRequest(Options):
-    """How many pictures to draw, of what."""
+    """How many images to draw, of what."""
 
     label: Annotated[Label | None, NotNull()] = Field(
         None,
@@ -213,11 +213,11 @@ class Direction(_Body):
 
 
 class Stop(_Body):
-    """One place in latent space: a seed, a picture, a latent, or the mean of a class; exactly one of them."""
+    """One place in latent space: a seed, an image, a latent, or the mean of a class; exactly one of them."""
 
     seed: Annotated[Seed | None, NotNull()] = Field(None, description="The latent drawn from this seed.")
     image: Annotated[str | None, NotNull()] = Field(
-        None, description="The latent of this picture, a base64 PNG, JPEG or WebP file, or a data URL of one."
+        None, description="The latent of this image, a base64 PNG, JPEG or WebP file, or a data URL of one."
     )
     latent: Annotated[Annotated[list[float], Field(min_length=1, fail_fast=True)] | None, NotNull()] = Field(
         None, description="This latent, a flat row of numbers."
@@ -227,7 +227,7 @@ class Stop(_Body):
     )
     add: list[Direction] = Field([], max_length=16, description="Directions to go from there.")
     label: Annotated[Label | None, NotNull()] = Field(
-        None, description="Class of the pictures nearest to this stop, for a model that draws by class."
+        None, description="Class of the images nearest to this stop, for a model that draws by class."
     )
 
     @model_validator(mode="after")
@@ -238,16 +238,16 @@ class Stop(_Body):
 
 
 class CompareRequest(Options):
-    """Two sets of pictures, or one to hold against what the model was trained on."""
+    """Two sets of images, or one to hold against what the model was trained on."""
 
-    a: ImageSet = Field(description="Pictures of any size, as in `images` elsewhere.")
+    a: ImageSet = Field(description="Images of any size, as in `images` elsewhere.")
     b: Annotated[ImageSet | None, NotNull()] = Field(
         None, description="The others; left out, training images of the model."
     )
 
 
 class NeighboursRequest(Options):
-    """Pictures or latents to find training images near to; exactly one of the two."""
+    """Images or latents to find training images near to; exactly one of the two."""
 
     images: Annotated[Images | None, NotNull()] = None
     latents: Annotated[Latents | None, NotNull()] = None
@@ -267,7 +267,7 @@ class InterpolateRequest(Options):
         min_length=1, max_length=64, description="Where the way leads, in this order.", fail_fast=True
     )
     steps: Annotated[int, Field(ge=1), Whole] = Field(
-        9, description="Pictures on the way, evenly spaced from the first stop to the last."
+        9, description="Images on the way, evenly spaced from the first stop to the last."
     )
     path: Path = Field(
         "slerp",

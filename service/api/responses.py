@@ -27,35 +27,35 @@ Points = Annotated[list[list[float]], Field(description="x and y, one pair each.
 
 
 class EncodeResponse(_Answer):
-    """The latents of the pictures."""
+    """The latents of the images."""
 
     latents: Latents
     shape: Shape
     seeds: list[int] | None = Field(None, description="With sample: the seed each latent was drawn with.")
     typicality: list[float] | None = Field(
         None,
-        description="If asked for: the probability that a picture like the training data's is as unusual as "
+        description="If asked for: the probability that an image like the training data's is as unusual as "
         "this one; of those one in twenty is below 0.05.",
     )
 
 
 class DecodeResponse(_Answer):
-    """The pictures of the latents."""
+    """The images of the latents."""
 
     images: PngImages
 
 
 class ReconstructResponse(_Answer):
-    """The pictures as the model gives them back, and how far off each is, on the [0, 1] scale."""
+    """The images as the model gives them back, and how far off each is, on the [0, 1] scale."""
 
     images: PngImages
     mse: list[float] = Field(description="Mean squared error.")
     psnr: list[float | None] = Field(description="Peak signal-to-noise ratio in dB; null where mse is 0.")
-    ssim: list[float] = Field(description="Structural similarity, 1 for equal pictures.")
+    ssim: list[float] = Field(description="Structural similarity, 1 for equal images.")
 
 
 class GenerateResponse(_Answer):
-    """The drawn pictures; each can be drawn again alone, from its seed and label."""
+    """The drawn images; each can be drawn again alone, from its seed and label."""
 
     images: PngImages
     seeds: list[int] = Field(description="The seed of each image.")
@@ -65,7 +65,7 @@ class GenerateResponse(_Answer):
 
 
 class Cycle(BaseModel):
-    """The pictures translated there and back."""
+    """The images translated there and back."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -74,7 +74,7 @@ class Cycle(BaseModel):
 
 
 class InterpolateResponse(_Answer):
-    """The pictures on the way, and their latents."""
+    """The images on the way, and their latents."""
 
     images: PngImages
     latents: Latents
@@ -94,17 +94,17 @@ class Neighbour(BaseModel):
 
 
 class NeighboursResponse(_Answer):
-    """The training images nearest to each picture, nearest first."""
+    """The training images nearest to each image, nearest first."""
 
     neighbours: list[list[Neighbour]]
-    points: Points = Field(description="Where each picture lies on the model's map.")
+    points: Points = Field(description="Where each image lies on the model's map.")
 
 
 class CompareResponse(_Answer):
     """How far apart the sets are, and the probability (`_p`) that chance alone brings them as far."""
 
     space: str = Field(description="What is compared.")
-    n: list[int] = Field(description="Pictures in each set.")
+    n: list[int] = Field(description="Images in each set.")
     kl: float = Field(description="Kullback-Leibler divergence of a from b, in nats.")
     kl_p: float
     js: float = Field(description="Jensen-Shannon divergence in nats: 0 if equal, at most log 2.")
@@ -119,7 +119,7 @@ class CompareResponse(_Answer):
 
 
 class DriftResponse(_Answer):
-    """How far live pictures are from the training images, as in /compare; null until there are enough."""
+    """How far live images are from the training images, as in /compare; null until there are enough."""
 
     images: int = Field(description="Newest latents that all workers have seen.")
     window: int = Field(description="How many are kept at most.")
@@ -148,7 +148,7 @@ class MapResponse(_Answer):
 
 
 class TranslateResponse(_Answer):
-    """The pictures in the other domain."""
+    """The images in the other domain."""
 
     images: PngImages
     source: str = Field(alias="from", description="The domain translated from.")
@@ -166,7 +166,7 @@ class LatentInfo(BaseModel):
 
 
 class ImageInfo(BaseModel):
-    """The images of a model; pictures of other sizes are fitted."""
+    """The images of a model; images of other sizes are fitted."""
 
     channels: int
     height: int | None = Field(description="null where any multiple of stride is accepted.")
@@ -206,9 +206,9 @@ class ModelInfo(BaseModel):
 class Limits(BaseModel):
     """What one request may carry and ask for."""
 
-    max_images: int = Field(description="Pictures in a request.")
-    max_count: int = Field(description="Pictures to ask for.")
-    max_stream_images: int = Field(description="Pictures in a stream of lines, in or out.")
+    max_images: int = Field(description="Images in a request.")
+    max_count: int = Field(description="Images to ask for.")
+    max_stream_images: int = Field(description="Images in a stream of lines, in or out.")
     max_body_bytes: int = Field(description="Bytes of a body that is no stream.")
 
 

@@ -1,4 +1,4 @@
-"""The pictures of one request, in whichever form they came, on their way to the model's tensor.
+"""The images of one request, in whichever form they came, on their way to the model's tensor.
 
 request_bodies -> Upload -> tensor, (N, C, H, W) float32 -> Model.run
 """
@@ -23,32 +23,32 @@ IN_PLACE_BYTES = 1 << 16
 
 
 class Upload:
-    """One or more pictures: image files, also as text, or one uint8 array, (N, H, W) or (N, H, W, C)."""
+    """One or more images: image files, also as text, or one uint8 array, (N, H, W) or (N, H, W, C)."""
 
     def __init__(
         self,
-        pictures: list[bytes] | list[str] | list[bytes | str] | NDArray[np.uint8],
+        images: list[bytes] | list[str] | list[bytes | str] | NDArray[np.uint8],
         places: Sequence[Location] | None = None,
         first: int = 0,
         names: Sequence[str] = (),
     ) -> None:
-        """Keep the pictures as they came, text as base64 or as data URLs; nothing is decoded yet.
+        """Keep the images as they came, text as base64 or as data URLs; nothing is decoded yet.
 
-        A list is emptied as it is decoded: a picture and its text together would take more than is counted.
+        A list is emptied as it is decoded: an image and its text together would take more than is counted.
         `places` says where in the body each file was, where that is not `images`. The first one is number
         `first` of all that come in the request. `names` are those that the files have, for refusals.
         """
-        self._pictures = pictures
+        self._images = images
         self._places = places or [("body", "images", name) for name in names]
         self._names = names
-        self.count = len(pictures)
+        self.count = len(images)
         self.first = first
 
     async def tensor(self, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
-        """Return the pictures fitted to a model, (N, C, H, W), once; large ones are decoded in a thread.
+        """Return the images fitted to a model, (N, C, H, W), once; large ones are decoded in a thread.
 
         Raises:
-            UnsupportedMediaType, BodyTooLarge, InvalidField: a picture cannot be used; says which and why.
+            UnsupportedMediaType, BodyTooLarge, InvalidField: an image cannot be used; says which and why.
         """
         started = time.perf_counter()
         fitted = await self._fit(spec, max_pixels)
@@ -56,11 +56,11 @@ class Upload:
         return fitted
 
     async def _fit(self, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
-        if isinstance(self._pictures, np.ndarray):
-            return await self._fit_array(self._pictures, spec, max_pixels)
-        places = self._places or [("body", "images", i) for i in range(len(self._pictures))]
+        if isinstance(self._images, np.ndarray):
+            return await self._fit_array(self._images, spec, max_pixels)
+        places = self._places or [("body", "images", i) for i in range(len(self._images))]
         fitted = [
-            await _decode(self._pictures.pop(0), self._title(i), place, spec, max_pixels)
+            await _decode(self._images.pop(0), self._title(i), place, spec, max_pixels)
             for i, place in enumerate(places)
         ]
         if len(fitted) == 1:
@@ -111,20 +111,20 @@ def check_axes(shape: tuple[int, ...], place: Location) -> None:
 
 
 async def _decode(
-    picture: bytes | str, title: str, place: Location, spec: ImageSpec, max_pixels: int
+    image: bytes | str, title: str, place: Location, spec: ImageSpec, max_pixels: int
 ) -> NDArray[np.float32]:
-    if isinstance(picture, str):
-        picture = await run_by_size(len(picture), _from_text, picture, place)
+    if isinstance(image, str):
+        image = await run_by_size(len(image), _from_text, image, place)
     try:
-        if images.is_large(picture):
-            return await run_decoder(len(picture), images.decode, picture, spec, max_pixels)
-        return images.decode(picture, spec, max_pixels)
+        if images.is_large(image):
+            return await run_decoder(len(image), images.decode, image, spec, max_pixels)
+        return images.decode(image, spec, max_pixels)
     except ImageError as error:
         raise _refusal(error, title, place) from None
 
 
 def _refusal(error: ImageError, title: str, place: Location) -> ServiceError:
-    """Return the answer to a picture that cannot be used."""
+    """Return the answer to an image that cannot be used."""
     if isinstance(error, ImageTooLarge):
         return BodyTooLarge(f"{title}: {error}.")
     if isinstance(error, BrokenImage):

@@ -37,9 +37,9 @@ TENSORS: dict[Operation, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 class ImageSpec(ManifestModel):
-    """How pictures become the graphs' image tensors, (N, channels, height, width) float32.
+    """How images become the graphs' image tensors, (N, channels, height, width) float32.
 
-    A picture is turned upright, laid over `fill` where it is transparent, and resized with its aspect
+    An image is turned upright, laid over `fill` where it is transparent, and resized with its aspect
     ratio kept ("pad": area average when it shrinks, bicubic when it grows, centred on `fill`). Grey is
     ITU-R 601 luma. 0..255 maps linearly to `range`. Height and width are null where the graphs accept
     any multiple of `stride` from `min_side` on, as long as an image has no more than `max_pixels`.
@@ -75,7 +75,7 @@ class ImageSpec(ManifestModel):
         return (height, width) == (self.side(height), self.side(width))
 
     def pixel_limit(self, most: int) -> int:
-        """Return how many pixels a picture may have, where all may have `most`."""
+        """Return how many pixels an image may have, where all may have `most`."""
         return most if self.max_pixels is None else min(most, self.max_pixels)
 
 

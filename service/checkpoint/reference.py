@@ -110,7 +110,7 @@ def read(arrays: Mapping[str, NDArray[Any]], classes: tuple[str, ...], size: int
         and all(1 <= side <= MAX_SIDE for side in thumbnails.shape[1:3])
         and len(thumbnails.shape) >= 3
     ):
-        raise ValueError("thumbnails are not one small picture per latent")
+        raise ValueError("thumbnails are not one small image per latent")
     if not 2 <= rows <= MAX_ROWS:
         raise ValueError(f"2 to {MAX_ROWS} rows, not {rows}")
     labels = arrays["labels"]

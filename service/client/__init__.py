@@ -1,4 +1,4 @@
-"""A client in Python: pictures in as paths, Pillow images or arrays; arrays or Pillow images out.
+"""A client in Python: images in as paths, Pillow images or arrays; arrays or Pillow images out.
 
     from service.client import Client
 

@@ -104,7 +104,7 @@ class Client:
         """Connect when first asked.
 
         `timeout_s` is how long one answer may take, `retry_s` how long one request is sent again for.
-        `progress` shows a bar for every call of many pictures.
+        `progress` shows a bar for every call of many images.
         """
         self._http = httpx.Client(**_settings(url, api_key, timeout_s))
         self._session = Session(progress)

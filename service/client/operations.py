@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from service.client import pictures, results
-from service.client.pictures import Picture, Pictures
+from service.client import image_inputs, results
+from service.client.image_inputs import ImageInput, ImageInputs
 from service.client.progress import bar
 from service.client.results import (
     Answers,
@@ -35,28 +35,28 @@ from service.client.results import (
 )
 from service.client.steps import Limits, Request, Session, Steps, Stream, limits
 
-Stop = int | Picture | Mapping[str, Any]
-"""A seed, a picture, a latent as a row of floats, or what the API takes: {"mean": "Bag"}."""
+Stop = int | ImageInput | Mapping[str, Any]
+"""A seed, an image, a latent as a row of floats, or what the API takes: {"mean": "Bag"}."""
 
 NDJSON = "application/x-ndjson"
 MAX_DRAWN_SEED = 1 << 52
 BODY_SHARE = 0.9
-"""Of the bytes a request may have, that its pictures or latents may take."""
+"""Of the bytes a request may have, that its images or latents may take."""
 
 
 def encode(
     session: Session,
-    images: Pictures,
+    images: ImageInputs,
     *,
     model: str | None = None,
     sample: bool = False,
     seed: int | None = None,
     typicality: bool = False,
 ) -> Steps[Encoded]:
-    """Find the latents of pictures: posterior means, or with `sample` draws, picture i from `seed` + i."""
+    """Find the latents of images: posterior means, or with `sample` draws, image i from `seed` + i."""
     options = _given(model=model, sample=sample, typicality=typicality)
     first = _drawn(seed) if sample else seed
-    answers = yield from _of_pictures(session, "/encode", images, options, first)
+    answers = yield from _of_images(session, "/encode", images, options, first)
     codes = results.latents(answers)
     typical = results.floats(answers, "typicality") if typicality else None
     seeds = results.joined(answers, "seeds")
@@ -64,7 +64,7 @@ def encode(
 
 
 def decode(session: Session, latents: ArrayLike, *, model: str | None = None) -> Steps[Images]:
-    """Make a picture of each latent; they come in their shape, (N, ...), or of one size as flat rows too."""
+    """Make an image of each latent; they come in their shape, (N, ...), or of one size as flat rows too."""
     rows = np.asarray(latents, np.float32)
     known = (yield from limits(session)) if len(rows) > 1 else None
     most = len(rows)
@@ -79,9 +79,9 @@ def decode(session: Session, latents: ArrayLike, *, model: str | None = None) ->
     return Images(**results.who(answers), images=results.images(answers))
 
 
-def reconstruct(session: Session, images: Pictures, *, model: str | None = None) -> Steps[Reconstructed]:
-    """Encode pictures and decode them again, and say how far off each then is."""
-    answers = yield from _of_pictures(session, "/reconstruct", images, _given(model=model))
+def reconstruct(session: Session, images: ImageInputs, *, model: str | None = None) -> Steps[Reconstructed]:
+    """Encode images and decode them again, and say how far off each then is."""
+    answers = yield from _of_images(session, "/reconstruct", images, _given(model=model))
     mse, psnr, ssim = (results.floats(answers, name) for name in ("mse", "psnr", "ssim"))
     return Reconstructed(
         **results.who(answers), images=results.images(answers), mse=mse, psnr=psnr, ssim=ssim
@@ -99,9 +99,9 @@ def generate(
     return_latents: bool = False,
     model: str | None = None,
 ) -> Steps[Generated]:
-    """Draw `count` pictures, 1 if not said, of class `label`; or one of each of `labels`.
+    """Draw `count` images, 1 if not said, of class `label`; or one of each of `labels`.
 
-    Picture i has the seed `seed` + i, and can be drawn again alone from it.
+    Image i has the seed `seed` + i, and can be drawn again alone from it.
     """
     total = len(labels) if labels is not None else 1 if count is None else count
     known = (yield from limits(session)) if total > 1 else None
@@ -135,7 +135,7 @@ def generate_each(
     return_latents: bool = False,
     model: str | None = None,
 ) -> Stream[Drawn]:
-    """Draw pictures one by one, in one request of any size: neither side holds more than a few of them."""
+    """Draw images one by one, in one request of any size: neither side holds more than a few of them."""
     options = _given(
         label=label, seed=seed, truncation=truncation, return_latents=return_latents, model=model
     )
@@ -145,15 +145,15 @@ def generate_each(
 
 def translate(
     session: Session,
-    images: Pictures,
+    images: ImageInputs,
     to: str | None = None,
     *,
     cycle: bool = False,
     model: str | None = None,
 ) -> Steps[Translated]:
-    """Carry pictures over to the domain `to`; with `cycle` also back again."""
+    """Carry images over to the domain `to`; with `cycle` also back again."""
     options = _given(to=to, cycle=cycle, model=model)
-    answers = yield from _of_pictures(session, "/translate", images, options)
+    answers = yield from _of_images(session, "/translate", images, options)
     cycles = [answer["cycle"] for answer in answers] if cycle else None
     return Translated(
         **results.who(answers),
@@ -173,7 +173,7 @@ def interpolate(
     path: Literal["slerp", "linear"] = "slerp",
     model: str | None = None,
 ) -> Steps[Interpolated]:
-    """Walk from the first of `stops` to the last, in `steps` pictures."""
+    """Walk from the first of `stops` to the last, in `steps` images."""
     body = {**_given(model=model), "stops": [_stop(one) for one in stops], "steps": steps, "path": path}
     answers = [(yield Request("POST", "/interpolate", body))]
     return Interpolated(
@@ -185,19 +185,19 @@ def interpolate(
 
 
 def neighbours(
-    session: Session, images: Pictures, count: int = 5, *, model: str | None = None
+    session: Session, images: ImageInputs, count: int = 5, *, model: str | None = None
 ) -> Steps[Neighbours]:
-    """Find the `count` training images whose latents are nearest to each picture's."""
+    """Find the `count` training images whose latents are nearest to each image's."""
     options = _given(model=model, count=count)
-    answers = yield from _of_pictures(session, "/neighbours", images, options)
+    answers = yield from _of_images(session, "/neighbours", images, options)
     found = [[_neighbour(one) for one in row] for answer in answers for row in answer["neighbours"]]
     return Neighbours(**results.who(answers), neighbours=found, points=results.floats(answers, "points"))
 
 
 def compare(
-    _: Session, a: Pictures, b: Pictures | None = None, *, model: str | None = None
+    _: Session, a: ImageInputs, b: ImageInputs | None = None, *, model: str | None = None
 ) -> Steps[Comparison]:
-    """Tell two sets of pictures apart, or one from what the model was trained on. Sent in one request."""
+    """Tell two sets of images apart, or one from what the model was trained on. Sent in one request."""
     body: dict[str, Any] = {**_given(model=model), "a": _texts(a)}
     if b is not None:
         body["b"] = _texts(b)
@@ -211,11 +211,11 @@ def models(_: Session) -> Steps[list[ModelInfo]]:
     return [results.model_info(one) for one in found["models"]]
 
 
-def _of_pictures(
-    session: Session, path: str, images: Pictures, options: Mapping[str, Any], seed: int | None = None
+def _of_images(
+    session: Session, path: str, images: ImageInputs, options: Mapping[str, Any], seed: int | None = None
 ) -> Steps[Answers]:
-    """Send pictures in as few requests as the service's limits allow; picture i has the seed `seed` + i."""
-    found = pictures.several(images)
+    """Send images in as few requests as the service's limits allow; image i has the seed `seed` + i."""
+    found = image_inputs.several(images)
     known = (yield from limits(session)) if len(found) > 1 else None
     answers: list[dict[str, Any]] = []
     sent = 0
@@ -228,11 +228,11 @@ def _of_pictures(
     return answers
 
 
-def _batches(found: Sequence[Picture], known: Limits | None) -> Iterator[list[str]]:
-    """Yield pictures as JSON carries them, as many as go in one request; one always does."""
+def _batches(found: Sequence[ImageInput], known: Limits | None) -> Iterator[list[str]]:
+    """Yield images as JSON carries them, as many as go in one request; one always does."""
     batch: list[str] = []
     size_bytes = 0
-    for text in map(pictures.to_base64, found):
+    for text in map(image_inputs.to_base64, found):
         if batch and known:
             is_full = size_bytes + len(text) > BODY_SHARE * known.max_body_bytes
             if is_full or len(batch) == known.max_images:
@@ -243,25 +243,25 @@ def _batches(found: Sequence[Picture], known: Limits | None) -> Iterator[list[st
     yield batch
 
 
-def _texts(images: Pictures) -> list[str]:
-    return [pictures.to_base64(one) for one in pictures.several(images)]
+def _texts(images: ImageInputs) -> list[str]:
+    return [image_inputs.to_base64(one) for one in image_inputs.several(images)]
 
 
 def _stop(stop: Stop) -> Mapping[str, Any]:
     """Return a stop as the API takes it."""
     if isinstance(stop, Mapping):
-        return {**stop, "image": pictures.to_base64(stop["image"])} if "image" in stop else stop
+        return {**stop, "image": image_inputs.to_base64(stop["image"])} if "image" in stop else stop
     if isinstance(stop, int | np.integer):
         return {"seed": int(stop)}
     if isinstance(stop, np.ndarray) and stop.dtype != np.uint8:
         return {"latent": stop.ravel().tolist()}
     if isinstance(stop, Sequence) and not isinstance(stop, str):
         return {"latent": [float(one) for one in stop]}
-    return {"image": pictures.to_base64(stop)}
+    return {"image": image_inputs.to_base64(stop)}
 
 
 def _neighbour(found: dict[str, Any]) -> Neighbour:
-    (image,) = pictures.from_base64([found["image"]])
+    (image,) = image_inputs.from_base64([found["image"]])
     return Neighbour(found["index"], found["label"], found["distance"], image)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.client import pictures
+from service.client import image_inputs
 
 Floats = NDArray[np.float32]
 Answers = Sequence[dict[str, Any]]
@@ -27,31 +27,31 @@ class Result:
 
 @dataclass(frozen=True)
 class Images(Result):
-    """Pictures."""
+    """Images."""
 
-    images: pictures.Pixels
+    images: image_inputs.Pixels
     """uint8, (N, H, W) or (N, H, W, 3)."""
 
     def pil(self) -> list[Image.Image]:
         """Return them as Pillow images."""
-        return pictures.to_pil(self.images)
+        return image_inputs.to_pil(self.images)
 
 
 @dataclass(frozen=True)
 class Encoded(Result):
-    """Latents of pictures."""
+    """Latents of images."""
 
     latents: Floats
     """(N, *shape of a latent)."""
     seeds: list[int] | None
     """With `sample`: what each was drawn with."""
     typicality: Floats | None
-    """If asked for: (N,), how often a picture like the training data's is as unusual."""
+    """If asked for: (N,), how often an image like the training data's is as unusual."""
 
 
 @dataclass(frozen=True)
 class Reconstructed(Images):
-    """Pictures as the model gives them back, and how far off each is, on the [0, 1] scale; (N,) each."""
+    """Images as the model gives them back, and how far off each is, on the [0, 1] scale; (N,) each."""
 
     mse: Floats
     psnr: Floats
@@ -61,7 +61,7 @@ class Reconstructed(Images):
 
 @dataclass(frozen=True)
 class Generated(Images):
-    """Pictures drawn from the prior."""
+    """Images drawn from the prior."""
 
     seeds: list[int]
     labels: list[str] | None
@@ -72,9 +72,9 @@ class Generated(Images):
 
 @dataclass(frozen=True)
 class Drawn:
-    """One picture drawn from the prior."""
+    """One image drawn from the prior."""
 
-    image: pictures.Pixels
+    image: image_inputs.Pixels
     """uint8, (H, W) or (H, W, 3)."""
     seed: int
     label: str | None
@@ -84,11 +84,11 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Translated(Images):
-    """Pictures in another domain."""
+    """Images in another domain."""
 
     source: str
     to: str
-    back: pictures.Pixels | None
+    back: image_inputs.Pixels | None
     """With `cycle`: translated back again, like `images`."""
     l1: Floats | None
     """With `cycle`: (N,), how far `back` is from what was sent, on the [0, 1] scale."""
@@ -96,7 +96,7 @@ class Translated(Images):
 
 @dataclass(frozen=True)
 class Interpolated(Images):
-    """Pictures on a way through latent space."""
+    """Images on a way through latent space."""
 
     latents: Floats
     """(N, *shape of a latent)."""
@@ -110,22 +110,22 @@ class Neighbour:
     index: int
     label: str
     distance: float
-    image: pictures.Pixels
+    image: image_inputs.Pixels
     """uint8, (H, W) or (H, W, 3)."""
 
 
 @dataclass(frozen=True)
 class Neighbours(Result):
-    """The training images nearest to each picture, nearest first."""
+    """The training images nearest to each image, nearest first."""
 
     neighbours: list[list[Neighbour]]
     points: Floats
-    """(N, 2): where each picture lies on the model's map."""
+    """(N, 2): where each image lies on the model's map."""
 
 
 @dataclass(frozen=True)
 class Comparison(Result):
-    """How far apart two sets of pictures are, and how often chance alone brings them as far (`_p`)."""
+    """How far apart two sets of images are, and how often chance alone brings them as far (`_p`)."""
 
     space: str
     n: tuple[int, int]
@@ -161,9 +161,9 @@ def who(answers: Answers) -> dict[str, Any]:
     return {"model": answers[0]["model"], "version": answers[0]["version"]}
 
 
-def images(answers: Answers) -> pictures.Pixels:
-    """Return all pictures."""
-    return pictures.from_base64(text for answer in answers for text in answer["images"])
+def images(answers: Answers) -> image_inputs.Pixels:
+    """Return all images."""
+    return image_inputs.from_base64(text for answer in answers for text in answer["images"])
 
 
 def floats(answers: Answers, name: str) -> Floats:
@@ -184,7 +184,7 @@ def joined(answers: Answers, name: str) -> list[Any] | None:
 
 def drawn(line: dict[str, Any]) -> Drawn:
     """Return what one line of a stream has of its image."""
-    (image,) = pictures.from_base64([line["image"]])
+    (image,) = image_inputs.from_base64([line["image"]])
     latent = np.array(line["latent"], np.float32) if "latent" in line else None
     return Drawn(image, line["seed"], line.get("label"), latent)
 

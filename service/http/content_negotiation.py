@@ -30,7 +30,7 @@ class _Range(NamedTuple):
     pattern: str
     weight: float
     quality: str | None
-    """Of a picture, as it was sent."""
+    """Of an image, as it was sent."""
 
     def specificity(self, media_type: str) -> int:
         """Say how closely this range names a media type; 0 is not at all."""
@@ -56,7 +56,7 @@ def choose(accept: str, offered: Sequence[str]) -> str:
 
 
 def quality(accept: str, media_type: str) -> int | None:
-    """Return the quality in which a picture is wanted, 1 to 100; None where it is not said.
+    """Return the quality in which an image is wanted, 1 to 100; None where it is not said.
 
     Raises:
         InvalidField: it is something else.

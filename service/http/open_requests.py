@@ -2,7 +2,7 @@
 
     RequestLimits -> OpenRequests -> Exchange;  worker -> Drain -> /health/ready, AccessLog
 
-A timer for each request would cost as much as decoding its picture, so one looks after all that are open.
+A timer for each request would cost as much as decoding its image, so one looks after all that are open.
 `create_app` makes one `Drain`; the server begins it when it is told to stop, `/health/ready` then answers 503
 and the middleware closes connections behind their answers.
 """

@@ -56,7 +56,7 @@ def _blur(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def to_unit_range(images: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.float32]:
-    """Return images on the scale [0, 1]; what lies outside the model's range is clipped, as in a picture."""
+    """Return images on the scale [0, 1]; what lies outside the model's range is clipped, as in an image."""
     low, high = spec.range
     scaled: NDArray[np.float32] = ((images - np.float32(low)) / np.float32(high - low)).clip(0, 1)
     return scaled

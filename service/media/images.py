@@ -32,12 +32,12 @@ JPEG_QUALITY = 95
 
 
 def decode(raw: bytes, spec: ImageSpec, max_pixels: int) -> NDArray[np.float32]:
-    """Return the picture in `raw` fitted to the model, (C, H, W) float32 in `spec.range`.
+    """Return the image in `raw` fitted to the model, (C, H, W) float32 in `spec.range`.
 
     Raises:
         UnsupportedImage: not a PNG, JPEG or WebP.
         ImageTooLarge: more than `max_pixels`; known from the header, nothing is decoded.
-        BrokenImage: truncated or damaged; never half a picture.
+        BrokenImage: truncated or damaged; never half an image.
     """
     max_pixels = spec.pixel_limit(max_pixels)
     plain = png.read(raw, min(max_pixels, IN_PLACE_PIXELS))
@@ -59,7 +59,7 @@ def _fitted(image: Image.Image, spec: ImageSpec) -> NDArray[np.uint8]:
 
 
 def check_fitted(width: int, height: int, spec: ImageSpec, max_pixels: int) -> None:
-    """Check what a picture becomes where sizes are free: a narrow one grows to the model's stride.
+    """Check what an image becomes where sizes are free: a narrow one grows to the model's stride.
 
     Raises:
         ImageTooLarge: more than `max_pixels`.
@@ -76,7 +76,7 @@ def is_large(raw: bytes) -> bool:
     """Say whether decoding takes longer than a few milliseconds and belongs in a thread.
 
     Only the header is read, and only of files of at most 16 KiB: a hostile header is as long as its file.
-    Bytes that are not a picture are not large, since refusing them is quick.
+    Bytes that are not an image are not large, since refusing them is quick.
     """
     if len(raw) > IN_PLACE_BYTES:
         return True
@@ -86,7 +86,7 @@ def is_large(raw: bytes) -> bool:
 
 
 def from_array(array: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]:
-    """Return pictures given as pixels fitted to the model, (N, C, H, W) float32 in `spec.range`.
+    """Return images given as pixels fitted to the model, (N, C, H, W) float32 in `spec.range`.
 
     Args:
         array: uint8 of shape (N, H, W) or (N, H, W, C); C is 1 grey, 3 RGB or 4 RGBA.
@@ -106,7 +106,7 @@ def from_array(array: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]
     if _target((width, height), spec) == (width, height):
         if len(shape) == (3 if spec.channels == 1 else 4) and shape[3:] in ((), (3,)):
             return _to_floats(array, spec)
-        # Nothing is resized, so the whole batch passes as one tall picture.
+        # Nothing is resized, so the whole batch passes as one tall image.
         tall = Image.fromarray(array.reshape(count * height, *shape[2:]))
         pixels = np.asarray(_flatten(tall, spec)).reshape(count, height, width, -1)
     else:
@@ -128,7 +128,7 @@ def to_pixels(images: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.uint8]
 
 
 def encode(pixels: NDArray[np.uint8], format: Format, quality: int | None = None) -> bytes:  # noqa: A002
-    """Return one picture, (H, W) or (H, W, 3), as a file.
+    """Return one image, (H, W) or (H, W, 3), as a file.
 
     PNG keeps every pixel, and so does WebP without a quality (1 to 100).
     """
@@ -143,13 +143,13 @@ def encode(pixels: NDArray[np.uint8], format: Format, quality: int | None = None
 
 
 def resize(pixels: NDArray[np.uint8], spec: ImageSpec, width: int, height: int) -> NDArray[np.uint8]:
-    """Return one picture of a model, (H, W) or (H, W, 3), fitted to a size as pictures are to models."""
+    """Return one image of a model, (H, W) or (H, W, 3), fitted to a size as images are to models."""
     target = spec.model_copy(update={"width": width, "height": height})
     return np.asarray(_fit(Image.fromarray(pixels), target))
 
 
 def grid(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Lay pictures, (N, H, W[, 3]), edge to edge in reading order: nine become 3 x 3, one stays itself.
+    """Lay images, (N, H, W[, 3]), edge to edge in reading order: nine become 3 x 3, one stays itself.
 
     The grid has ceil(sqrt(N)) columns and as few rows as hold all; cells left over are black.
     """
@@ -163,9 +163,9 @@ def grid(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _flatten(image: Image.Image, spec: ImageSpec) -> Image.Image:
-    """Return the picture as 8-bit grey or RGB, laid over `spec.fill` where it is transparent.
+    """Return the image as 8-bit grey or RGB, laid over `spec.fill` where it is transparent.
 
-    It goes band by band, since the layers of a 50-megapixel picture would take a gigabyte.
+    It goes band by band, since the layers of a 50-megapixel image would take a gigabyte.
     """
     rows = max(1, BAND_PIXELS // image.width)
     if image.height <= rows:
@@ -196,14 +196,14 @@ def _from_16_bit(image: Image.Image, spec: ImageSpec) -> Image.Image:
 
 
 def _target(size: tuple[int, int], spec: ImageSpec) -> tuple[int, int]:
-    """Return the (width, height) of the model's image for a picture of `size`."""
+    """Return the (width, height) of the model's image for an image of `size`."""
     if spec.width is not None and spec.height is not None:
         return spec.width, spec.height
     return spec.side(size[0]), spec.side(size[1])
 
 
 def _fit(image: Image.Image, spec: ImageSpec) -> Image.Image:
-    """Resize to the model's size; a picture that has it passes through untouched."""
+    """Resize to the model's size; an image that has it passes through untouched."""
     target = _target(image.size, spec)
     if image.size == target:
         return image

@@ -1,6 +1,6 @@
 """multipart/form-data bodies, parsed in memory: the body limit bounds them, and nothing touches the disk.
 
-request_bodies -> here -> the pictures and the options of a form
+request_bodies -> here -> the images and the options of a form
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from service.errors import BadRequest, InvalidField
 from service.media import base64_text
 
-PICTURES = "images"
-PICTURE_NAMES = frozenset(
+IMAGES = "images"
+IMAGE_NAMES = frozenset(
     name + end for name in (b"images", b"image", b"files", b"file") for end in (b"", b"[]")
 )
-"""What forms call the parts that hold pictures."""
+"""What forms call the parts that hold images."""
 
-ADVICE = f"a picture belongs in a part named {PICTURES}"
+ADVICE = f"an image belongs in a part named {IMAGES}"
 MAX_OPTIONS = 32
 MAX_OPTION_BYTES = 1024
 """More than any option has; without a limit one could be as large as the body, and dear to read."""
@@ -46,19 +46,19 @@ DECODERS: dict[bytes, Callable[[bytes], bytes]] = {
 
 
 class Form:
-    """What a form carries: its pictures in order, files or data URLs, and everything else as text.
+    """What a form carries: its images in order, files or data URLs, and everything else as text.
 
-    A picture input that was left empty is passed over. The parser calls it as it goes; nothing of the form
+    An image input that was left empty is passed over. The parser calls it as it goes; nothing of the form
     is in memory twice but the part that is read.
     """
 
-    def __init__(self, max_pictures: int, unused: Collection[bytes] = ()) -> None:
-        """Start empty; more than `max_pictures` are refused; of parts in `unused` only names are kept."""
+    def __init__(self, max_images: int, unused: Collection[bytes] = ()) -> None:
+        """Start empty; more than `max_images` are refused; of parts in `unused` only names are kept."""
         self.unused: set[bytes] = set()
-        self.pictures: list[bytes | str] = []
+        self.images: list[bytes | str] = []
         self.options: list[tuple[str, str]] = []
         self.whole = False
-        self._max_pictures = max_pictures
+        self._max_images = max_images
         self._without_content = unused
         self._parts = 0
         self._headers: dict[bytes, bytes] = {}
@@ -67,7 +67,7 @@ class Form:
 
     def on_part_begin(self) -> None:
         self._parts += 1
-        if self._parts > self._max_pictures + MAX_OPTIONS:  # also of those that are passed over
+        if self._parts > self._max_images + MAX_OPTIONS:  # also of those that are passed over
             raise BadRequest(TOO_MANY)
         self._headers, self._content = {}, io.BytesIO()
 
@@ -85,7 +85,7 @@ class Form:
         self._content.write(memoryview(data)[start:end])
         if self._content.tell() > MAX_OPTION_BYTES and self._is_option():
             raise BadRequest(
-                f"A field of the form other than a picture may have {MAX_OPTION_BYTES} bytes; {ADVICE}."
+                f"A field of the form other than an image may have {MAX_OPTION_BYTES} bytes; {ADVICE}."
             )
 
     def on_part_end(self) -> None:
@@ -112,15 +112,15 @@ class Form:
 
     def _is_option(self) -> bool:
         name = self._field(b"name")
-        return name not in PICTURE_NAMES and name not in self._without_content
+        return name not in IMAGE_NAMES and name not in self._without_content
 
     def _add_file(self, name: bytes, content: bytes) -> None:
         if name in self._without_content:
             self.unused.add(name)
             return
-        if len(self.pictures) == self._max_pictures:
-            raise InvalidField.at(("body", PICTURES), f"at most {self._max_pictures} in one request")
-        self.pictures.append(_ascii(content) if base64_text.is_data_url(content) else content)
+        if len(self.images) == self._max_images:
+            raise InvalidField.at(("body", IMAGES), f"at most {self._max_images} in one request")
+        self.images.append(_ascii(content) if base64_text.is_data_url(content) else content)
 
     def _add_option(self, name: bytes, content: bytes) -> None:
         if len(self.options) == MAX_OPTIONS:
@@ -136,17 +136,17 @@ def _ascii(url: bytes) -> str:
     return url.decode("ascii", "replace")
 
 
-def read(raw: bytes, content_type: str, max_pictures: int, unused: Collection[bytes] = ()) -> Form:
+def read(raw: bytes, content_type: str, max_images: int, unused: Collection[bytes] = ()) -> Form:
     """Return the parts of a form, but of those named in `unused` only that they are there.
 
     Raises:
         BadRequest: it is broken, cut off, without boundary, or its options are not text.
-        InvalidField: it has more pictures than `max_pictures`.
+        InvalidField: it has more images than `max_images`.
     """
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         raise BadRequest("The Content-Type multipart/form-data lacks its boundary; let the client set it.")
-    form = Form(max_pictures, unused)
+    form = Form(max_images, unused)
     try:
         parser = MultipartParser(
             boundary,

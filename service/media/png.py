@@ -120,7 +120,7 @@ def _chunks(raw: bytes) -> Iterator[tuple[bytes, int, int]]:
 def write(pixels: NDArray[np.uint8]) -> bytes:
     """Return pixels, (H, W) or (H, W, 3), as a PNG.
 
-    No row is filtered: on small pictures filters save nothing, and trying them takes most of the time.
+    No row is filtered: on small images filters save nothing, and trying them takes most of the time.
     """
     height, width = pixels.shape[:2]
     rows = np.zeros((height, 1 + pixels[0].size), np.uint8)  # a row begins with its filter, 0 for none

@@ -1,6 +1,6 @@
-"""Zip archives of pictures, in memory: names are never used as paths, and nothing inflates beyond a limit.
+"""Zip archives of images, in memory: names are never used as paths, and nothing inflates beyond a limit.
 
-application/zip body -> read -> picture files -> request_bodies; rendering -> write -> application/zip
+application/zip body -> read -> image files -> request_bodies; rendering -> write -> application/zip
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from service.errors import BadRequest, BodyTooLarge, InvalidField, ServiceError
 
 DESCRIPTION = "answer.json"
-"""The entry with what an answer says besides its pictures; in a body it is passed over."""
+"""The entry with what an answer says besides its images; in a body it is passed over."""
 
 ENTRY = b"PK\x01\x02"
 """Begins each entry of the list at an archive's end."""
@@ -33,7 +33,7 @@ def is_archive(raw: bytes) -> bool:
     return raw.startswith((b"PK\3\4", b"PK\5\6"))
 
 
-def read(raw: bytes, max_pictures: int, max_bytes: int) -> list[tuple[str, bytes]]:
+def read(raw: bytes, max_images: int, max_bytes: int) -> list[tuple[str, bytes]]:
     """Return the files of an archive in the order it lists them, of `max_bytes` together at most.
 
     Each comes with its name as a refusal shows it. What file managers add is passed over.
@@ -43,15 +43,15 @@ def read(raw: bytes, max_pictures: int, max_bytes: int) -> list[tuple[str, bytes
     Raises:
         BadRequest: this is not an archive, is damaged, or is compressed or encrypted in an unusual way.
         BodyTooLarge: its files hold more than `max_bytes`.
-        InvalidField: it has more files than `max_pictures`, or none.
+        InvalidField: it has more files than `max_images`, or none.
     """
-    too_many = InvalidField.at(("body",), f"at most {max_pictures} pictures in one archive")
-    if raw.count(ENTRY) > 2 * max_pictures + MAX_OTHERS:  # before each becomes an object
+    too_many = InvalidField.at(("body",), f"at most {max_images} images in one archive")
+    if raw.count(ENTRY) > 2 * max_images + MAX_OTHERS:  # before each becomes an object
         raise too_many
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            entries = [one for one in archive.infolist() if _is_picture(one)]
-            if len(entries) > max_pictures:
+            entries = [one for one in archive.infolist() if _is_image(one)]
+            if len(entries) > max_images:
                 raise too_many
             if sum(one.file_size for one in entries) > max_bytes:
                 raise BodyTooLarge(f"The files of an archive may have {max_bytes} bytes together.")
@@ -61,11 +61,11 @@ def read(raw: bytes, max_pictures: int, max_bytes: int) -> list[tuple[str, bytes
     except Exception:  # noqa: BLE001 -- parsers raise whatever they stumble over
         raise BadRequest(NOT_ZIP) from None
     if not files:
-        raise InvalidField.at(("body",), "the archive needs at least one picture")
+        raise InvalidField.at(("body",), "the archive needs at least one image")
     return files
 
 
-def _is_picture(entry: zipfile.ZipInfo) -> bool:
+def _is_image(entry: zipfile.ZipInfo) -> bool:
     return not entry.is_dir() and entry.filename != DESCRIPTION and not JUNK.search(entry.filename)
 
 
@@ -90,7 +90,7 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def write(files: Iterable[tuple[str, bytes]]) -> bytes:
-    """Return named files as an archive; nothing is compressed, since pictures are already."""
+    """Return named files as an archive; nothing is compressed, since images are already."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for name, content in files:

@@ -1,8 +1,8 @@
-// Two sets of pictures, or one and the training data: four divergences, and what they mean in words.
+// Two sets of images, or one and the training data: four divergences, and what they mean in words.
 
 import { Latest, post } from "./api.js";
 import { choice, dropZone, el, field, notice, toast } from "./dom.js";
-import { base64, samples } from "./picture.js";
+import { base64, samples } from "./image.js";
 
 const MOST = 128;
 const MEASURES = [
@@ -52,7 +52,7 @@ export function compare(place, models, values, save) {
           el("th", { scope: "row" }, name, el("br"), el("small", {}, unit)),
           el("td", {}, found[key].toFixed(4)),
           el("td", {}, found[`${key}_p`].toFixed(3))))))),
-      el("p", { class: "hint" }, `${found.n[0]} against ${found.n[1]} pictures, by the ${found.space}. p is how often chance alone, with pictures dealt at random to the two sides, would bring them as far apart.`),
+      el("p", { class: "hint" }, `${found.n[0]} against ${found.n[1]} images, by the ${found.space}. p is how often chance alone, with images dealt at random to the two sides, would bring them as far apart.`),
     );
   }
 
@@ -60,11 +60,11 @@ export function compare(place, models, values, save) {
     const count = el("p", { class: "figures" }, hint);
     const strip = el("div", { class: "samples" });
     const take = (blobs) => {
-      const pictures = blobs.filter((one) => /^image\/(png|jpeg|webp)$/.test(one.type));
-      if (!pictures.length && blobs.length) toast("There are no PNG, JPEG or WebP pictures among them");
-      sets[key] = pictures.slice(0, MOST);
-      const left = pictures.length - sets[key].length;
-      count.textContent = sets[key].length ? `${sets[key].length} pictures${left ? `; ${left} more were left out` : ""}` : hint;
+      const images = blobs.filter((one) => /^image\/(png|jpeg|webp)$/.test(one.type));
+      if (!images.length && blobs.length) toast("There are no PNG, JPEG or WebP images among them");
+      sets[key] = images.slice(0, MOST);
+      const left = images.length - sets[key].length;
+      count.textContent = sets[key].length ? `${sets[key].length} images${left ? `; ${left} more were left out` : ""}` : hint;
       strip.querySelectorAll("img").forEach((image) => URL.revokeObjectURL(image.src));
       strip.replaceChildren(...sets[key].slice(0, 24).map((blob) => el("img", { src: URL.createObjectURL(blob), alt: "", width: 28, height: 28 })));
       run();
@@ -73,7 +73,7 @@ export function compare(place, models, values, save) {
       "aria-label": `Files of ${title}`, onchange: () => take([...files.files]) });
     const folder = el("input", { type: "file", webkitdirectory: true, class: "sr", tabIndex: -1, "aria-hidden": "true",
       onchange: () => take([...folder.files]) });
-    const drop = el("label", { class: "drop" }, files, el("strong", {}, "Drop a folder or pictures"), el("span", {}, "or press to choose files"));
+    const drop = el("label", { class: "drop" }, files, el("strong", {}, "Drop a folder or images"), el("span", {}, "or press to choose files"));
     leaves.push(dropZone(drop, async (dropped) => {
       const entries = [...dropped.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
       take((await Promise.all(entries.map(filesOf))).flat());
@@ -89,7 +89,7 @@ export function compare(place, models, values, save) {
   const known = () => (model.reference_classes ? "Left empty: training images of the model." : "This model came without training images: give both sets.");
   place.append(
     el("h1", {}, "Do two sets differ?"),
-    el("p", { class: "lead" }, "Two folders of pictures, or one beside what the model was trained on: four divergences between their latents, and how much of it is chance."),
+    el("p", { class: "lead" }, "Two folders of images, or one beside what the model was trained on: four divergences between their latents, and how much of it is chance."),
     el("div", { class: "columns compare-columns" },
       set("a", "Set A", "Nothing yet."),
       set("b", "Set B", known()),
@@ -111,7 +111,7 @@ function verdict({ mmd, mmd_p: p, mmd_power: power }, sets) {
   if (p < 0.05) {
     return `Yes, ${sets} differ: chance alone would bring them this far apart in ${p < 0.002 ? "fewer than 2 of 1,000" : `about ${Math.max(1, Math.round(100 * p))} of 100`} cases.`;
   }
-  const weak = mmd > 0 && power < 0.8 ? ` With so few pictures a difference of this size would be noticed only ${percent(power)} of the time.` : "";
+  const weak = mmd > 0 && power < 0.8 ? ` With so few images a difference of this size would be noticed only ${percent(power)} of the time.` : "";
   return `No difference is seen between ${sets}: chance alone brings sets this far apart in ${Math.round(100 * p)} of 100 cases.${weak}`;
 }
 

@@ -1,4 +1,4 @@
-// Pictures out of seeds, by class. The address holds every choice: a link draws the same pictures again.
+// Images out of seeds, by class. The address holds every choice: a link draws the same images again.
 
 import { Latest, png, post } from "./api.js";
 import { number } from "./address.js";
@@ -23,10 +23,10 @@ export function generate(place, models, values, save) {
     truncation: number(values.truncation, 1, 0.05, 2),
   };
   const drawing = new Latest();
-  const grid = el("div", { class: "grid", role: "list", "aria-label": "Drawn pictures" });
+  const grid = el("div", { class: "grid", role: "list", "aria-label": "Drawn images" });
   const status = el("p", { class: "figures", role: "status" });
   const classes = el("div", { class: "chips", role: "group", "aria-label": "Class" });
-  const detail = el("aside", { class: "detail", "aria-label": "One picture" });
+  const detail = el("aside", { class: "detail", "aria-label": "One image" });
 
   const model = () => able.find((one) => one.name === chosen.model);
   const body = (extra = {}) => ({
@@ -53,7 +53,7 @@ export function generate(place, models, values, save) {
   }
 
   function show(answer, took) {
-    status.textContent = `${answer.images.length} pictures in ${Math.round(took)} ms`;
+    status.textContent = `${answer.images.length} images in ${Math.round(took)} ms`;
     const tiles = answer.images.map((image, index) => {
       const seed = answer.seeds[index];
       const label = answer.labels?.[index];
@@ -69,7 +69,7 @@ export function generate(place, models, values, save) {
     const alone = { ...chosen, count: 1, seed, label: label ?? chosen.label };
     const link = new URL(`#generate?${new URLSearchParams(alone)}`, location.href).href;
     detail.replaceChildren(
-      el("img", { src: png(image), alt: label ?? "the picture", class: "pixels large" }),
+      el("img", { src: png(image), alt: label ?? "the image", class: "pixels large" }),
       el("p", {}, el("strong", {}, label ?? chosen.model), ` · seed ${seed}`),
       el("div", { class: "row" },
         el("button", { onclick: () => download(png(image), `${chosen.model}-${seed}.png`) }, "Download PNG"),
@@ -109,17 +109,17 @@ export function generate(place, models, values, save) {
   const dice = () => set({ seed: Math.floor(Math.random() * 1e9) });
 
   place.append(
-    el("h1", {}, "Pictures out of seeds"),
-    el("p", { class: "lead" }, "Every picture comes from its own seed and can be drawn again alone. The address of this page holds your choices."),
+    el("h1", {}, "Images out of seeds"),
+    el("p", { class: "lead" }, "Every image comes from its own seed and can be drawn again alone. The address of this page holds your choices."),
     el("div", { class: "columns wide-right" },
       el("section", { class: "controls", "aria-label": "Choices" },
         field("Model", choice(able.map((one) => one.name), chosen.model, (name) => set({ model: name }))),
         el("div", { class: "field" }, el("span", { class: "name" }, "Class"), classes),
-        field("Pictures", range("count", 1, MOST, 1), countShown),
+        field("Images", range("count", 1, MOST, 1), countShown),
         field("First seed", el("span", { class: "row" }, seed, el("button", { onclick: dice, type: "button" }, "Roll"))),
         field("Truncation", range("truncation", 0.05, 2, 0.05), truncationShown),
         el("p", { class: "hint" }, "Below 1 safer and more alike, above 1 wilder.")),
-      el("section", { "aria-label": "Pictures" }, status, grid),
+      el("section", { "aria-label": "Images" }, status, grid),
       detail),
   );
   drawClasses();

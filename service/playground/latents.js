@@ -1,8 +1,8 @@
-// A picture, the numbers it becomes, and the picture those numbers give back while they are dragged.
+// An image, the numbers it becomes, and the image those numbers give back while they are dragged.
 
 import { Latest, png, post } from "./api.js";
 import { choice, el, field, notice } from "./dom.js";
-import { base64, load, pixels, samples, squaredError } from "./picture.js";
+import { base64, load, pixels, samples, squaredError } from "./image.js";
 import { picker } from "./picker.js";
 import { copyButtons, download } from "./snippet.js";
 
@@ -11,20 +11,20 @@ const decimals = (value) => Number(value.toFixed(3));
 
 export function latents(place, models, values, save) {
   const able = models.filter((one) => one.operations?.includes("encode") && one.operations.includes("decode")
-    && !one.latent.shape.includes(null)); // a latent as large as its picture has too many numbers to drag
+    && !one.latent.shape.includes(null)); // a latent as large as its image has too many numbers to drag
   if (!able.length) {
     place.append(el("h1", {}, "Latents"), notice("empty", "No model that is served both encodes and decodes, with latents of one size."));
     return undefined;
   }
   const preferred = able.find((one) => one.default_for.includes("encode")) ?? able[0];
   let model = able.find((one) => one.name === values.model) ?? preferred;
-  let original = null; // the picture's own pixels, to measure against
+  let original = null; // the image's own pixels, to measure against
   let encoded = []; // its latent as encoded
   let latent = [];
   const decoding = new Latest();
 
-  const before = el("img", { alt: "the picture as given", class: "pixels" });
-  const after = el("img", { alt: "the picture its latent gives", class: "pixels" });
+  const before = el("img", { alt: "the image as given", class: "pixels" });
+  const after = el("img", { alt: "the image its latent gives", class: "pixels" });
   const error = el("p", { class: "figures", role: "status" });
   const bars = el("div", { class: "bars" });
   const problem = el("div");
@@ -68,7 +68,7 @@ export function latents(place, models, values, save) {
 
   async function measure() {
     if (!original) {
-      error.textContent = "From a link: no picture to compare with.";
+      error.textContent = "From a link: no image to compare with.";
       return;
     }
     const mse = squaredError(original, pixels(await load(after.src), model.image));
@@ -100,10 +100,10 @@ export function latents(place, models, values, save) {
   const nudged = () => setLatent(latent.map((value) => value + 0.5 * (Math.random() + Math.random() - 1)));
   const { element: input, leave } = picker(pick);
   place.append(
-    el("h1", {}, "A picture and its latent"),
-    el("p", { class: "lead" }, "A picture becomes a few numbers, and the numbers become a picture again. Drag a number and watch."),
+    el("h1", {}, "An image and its latent"),
+    el("p", { class: "lead" }, "An image becomes a few numbers, and the numbers become an image again. Drag a number and watch."),
     el("div", { class: "columns" },
-      el("section", { "aria-label": "Picture" },
+      el("section", { "aria-label": "Image" },
         field("Model", choice(able.map((one) => one.name), model.name, chooseModel)),
         input),
       el("section", { "aria-label": "Before and after" },
@@ -113,7 +113,7 @@ export function latents(place, models, values, save) {
         error,
         problem,
         el("div", { class: "row" },
-          el("button", { onclick: () => setLatent([...encoded]) }, "Back to the picture"),
+          el("button", { onclick: () => setLatent([...encoded]) }, "Back to the image"),
           el("button", { onclick: () => setLatent(latent.map(() => 0)) }, "All zero"),
           el("button", { onclick: nudged }, "Nudge"),
           el("button", { onclick: () => download(after.src, "decoded.png") }, "Download PNG")),

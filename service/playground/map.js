@@ -1,8 +1,8 @@
-// The map: training images as points by class. Any place becomes a picture, any two a walk, any picture a place.
+// The map: training images as points by class. Any place becomes an image, any two a walk, any image a place.
 
 import { get, getBlob, Latest, png, post } from "./api.js";
 import { choice, el, field, notice } from "./dom.js";
-import { base64 } from "./picture.js";
+import { base64 } from "./image.js";
 import { picker } from "./picker.js";
 import { copyButtons } from "./snippet.js";
 import { View } from "./view.js";
@@ -25,7 +25,7 @@ export function map(place, models, values, save) {
   const legend = el("div", { class: "chips", role: "group", "aria-label": "Classes" });
   const under = el("p", { class: "under", role: "status" });
   const thumbnail = el("canvas", { class: "thumbnail", hidden: true });
-  const result = el("div", { class: "row walk", role: "group", "aria-label": "Pictures" });
+  const result = el("div", { class: "row walk", role: "group", "aria-label": "Images" });
   const near = el("div", { class: "row walk", role: "group", "aria-label": "Nearest training images" });
   const problem = el("div");
   const decoding = new Latest();
@@ -34,7 +34,7 @@ export function map(place, models, values, save) {
   let view = null;
   let chosen = []; // one or two places
   let untouched = true; // nobody has chosen a place yet
-  let mine = null; // where the picture of one's own lies
+  let mine = null; // where the image of one's own lies
   let hidden = new Set();
   let request = null;
   let waiting = false;
@@ -148,7 +148,7 @@ export function map(place, models, values, save) {
         const { images } = await post(...request);
         problem.replaceChildren();
         result.replaceChildren(...images.map((image, index) =>
-          el("img", { class: "pixels", src: png(image), alt: images.length > 1 ? `Step ${index + 1}` : "The picture of this place" })));
+          el("img", { class: "pixels", src: png(image), alt: images.length > 1 ? `Step ${index + 1}` : "The image of this place" })));
       } catch (reason) {
         fail(reason);
       }
@@ -222,11 +222,11 @@ export function map(place, models, values, save) {
   const zoom = (factor) => () => view?.zoomBy(factor);
   place.append(
     el("h1", {}, "The map of latent space"),
-    el("p", { class: "lead" }, "Every dot is a training image. Press anywhere to see the picture of that place, and again elsewhere to walk there."),
+    el("p", { class: "lead" }, "Every dot is a training image. Press anywhere to see the image of that place, and again elsewhere to walk there."),
     el("div", { class: "columns map-columns" },
-      el("section", { "aria-label": "Picture" },
+      el("section", { "aria-label": "Image" },
         field("Model", choice(able.map((one) => one.name), model.name, (name) => open(name))),
-        el("p", { class: "hint" }, "A picture of yours finds its place among them."),
+        el("p", { class: "hint" }, "An image of yours finds its place among them."),
         input),
       el("section", { "aria-label": "Map" },
         canvas,
@@ -237,9 +237,9 @@ export function map(place, models, values, save) {
         legend),
       el("section", { "aria-label": "What lies there" },
         el("div", { class: "row pointed" }, thumbnail, under),
-        el("h2", {}, "Pictures of the places you pressed"),
+        el("h2", {}, "Images of the places you pressed"),
         result,
-        el("h2", {}, "Training images nearest to your picture"),
+        el("h2", {}, "Training images nearest to your image"),
         near,
         problem,
         copyButtons(() => request ?? ["decode", { model: model.name, latents: [shown.centre] }]))),

@@ -1,8 +1,8 @@
-// One picture from a person: dropped, pasted, chosen, drawn, or one of the samples.
+// One image from a person: dropped, pasted, chosen, drawn, or one of the samples.
 
 import { dropZone, el, toast } from "./dom.js";
 import { pad } from "./pad.js";
-import { samples } from "./picture.js";
+import { samples } from "./image.js";
 
 // `onpick` gets a Blob, and whether it is one of the samples. Returns the element and what ends its listening.
 export function picker(onpick, { pen = false } = {}) {
@@ -12,14 +12,14 @@ export function picker(onpick, { pen = false } = {}) {
     "label",
     { class: "drop", tabIndex: 0, onkeydown: (event) => ["Enter", " "].includes(event.key) && file.click() },
     file,
-    el("strong", {}, "Drop a picture"),
+    el("strong", {}, "Drop an image"),
     el("span", {}, "or paste, or press to choose one"),
   );
   const drawing = el("details", { open: pen }, el("summary", {}, "Draw one"), pad(onpick));
 
   const take = (blob) => {
     if (blob?.type.startsWith("image/")) onpick(blob);
-    else toast("That is not a picture");
+    else toast("That is not an image");
   };
   file.addEventListener("change", () => file.files.length && take(file.files[0]));
   const endDrops = dropZone(drop, (dropped) => take(dropped.files[0]));

@@ -1,8 +1,8 @@
-// A picture carried over to another domain, and back again beside it; drawings are translated as they grow.
+// An image carried over to another domain, and back again beside it; drawings are translated as they grow.
 
 import { Latest, png, post } from "./api.js";
 import { choice, el, field, notice } from "./dom.js";
-import { base64, edges, samples } from "./picture.js";
+import { base64, edges, samples } from "./image.js";
 import { picker } from "./picker.js";
 import { copyButtons, download } from "./snippet.js";
 
@@ -19,10 +19,10 @@ export function translate(place, models, values, save) {
     return undefined;
   }
   let way = ways.find((one) => one.key === values.way) ?? ways.find((one) => one.from === "edges") ?? ways[0];
-  let picture = null;
+  let image = null;
   const translating = new Latest();
 
-  const given = el("img", { alt: "the picture given", class: "pixels" });
+  const given = el("img", { alt: "the image given", class: "pixels" });
   const there = el("img", { alt: "its translation", class: "pixels" });
   const back = el("img", { alt: "translated back again", class: "pixels" });
   const captions = { given: el("figcaption"), there: el("figcaption"), back: el("figcaption") };
@@ -30,14 +30,14 @@ export function translate(place, models, values, save) {
   const status = el("p", { class: "figures", role: "status" });
 
   async function body() {
-    return { images: [await base64(picture)], model: way.model, to: way.to, cycle: way.returns };
+    return { images: [await base64(image)], model: way.model, to: way.to, cycle: way.returns };
   }
 
   // The samples are photographs; where edges are asked for, theirs are taken.
   async function pick(blob, isSample = false) {
-    picture = isSample && way.from === "edges" ? await edges(blob) : blob;
+    image = isSample && way.from === "edges" ? await edges(blob) : blob;
     const old = given.src;
-    given.src = URL.createObjectURL(picture);
+    given.src = URL.createObjectURL(image);
     if (old) URL.revokeObjectURL(old);
     run();
   }
@@ -48,7 +48,7 @@ export function translate(place, models, values, save) {
     captions.there.textContent = `${way.from} → ${way.to}`;
     captions.back.textContent = `and back to ${way.from}`;
     backFigure.hidden = !way.returns;
-    if (!picture) return undefined;
+    if (!image) return undefined;
     return translating.run(async () => {
       const started = performance.now();
       try {
@@ -71,9 +71,9 @@ export function translate(place, models, values, save) {
   const names = ways.map((one) => [one.key, `${one.from} → ${one.to} (${one.model})`]);
   place.append(
     el("h1", {}, "From one domain to another"),
-    el("p", { class: "lead" }, "Drop a picture or draw one: it is carried over while you draw. Beside it stands what comes back."),
+    el("p", { class: "lead" }, "Drop an image or draw one: it is carried over while you draw. Beside it stands what comes back."),
     el("div", { class: "columns wide-right" },
-      el("section", { "aria-label": "Picture" },
+      el("section", { "aria-label": "Image" },
         field("Translation", choice(names, way.key, (key) => {
           way = ways.find((one) => one.key === key);
           run();
@@ -87,10 +87,10 @@ export function translate(place, models, values, save) {
           el("button", { onclick: () => download(there.src, `${way.to}.png`) }, "Download PNG")),
         copyButtons(() => ["translate", request]))),
   );
-  // A copied request holds the picture itself; it is read ahead, since copying may not wait.
-  const ahead = new MutationObserver(async () => (request = picture ? await body() : {}));
+  // A copied request holds the image itself; it is read ahead, since copying may not wait.
+  const ahead = new MutationObserver(async () => (request = image ? await body() : {}));
   ahead.observe(there, { attributes: true, attributeFilter: ["src"] });
-  samples().then((blobs) => picture ?? pick(blobs[FITTING[way.from] ?? 0], true));
+  samples().then((blobs) => image ?? pick(blobs[FITTING[way.from] ?? 0], true));
   return () => {
     ahead.disconnect();
     leave();

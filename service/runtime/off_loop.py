@@ -1,11 +1,11 @@
 """Work on what a request carries, where it takes too long for the event loop: in few threads, one by one.
 
     api, protocols -> run_by_size -> the event loop, or the thread for bodies
-    uploads -> run_decoder -> one of the threads for pictures
+    uploads -> run_decoder -> one of the threads for images
 
 Most work on bodies keeps the interpreter to itself, so that two such threads would be no faster than one.
 With one alone many large bodies are worked on one after another, and the event loop has its turns between.
-Decoders of pictures leave the interpreter to others.
+Decoders of images leave the interpreter to others.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ IN_PLACE_BYTES = 1 << 14
 """What is no larger is worked on at once: the dearest JSON of this size takes some 10 ms."""
 
 MAX_DECODERS = 2
-"""Pictures that are decoded beside the event loop at once."""
+"""Images that are decoded beside the event loop at once."""
 
 LARGE_FILE_BYTES = 4 << 20
 """Of larger files one is decoded at a time: a decoder may copy the whole file twice."""
@@ -51,7 +51,7 @@ class _Lanes:
 
     def __init__(self) -> None:
         self.bodies = _Lane("bodies", 1)
-        self.pictures = _Lane("pictures", min(usable_cores(), MAX_DECODERS))
+        self.images = _Lane("images", min(usable_cores(), MAX_DECODERS))
         self.large_files = _Lane("large files", 1)
 
 
@@ -75,5 +75,5 @@ async def run_by_size(size_bytes: int, work: Callable[..., Result], *arguments: 
 async def run_decoder(size_bytes: int, work: Callable[..., Result], *arguments: object) -> Result:
     """Return what a decoder makes of a file of so many bytes, as soon as a thread is free."""
     lanes = _lanes_here()
-    lane = lanes.large_files if size_bytes > LARGE_FILE_BYTES else lanes.pictures
+    lane = lanes.large_files if size_bytes > LARGE_FILE_BYTES else lanes.images
     return await lane.run(work, *arguments)

@@ -31,8 +31,8 @@ def decoded(z: torch.Tensor) -> torch.Tensor:
 
 
 def grey_levels(found: Any, expected: torch.Tensor) -> float:
-    picture = processor.postprocess(expected, output_type="pil")[0]
-    return float(np.abs(np.asarray(found, np.float32) - np.asarray(picture, np.float32)).max())
+    shown = processor.postprocess(expected, output_type="pil")[0]
+    return float(np.abs(np.asarray(found, np.float32) - np.asarray(shown, np.float32)).max())
 
 
 def decode(tensor: torch.Tensor = latents, **options: Any) -> Any:
@@ -73,8 +73,8 @@ for dtype in (torch.float16, torch.bfloat16):
     found[str(dtype)] = difference(answer, decoded(rounded)) / float(expected.abs().max())
 found["pt with a processor"] = grey_levels(decode(output_type="pt", processor=processor), expected)
 found["partial"] = grey_levels(decode(output_type="pt", partial_postprocess=True), expected)
-(picture,) = decode(output_type="pil", processor=processor)
-found["pil with a processor"] = grey_levels(picture, expected)
+(shown,) = decode(output_type="pil", processor=processor)
+found["pil with a processor"] = grey_levels(shown, expected)
 both = torch.cat([latents, -latents])
 found["batch"] = difference(decode(both, output_type="pt", return_type="pt"), decoded(both))
 unscaled = remote_decode(

@@ -20,7 +20,7 @@ from support.service_process import ROOT, ServiceProcess, StartService
 from support.tiny_checkpoints import write_tiny
 
 PNG = png.write(np.arange(64, dtype=np.uint8).reshape(8, 8))
-PICTURE = base64.b64encode(PNG).decode()
+IMAGE = base64.b64encode(PNG).decode()
 VARIES = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
 """The newest client warns of variations, which OpenAI itself does not make any more."""
 
@@ -73,8 +73,8 @@ def test_images_come_in_the_size_and_format_that_the_client_asks_for(client: ope
 
 
 def test_embeddings_are_latents_packed_or_not(service: ServiceProcess, client: openai.OpenAI):
-    (expected,) = native(service, "/encode", {"model": "tiny", "images": [PICTURE]})["latents"]
-    url = f"data:image/png;base64,{PICTURE}"
+    (expected,) = native(service, "/encode", {"model": "tiny", "images": [IMAGE]})["latents"]
+    url = f"data:image/png;base64,{IMAGE}"
     packed = client.embeddings.create(model="tiny", input=[url, url])
     plain = client.embeddings.create(model="tiny", input=url, encoding_format="float", dimensions=4)
     assert [one.index for one in packed.data] == [0, 1]
@@ -84,10 +84,10 @@ def test_embeddings_are_latents_packed_or_not(service: ServiceProcess, client: o
     assert packed.usage.total_tokens == 0
 
 
-def test_pictures_are_translated_to_the_domain_that_the_prompt_names(
+def test_images_are_translated_to_the_domain_that_the_prompt_names(
     service: ServiceProcess, client: openai.OpenAI
 ):
-    asked = {"model": "ab", "images": [PICTURE], "to": "b"}
+    asked = {"model": "ab", "images": [IMAGE], "to": "b"}
     (expected,) = native(service, "/translate", asked)["images"]
     one = client.images.edit(model="ab", image=PNG, prompt="B", n=1, response_format="b64_json")
     many = client.images.edit(model="ab", image=[("a.png", PNG), io.BytesIO(PNG)], prompt="b", size="auto")
@@ -100,8 +100,8 @@ def test_pictures_are_translated_to_the_domain_that_the_prompt_names(
 
 
 @VARIES
-def test_a_picture_is_varied(service: ServiceProcess, client: openai.OpenAI):
-    (expected,) = native(service, "/reconstruct", {"model": "tiny", "images": [PICTURE]})["images"]
+def test_an_image_is_varied(service: ServiceProcess, client: openai.OpenAI):
+    (expected,) = native(service, "/reconstruct", {"model": "tiny", "images": [IMAGE]})["images"]
     varied = client.images.create_variation(image=PNG, model="tiny", response_format="b64_json")
     assert varied.data is not None
     assert [one.b64_json for one in varied.data] == [expected]
@@ -126,14 +126,14 @@ async def test_the_asynchronous_client_gets_the_same(service: ServiceProcess, cl
     async with openai.AsyncOpenAI(base_url=f"{service.url}/v1", api_key="secret", max_retries=0) as other:
         drawn, found, listed = await asyncio.gather(
             other.images.generate(model="tiny", prompt="left", n=2, extra_body={"seed": 1}),
-            other.embeddings.create(model="tiny", input=PICTURE),
+            other.embeddings.create(model="tiny", input=IMAGE),
             other.models.list(),
         )
         with pytest.raises(openai.BadRequestError, match="known are left, right"):
             await other.images.generate(model="tiny", prompt="up")
     same = client.images.generate(model="tiny", prompt="left", n=2, extra_body={"seed": 1})
     assert drawn.data == same.data
-    assert found.data == client.embeddings.create(model="tiny", input=PICTURE).data
+    assert found.data == client.embeddings.create(model="tiny", input=IMAGE).data
     assert [one.id for one in listed.data] == ["ab", "drawn", "tiny"]
 
 
@@ -203,7 +203,7 @@ REFUSED: list[tuple[Callable[[openai.OpenAI], object], type[openai.APIStatusErro
         "base64",
     ),
     (
-        lambda client: client.embeddings.create(model="tiny", input=PICTURE, dimensions=5),
+        lambda client: client.embeddings.create(model="tiny", input=IMAGE, dimensions=5),
         openai.BadRequestError,
         "invalid_field",
         "dimensions",

@@ -33,7 +33,7 @@ def test_images_equal_those_of_a_local_run_to_one_grey_level(found: Any, way: st
     assert found[way] <= 1
 
 
-def test_a_jpeg_shows_the_same_picture(found: Any):
+def test_a_jpeg_shows_the_same_image(found: Any):
     size, mean = found["jpg"]
     assert size == [40, 24]
     assert mean < 8

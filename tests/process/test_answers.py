@@ -44,7 +44,7 @@ def test_pixels_are_the_same_in_every_lossless_form(client: Client) -> None:
     ("accept", "kind"), [("image/png", "PNG"), ("image/webp", "WEBP"), ("image/jpeg", "JPEG")]
 )
 @pytest.mark.parametrize(("count", "size"), [(1, (8, 8)), (2, (16, 8)), (5, (24, 16)), (9, (24, 24))])
-def test_pictures_come_alone_or_as_a_grid(
+def test_images_come_alone_or_as_a_grid(
     client: Client,
     accept: str,
     kind: str,
@@ -57,7 +57,7 @@ def test_pictures_come_alone_or_as_a_grid(
     assert (image.format, image.size) == (kind, size)
 
 
-def test_headers_say_what_pictures_cannot(client: Client) -> None:
+def test_headers_say_what_images_cannot(client: Client) -> None:
     headers = draw(client, "image/png", {"labels": ["bag", 2], "seed": 7}).headers
     assert headers["x-latent-model"] == "cgan"
     assert headers["x-latent-version"] == "1"

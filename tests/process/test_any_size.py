@@ -41,7 +41,7 @@ def client(service: ServiceProcess):
         yield client
 
 
-def picture(height: int, width: int) -> str:
+def image(height: int, width: int) -> str:
     return base64.b64encode(png.write(RNG.integers(0, 256, (height, width), np.uint8))).decode()
 
 
@@ -62,7 +62,7 @@ def test_the_model_says_what_is_free(client: httpx.Client):
 
 
 def test_latents_come_with_their_shape_and_go_back_with_it(client: httpx.Client):
-    encoded = ask(client, "/encode", images=[picture(12, 20)]).json()
+    encoded = ask(client, "/encode", images=[image(12, 20)]).json()
     assert encoded["shape"] == [2, 3, 5]
     assert len(encoded["latents"][0]) == 30
     decoded = ask(client, "/decode", latents=encoded["latents"], shape=encoded["shape"])
@@ -104,26 +104,26 @@ def test_a_shape_that_cannot_be_is_refused(
     assert said in check_problem(answer, status, answer.json()["code"])["detail"]
 
 
-def test_pictures_are_fitted_to_the_nearest_size_and_kept_within_bounds(client: httpx.Client):
-    assert ask(client, "/encode", images=[picture(13, 3)]).json()["shape"] == [2, 3, 2]
-    together = ask(client, "/encode", images=[picture(8, 8), picture(8, 12)])
+def test_images_are_fitted_to_the_nearest_size_and_kept_within_bounds(client: httpx.Client):
+    assert ask(client, "/encode", images=[image(13, 3)]).json()["shape"] == [2, 3, 2]
+    together = ask(client, "/encode", images=[image(8, 8), image(8, 12)])
     assert "of one size" in check_problem(together, 422, "invalid-field")["detail"]
-    check_problem(ask(client, "/encode", images=[picture(80, 80)]), 413, "body-too-large")
-    narrow = ask(client, "/encode", images=[picture(1, 4000)])
+    check_problem(ask(client, "/encode", images=[image(80, 80)]), 413, "body-too-large")
+    narrow = ask(client, "/encode", images=[image(1, 4000)])
     assert "becomes 4000 x 8" in check_problem(narrow, 413, "body-too-large")["detail"]
 
 
 def test_the_other_routes_work_or_say_why_not(client: httpx.Client):
-    rebuilt = ask(client, "/reconstruct", images=[picture(16, 8)])
+    rebuilt = ask(client, "/reconstruct", images=[image(16, 8)])
     assert rebuilt.status_code == 200, rebuilt.text
-    assert ask(client, "/encode", images=[picture(8, 8)], sample=True, seed=1).status_code == 200
-    assert ask(client, "/translate", images=[picture(8, 24)], to="b").status_code == 200
-    stops = [{"image": picture(8, 8)}, {"image": picture(8, 8)}]
+    assert ask(client, "/encode", images=[image(8, 8)], sample=True, seed=1).status_code == 200
+    assert ask(client, "/translate", images=[image(8, 24)], to="b").status_code == 200
+    stops = [{"image": image(8, 8)}, {"image": image(8, 8)}]
     walk = check_problem(ask(client, "/interpolate", stops=stops), 409, "operation-not-offered")
     assert "no fixed size" in walk["detail"]
-    pair = [picture(8, 8), picture(8, 8)]
+    pair = [image(8, 8), image(8, 8)]
     assert ask(client, "/compare", a=pair, b=pair).status_code == 200
-    larger = [picture(16, 8), picture(16, 8)]
+    larger = [image(16, 8), image(16, 8)]
     assert (
         "one size" in check_problem(ask(client, "/compare", a=pair, b=larger), 422, "invalid-field")["detail"]
     )

@@ -37,7 +37,7 @@ def text(pixels: Any) -> str:
     return base64.b64encode(png(pixels)).decode()
 
 
-def pictures(images: list[str]) -> Any:
+def pixels_of(images: list[str]) -> Any:
     return np.stack([np.asarray(Image.open(io.BytesIO(base64.b64decode(image)))) for image in images])
 
 
@@ -61,7 +61,7 @@ class TestGenerate:
         assert answer["labels"] == ["Ankle boot"] * 3
         assert answer["shape"] == [64]
         assert np.shape(answer["latents"]) == (3, 64)
-        assert pictures(answer["images"]).shape == (3, 28, 28)
+        assert pixels_of(answer["images"]).shape == (3, 28, 28)
 
     def test_a_seed_gives_the_same_image_alone_and_in_a_batch(self, client: Client) -> None:
         batch = ask(client, "/generate", label=9, count=40, seed=100)
@@ -143,11 +143,11 @@ class TestEncode:
 
 
 class TestDecodeAndReconstruct:
-    def test_latents_become_pictures(self, client: Client) -> None:
+    def test_latents_become_images(self, client: Client) -> None:
         rows = np.random.default_rng(0).normal(size=(3, 16)).tolist()
         answer = ask(client, "/decode", latents=rows)
         responses.DecodeResponse.model_validate(answer)
-        assert pictures(answer["images"]).shape == (3, 28, 28)
+        assert pixels_of(answer["images"]).shape == (3, 28, 28)
         assert ask(client, "/decode", latents=rows[1:2])["images"] == answer["images"][1:2]
 
     def test_a_reconstruction_is_the_decoded_latent_and_says_how_far_off(self, client: Client) -> None:
@@ -156,7 +156,7 @@ class TestDecodeAndReconstruct:
         latents = ask(client, "/encode", images=[text(SHOE), text(255 - SHOE)])["latents"]
         assert answer["images"] == ask(client, "/decode", latents=latents)["images"]
         given = np.stack([SHOE, 255 - SHOE]) / 255
-        mse = ((pictures(answer["images"]) / 255 - given) ** 2).mean(axis=(1, 2))
+        mse = ((pixels_of(answer["images"]) / 255 - given) ** 2).mean(axis=(1, 2))
         np.testing.assert_allclose(answer["mse"], mse, atol=2e-3)
         np.testing.assert_allclose(answer["psnr"], -10 * np.log10(answer["mse"]), rtol=1e-6)
         assert all(-1 <= value <= 1 for value in answer["ssim"])
@@ -167,8 +167,8 @@ class TestTranslate:
         answer = ask(client, "/translate", images=[text(SHOE)], to="boots", cycle=True)
         responses.TranslateResponse.model_validate(answer)
         assert (answer["model"], answer["from"], answer["to"]) == ("bags-boots", "bags", "boots")
-        np.testing.assert_array_equal(pictures(answer["images"])[0], 255 - SHOE)
-        np.testing.assert_array_equal(pictures(answer["cycle"]["images"])[0], SHOE)
+        np.testing.assert_array_equal(pixels_of(answer["images"])[0], 255 - SHOE)
+        np.testing.assert_array_equal(pixels_of(answer["cycle"]["images"])[0], SHOE)
         assert answer["cycle"]["l1"] == pytest.approx([0], abs=1e-6)
         assert "cycle" not in ask(client, "/translate", images=[text(SHOE)], to="bags")
 
@@ -245,7 +245,7 @@ class TestCurl:
     def run(self, *arguments: str) -> bytes:
         return subprocess.run(["curl", "-sS", *arguments], check=True, capture_output=True, timeout=20).stdout
 
-    def test_nine_boots_as_one_picture(self, fashion: ServiceProcess) -> None:
+    def test_nine_boots_as_one_image(self, fashion: ServiceProcess) -> None:
         body = '{"label":"Ankle boot","count":9,"seed":7}'
         headers = ["-H", "content-type: application/json", "-H", "accept: image/png"]
         image = Image.open(io.BytesIO(self.run(f"{fashion.url}/generate", *headers, "-d", body)))

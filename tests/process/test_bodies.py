@@ -1,4 +1,4 @@
-"""Bodies: whatever way a picture is sent, it is the same picture, and what cannot be read is refused."""
+"""Bodies: whatever way an image is sent, it is the same image, and what cannot be read is refused."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
 JSON = {"content-type": "application/json"}
 
 
-def picture(kind: str = "PNG", pixels: Any = PIXELS) -> bytes:
+def image_file(kind: str = "PNG", pixels: Any = PIXELS) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind, **({"lossless": True} if kind == "WEBP" else {}))
     return file.getvalue()
@@ -42,16 +42,16 @@ def latents(response: Response) -> Any:
 
 
 def test_every_form_gives_the_same_latent(client: Client) -> None:
-    url = f"data:image/png;base64,{text(picture())}"
+    url = f"data:image/png;base64,{text(image_file())}"
     forms = [
-        client.post("/encode", json={"images": [text(picture())]}),
+        client.post("/encode", json={"images": [text(image_file())]}),
         client.post("/encode", json={"images": [url]}),
-        send(client, "/encode", picture(), "image/png"),
-        send(client, "/encode", picture("WEBP"), "image/webp"),
+        send(client, "/encode", image_file(), "image/png"),
+        send(client, "/encode", image_file("WEBP"), "image/webp"),
         send(client, "/encode", saved(PIXELS[None]), "application/x-npy"),
         send(client, "/encode", saved(PIXELS[None, ..., None]), "application/x-npy"),
-        client.post("/encode", files={"images": ("a.png", picture(), "image/png")}),
-        client.post("/encode", files={"images": (None, picture())}),
+        client.post("/encode", files={"images": ("a.png", image_file(), "image/png")}),
+        client.post("/encode", files={"images": (None, image_file())}),
     ]
     first = latents(forms[0])
     assert np.shape(first) == (1, 4)
@@ -59,14 +59,16 @@ def test_every_form_gives_the_same_latent(client: Client) -> None:
         assert latents(form) == first
 
 
-def test_several_pictures_keep_their_order(client: Client) -> None:
+def test_several_images_keep_their_order(client: Client) -> None:
     others = 255 - PIXELS
-    alone = [latents(send(client, "/encode", picture(pixels=p), "image/png"))[0] for p in (PIXELS, others)]
-    parts = [("images", ("a.png", picture())), ("images", ("b.png", picture(pixels=others)))]
+    alone = [latents(send(client, "/encode", image_file(pixels=p), "image/png"))[0] for p in (PIXELS, others)]
+    parts = [("images", ("a.png", image_file())), ("images", ("b.png", image_file(pixels=others)))]
     assert latents(client.post("/encode", files=parts)) == alone
     assert latents(send(client, "/encode", saved(np.stack([PIXELS, others])), "application/x-npy")) == alone
     assert (
-        latents(client.post("/encode", json={"images": [text(picture()), text(picture(pixels=others))]}))
+        latents(
+            client.post("/encode", json={"images": [text(image_file()), text(image_file(pixels=others))]})
+        )
         == alone
     )
 
@@ -74,14 +76,16 @@ def test_several_pictures_keep_their_order(client: Client) -> None:
 def test_options_are_the_same_in_every_form(client: Client) -> None:
     answers = [
         client.post(
-            "/encode", json={"images": [text(picture())], "model": "vae@1", "sample": True, "seed": 3}
+            "/encode", json={"images": [text(image_file())], "model": "vae@1", "sample": True, "seed": 3}
         ),
-        send(client, "/encode?model=vae@1&sample=true&seed=3", picture(), "image/png"),
+        send(client, "/encode?model=vae@1&sample=true&seed=3", image_file(), "image/png"),
         send(client, "/encode?model=vae@1&sample=true&seed=3", saved(PIXELS[None]), "application/x-npy"),
         client.post(
-            "/encode", files={"images": picture()}, data={"model": "vae@1", "sample": "true", "seed": "3"}
+            "/encode", files={"images": image_file()}, data={"model": "vae@1", "sample": "true", "seed": "3"}
         ),
-        client.post("/encode?seed=3", files={"images": picture()}, data={"model": "vae@1", "sample": "true"}),
+        client.post(
+            "/encode?seed=3", files={"images": image_file()}, data={"model": "vae@1", "sample": "true"}
+        ),
     ]
     first = answers[0].json()
     assert first["seeds"] == [3]
@@ -101,7 +105,7 @@ def test_options_are_the_same_in_every_form(client: Client) -> None:
     ],
 )
 def test_options_in_the_query_are_not_coerced(client: Client, query: str) -> None:
-    response = send(client, f"/encode?{query}", picture(), "image/png")
+    response = send(client, f"/encode?{query}", image_file(), "image/png")
     loc = check_problem(response, 422, "invalid-field")["errors"][0]["loc"]
     assert loc == ["query", "seed" if "seed" in query else "sample"]
 
@@ -110,7 +114,7 @@ def test_options_in_the_query_are_not_coerced(client: Client, query: str) -> Non
 def test_a_whole_number_in_the_query_is_an_integer_however_it_is_written(
     client: Client, text: str, seed: int
 ) -> None:
-    response = send(client, f"/encode?sample=true&seed={text}", picture(), "image/png")
+    response = send(client, f"/encode?sample=true&seed={text}", image_file(), "image/png")
     assert response.json()["seeds"] == [seed]
 
 
@@ -118,16 +122,16 @@ def test_a_whole_number_in_the_query_is_an_integer_however_it_is_written(
     "query", ["colour=red", "images=x", "seed=1&seed=1", "model=vae&model=vae", "sample=true&sample=false"]
 )
 def test_unknown_and_repeated_options_are_422(client: Client, query: str) -> None:
-    check_problem(send(client, f"/encode?{query}", picture(), "image/png"), 422, "invalid-field")
+    check_problem(send(client, f"/encode?{query}", image_file(), "image/png"), 422, "invalid-field")
 
 
 def test_an_option_in_the_form_and_in_the_query_is_422(client: Client) -> None:
-    response = client.post("/encode?model=vae", files={"images": picture()}, data={"model": "vae"})
+    response = client.post("/encode?model=vae", files={"images": image_file()}, data={"model": "vae"})
     check_problem(response, 422, "invalid-field")
 
 
 def test_json_takes_no_options_from_the_query(client: Client) -> None:
-    body = {"images": [text(picture())]}
+    body = {"images": [text(image_file())]}
     check_problem(client.post("/encode?model=vae", json=body), 422, "invalid-field")
     check_problem(client.post("/generate?count=2", json={}), 422, "invalid-field")
 
@@ -154,9 +158,9 @@ OTHER_NAMES = ["image/jpg", "image/pjpeg", "image/x-png", "image/gif", "applicat
 
 @pytest.mark.parametrize("kind", [*OTHER_NAMES, "binary/octet-stream", "application/x-zip-compressed", ""])
 def test_a_file_is_what_its_bytes_say(client: Client, kind: str) -> None:
-    expected = latents(send(client, "/encode", picture(), "image/png"))
-    packed = zip_archives.write([("a.png", picture())])
-    for raw in (picture(), picture("WEBP"), saved(PIXELS[None]), packed):
+    expected = latents(send(client, "/encode", image_file(), "image/png"))
+    packed = zip_archives.write([("a.png", image_file())])
+    for raw in (image_file(), image_file("WEBP"), saved(PIXELS[None]), packed):
         request = client.build_request("POST", "/encode", content=raw, headers={"content-type": kind})
         if not kind:
             del request.headers["content-type"]
@@ -167,12 +171,12 @@ def test_a_file_is_what_its_bytes_say(client: Client, kind: str) -> None:
 
 
 def test_a_file_that_calls_itself_another_is_what_its_bytes_say(client: Client) -> None:
-    expected = latents(send(client, "/encode", picture(), "image/png"))
-    packed = zip_archives.write([("a.png", picture())])
+    expected = latents(send(client, "/encode", image_file(), "image/png"))
+    packed = zip_archives.write([("a.png", image_file())])
     for raw, kind in (
         (packed, "image/png"),
-        (picture(), "application/zip"),
-        (picture(), "application/x-npy"),
+        (image_file(), "application/zip"),
+        (image_file(), "application/x-npy"),
     ):
         assert latents(send(client, "/encode", raw, kind)) == expected
 
@@ -186,11 +190,11 @@ def test_a_format_that_is_not_read_is_named(client: Client, kind: str) -> None:
 
 
 def test_a_refusal_names_the_entry_of_an_archive(client: Client) -> None:
-    whole = picture(pixels=np.arange(256, dtype=np.uint8).reshape(16, 16))
-    broken = zip_archives.write([("good.png", picture()), ("holiday/cut.png", whole[:-30])])
+    whole = image_file(pixels=np.arange(256, dtype=np.uint8).reshape(16, 16))
+    broken = zip_archives.write([("good.png", image_file()), ("holiday/cut.png", whole[:-30])])
     problem = check_problem(send(client, "/encode", broken, "application/zip"), 422, "invalid-field")
     assert problem["errors"][0]["loc"] == ["body", "images", "holiday/cut.png"]
-    other = zip_archives.write([("good.png", picture()), ("holiday/IMG_1.HEIC", b"\0\0\0\x18ftypheic")])
+    other = zip_archives.write([("good.png", image_file()), ("holiday/IMG_1.HEIC", b"\0\0\0\x18ftypheic")])
     problem = check_problem(send(client, "/encode", other, "application/zip"), 415, "unsupported-media-type")
     assert problem["detail"] == "Image 1 (holiday/IMG_1.HEIC): HEIC is not read; send PNG, JPEG or WebP."
 
@@ -227,14 +231,14 @@ def test_an_empty_body_is_400(client: Client, kind: str) -> None:
 
 
 def test_a_truncated_jpeg_is_422(client: Client) -> None:
-    raw = picture("JPEG", np.tile(PIXELS, (8, 8)))
+    raw = image_file("JPEG", np.tile(PIXELS, (8, 8)))
     assert send(client, "/encode", raw, "image/jpeg").status_code == 200
     check_problem(send(client, "/encode", raw[: len(raw) * 3 // 4], "image/jpeg"), 422, "invalid-field")
 
 
-def test_what_is_no_picture_is_415_and_says_which_one(client: Client) -> None:
+def test_what_is_no_image_is_415_and_says_which_one(client: Client) -> None:
     problem = check_problem(
-        client.post("/encode", json={"images": [text(picture()), text(b"GIF89a")]}),
+        client.post("/encode", json={"images": [text(image_file()), text(b"GIF89a")]}),
         415,
         "unsupported-media-type",
     )
@@ -245,17 +249,17 @@ def test_what_is_no_picture_is_415_and_says_which_one(client: Client) -> None:
     "image",
     ["", "a", "abc", "a b=", "aGVs\nbG8=", "http://example.com/a.png", "/etc/passwd", "data:,x", "data:x"],
 )
-def test_text_that_is_no_picture_is_refused(client: Client, image: str) -> None:
+def test_text_that_is_no_image_is_refused(client: Client, image: str) -> None:
     response = client.post("/encode", json={"images": [image]})
     assert response.status_code in (415, 422)
     check_problem(response, response.status_code, response.json()["code"])
 
 
-def test_the_number_of_pictures_is_bounded_in_every_form(client: Client) -> None:
+def test_the_number_of_images_is_bounded_in_every_form(client: Client) -> None:
     for count, status in ((4, 200), (5, 422)):
         forms = [
-            client.post("/encode", json={"images": [text(picture())] * count}),
-            client.post("/encode", files=[("images", picture())] * count),
+            client.post("/encode", json={"images": [text(image_file())] * count}),
+            client.post("/encode", files=[("images", image_file())] * count),
             send(client, "/encode", saved(np.stack([PIXELS] * count)), "application/x-npy"),
         ]
         assert [form.status_code for form in forms] == [status] * 3
@@ -298,7 +302,7 @@ def test_arrays_with_numbers_that_are_not_finite_are_422(client: Client, value: 
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8, 2), (8, 8), (1, 1, 8, 8, 1)])
-def test_arrays_that_are_no_pictures_are_422(client: Client, shape: tuple[int, ...]) -> None:
+def test_arrays_that_are_no_images_are_422(client: Client, shape: tuple[int, ...]) -> None:
     response = send(client, "/encode", saved(np.zeros(shape, np.uint8)), "application/x-npy")
     check_problem(response, 422, "invalid-field")
 
@@ -321,28 +325,30 @@ def test_a_broken_form_is_400(client: Client, raw: bytes, kind: str) -> None:
 
 @pytest.mark.parametrize(("length", "status"), [(1024, 404), (1025, 400)])
 def test_an_option_of_a_form_is_short(client: Client, length: int, status: int) -> None:
-    form = {"files": {"images": picture()}, "data": {"model": "x" * length}}
+    form = {"files": {"images": image_file()}, "data": {"model": "x" * length}}
     assert client.post("/encode", **form).status_code in (status, 422 if length <= 1024 else status)
 
 
 def test_a_form_cut_short_is_400(client: Client) -> None:
-    request = client.build_request("POST", "/encode", files={"images": picture()})
+    request = client.build_request("POST", "/encode", files={"images": image_file()})
     raw = request.read()
     assert send(client, "/encode", raw, request.headers["content-type"]).status_code == 200
     check_problem(send(client, "/encode", raw[:-20], request.headers["content-type"]), 400, "bad-request")
 
 
-def test_a_form_without_pictures_is_422(client: Client) -> None:
+def test_a_form_without_images_is_422(client: Client) -> None:
     response = client.post("/encode", files={"model": (None, "vae")})
     assert "images" in check_problem(response, 422, "invalid-field")["detail"]
 
 
 def test_a_form_with_an_option_that_is_no_text_is_400(client: Client) -> None:
-    check_problem(client.post("/encode", files={"images": picture(), "model": b"\xff"}), 400, "bad-request")
+    check_problem(
+        client.post("/encode", files={"images": image_file(), "model": b"\xff"}), 400, "bad-request"
+    )
 
 
-def test_one_request_has_pictures_of_one_size_for_a_model_of_any_size(client: Client) -> None:
-    small, large = picture(), picture(pixels=np.tile(PIXELS, (2, 1)))
+def test_one_request_has_images_of_one_size_for_a_model_of_any_size(client: Client) -> None:
+    small, large = image_file(), image_file(pixels=np.tile(PIXELS, (2, 1)))
     form = {"model": "any-size"}
     assert client.post("/encode", files=[("images", large)] * 2, data=form).status_code == 200
     response = client.post("/encode", files=[("images", small), ("images", large)], data=form)
@@ -350,34 +356,34 @@ def test_one_request_has_pictures_of_one_size_for_a_model_of_any_size(client: Cl
 
 
 @pytest.mark.parametrize("name", ["image", "file", "files", "images[]"])
-def test_a_form_may_name_its_pictures_as_others_do(client: Client, name: str) -> None:
-    expected = latents(client.post("/encode", files={"images": picture()}))
-    assert latents(client.post("/encode", files={name: ("a.png", picture(), "image/png")})) == expected
+def test_a_form_may_name_its_images_as_others_do(client: Client, name: str) -> None:
+    expected = latents(client.post("/encode", files={"images": image_file()}))
+    assert latents(client.post("/encode", files={name: ("a.png", image_file(), "image/png")})) == expected
 
 
-def test_an_unknown_name_of_a_picture_is_answered_with_the_known_one(client: Client) -> None:
-    problem = check_problem(client.post("/encode", files={"photo": picture()}), 400, "bad-request")
+def test_an_unknown_name_of_an_image_is_answered_with_the_known_one(client: Client) -> None:
+    problem = check_problem(client.post("/encode", files={"photo": image_file()}), 400, "bad-request")
     assert "belongs in a part named images" in problem["detail"]
 
 
 def test_what_a_form_leaves_empty_is_not_given(client: Client) -> None:
-    expected = latents(client.post("/encode", files={"images": picture()}))
+    expected = latents(client.post("/encode", files={"images": image_file()}))
     empty_input = b'--edge\r\ncontent-disposition: form-data; name="images"; filename=""\r\n\r\n\r\n'
     blanks = b"".join(
         b'--edge\r\ncontent-disposition: form-data; name="%s"\r\n\r\n \r\n' % name
         for name in (b"model", b"seed", b"sample", b"whatever")
     )
     head = b'--edge\r\ncontent-disposition: form-data; name="images"; filename="a.png"\r\n\r\n'
-    whole = empty_input + blanks + head + picture() + b"\r\n--edge--\r\n"
+    whole = empty_input + blanks + head + image_file() + b"\r\n--edge--\r\n"
     assert latents(send(client, "/encode", whole, "multipart/form-data; boundary=edge")) == expected
     nothing = send(client, "/encode", empty_input + b"--edge--\r\n", "multipart/form-data; boundary=edge")
     assert "at least one part" in check_problem(nothing, 422, "invalid-field")["detail"]
 
 
 def test_a_ticked_box_of_a_form_is_true(client: Client) -> None:
-    form = {"files": {"images": picture()}, "data": {"model": "vae", "sample": "on", "seed": "3"}}
+    form = {"files": {"images": image_file()}, "data": {"model": "vae", "sample": "on", "seed": "3"}}
     drawn = client.post("/encode", **form).json()
-    as_json = {"images": [text(picture())], "model": "vae", "sample": True, "seed": 3}
+    as_json = {"images": [text(image_file())], "model": "vae", "sample": True, "seed": 3}
     assert drawn["latents"] == client.post("/encode", json=as_json).json()["latents"]
     form["data"] = {"seed": "on", "sample": "on"}
     problem = check_problem(client.post("/encode", **form), 422, "invalid-field")
@@ -385,14 +391,14 @@ def test_a_ticked_box_of_a_form_is_true(client: Client) -> None:
 
 
 def test_a_form_may_hold_data_urls_and_begin_with_text(client: Client) -> None:
-    expected = latents(client.post("/encode", files={"images": picture()}))
-    url = f"data:image/png;base64,{text(picture())}"
+    expected = latents(client.post("/encode", files={"images": image_file()}))
+    url = f"data:image/png;base64,{text(image_file())}"
     assert latents(client.post("/encode", files={"image": (None, url)})) == expected
     assert (
-        latents(client.post("/encode", files=[("images", (None, url)), ("images", picture())]))
+        latents(client.post("/encode", files=[("images", (None, url)), ("images", image_file())]))
         == expected * 2
     )
-    request = client.build_request("POST", "/encode", files={"images": picture()})
+    request = client.build_request("POST", "/encode", files={"images": image_file()})
     raw, kind = request.read(), request.headers["content-type"]
     assert latents(send(client, "/encode", b"This is a form.\r\n" + raw, kind)) == expected
     refused = client.post("/encode", files={"image": (None, "data:image/png,x")})
@@ -403,12 +409,12 @@ def test_json_with_a_byte_order_mark_is_read(client: Client) -> None:
     body = b'\xef\xbb\xbf{"seed": 7}'
     expected = client.post("/generate", json={"seed": 7}).json()["images"]
     assert send(client, "/generate", body, "application/json").json()["images"] == expected
-    lines = b'\xef\xbb\xbf{"image": "%s"}\n' % text(picture()).encode()
+    lines = b'\xef\xbb\xbf{"image": "%s"}\n' % text(image_file()).encode()
     assert '"done"' in send(client, "/encode", lines, "application/x-ndjson").text
 
 
 def test_base64_may_be_unpadded_url_safe_and_folded(client: Client) -> None:
-    raw = picture()
+    raw = image_file()
     expected = latents(client.post("/encode", json={"images": [text(raw)]}))
     folded, url_safe = base64.encodebytes(raw).decode(), base64.urlsafe_b64encode(raw).decode().rstrip("=")
     assert "\n" in folded

@@ -65,7 +65,7 @@ def raw(service: ServiceProcess, path: str, **body: Any) -> Any:
         return answer.json()
 
 
-def test_pictures_may_be_paths_images_or_arrays(ask: Ask, tmp_path: Path):
+def test_images_may_be_paths_images_or_arrays(ask: Ask, tmp_path: Path):
     paths = [tmp_path / f"{i}.png" for i in range(3)]
     for path, pixels in zip(paths, PIXELS[:3], strict=True):
         Image.fromarray(pixels).save(path)
@@ -97,7 +97,7 @@ def test_large_calls_are_split_and_give_what_small_ones_do(ask: Ask, service: Se
     np.testing.assert_array_equal(together.latents[9:10], alone.latents)
 
 
-def test_pictures_are_split_by_their_bytes_too(ask: Ask, service: ServiceProcess):
+def test_images_are_split_by_their_bytes_too(ask: Ask, service: ServiceProcess):
     noise = np.random.default_rng(1).integers(0, 256, (4, 40, 40), np.uint8)
     before = requests(service, "/encode")
     assert ask("encode", noise).latents.shape == (4, 4)
@@ -127,7 +127,7 @@ def test_reconstructions_say_how_far_off_they_are(ask: Ask, service: ServiceProc
     assert found.psnr.shape == found.ssim.shape == (11,)
 
 
-def test_generated_pictures_can_be_drawn_again(ask: Ask):
+def test_generated_images_can_be_drawn_again(ask: Ask):
     drawn = ask("generate", 12, label="bag", seed=7, return_latents=True)
     assert (drawn.seeds, drawn.labels) == (list(range(7, 19)), ["Bag"] * 12)
     assert (drawn.images.shape, drawn.latents.shape) == ((12, 8, 8), (12, 4))
@@ -143,7 +143,7 @@ def test_generated_pictures_can_be_drawn_again(ask: Ask):
 
 @pytest.mark.parametrize("flavour", ["Client", "AsyncClient"])
 class TestStream:
-    def test_pictures_come_one_by_one(self, flavour: str, service: ServiceProcess):
+    def test_images_come_one_by_one(self, flavour: str, service: ServiceProcess):
         found = draw_each(flavour, service.url, 100, label="Bag", seed=7, return_latents=True)
         assert [one.seed for one in found] == list(range(7, 107))
         assert {one.label for one in found} == {"Bag"}
@@ -226,13 +226,13 @@ def test_a_refusal_is_an_exception_with_all_that_is_said(ask: Ask):
             ask("generate", count)
 
 
-@pytest.mark.parametrize("picture", [3, None, np.zeros((8, 8)), np.zeros((1, 1, 8, 8, 2), np.uint8), [b"x"]])
-def test_what_is_no_picture_is_not_sent(ask: Ask, picture: Any):
+@pytest.mark.parametrize("thing", [3, None, np.zeros((8, 8)), np.zeros((1, 1, 8, 8, 2), np.uint8), [b"x"]])
+def test_what_is_no_image_is_not_sent(ask: Ask, thing: Any):
     with pytest.raises(TypeError):
-        ask("encode", [picture])
+        ask("encode", [thing])
 
 
-def test_no_pictures_are_not_sent_either(ask: Ask, tmp_path: Path):
+def test_no_images_are_not_sent_either(ask: Ask, tmp_path: Path):
     with pytest.raises(ValueError, match="at least one"):
         ask("encode", [])
     with pytest.raises(FileNotFoundError):

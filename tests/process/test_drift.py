@@ -15,7 +15,7 @@ from support.service_process import ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
 
 CLASSES = ("a", "b")
-PICTURE = base64.b64encode(file(photo(20, 20))).decode()
+IMAGE = base64.b64encode(file(photo(20, 20))).decode()
 both = pytest.mark.parametrize("workers", [1, 2])
 
 
@@ -29,7 +29,7 @@ def encode(service: ServiceProcess, times: int) -> None:
     """Ask on connections of their own, which the workers share among them."""
     for _ in range(times):
         with service.client() as client:
-            assert client.post("/encode", json={"images": [PICTURE] * 4}).status_code == 200
+            assert client.post("/encode", json={"images": [IMAGE] * 4}).status_code == 200
 
 
 def drift(service: ServiceProcess, name: str = "tiny") -> httpx.Response:
@@ -56,7 +56,7 @@ def test_every_worker_answers_for_all_of_them(tmp_path: Path, start_service: Sta
     for answer in answers:
         responses.DriftResponse.model_validate(answer)
         assert answer["images"] == 40
-        assert answer["mmd_p"] < 0.01  # one picture over and over is not what it was trained on
+        assert answer["mmd_p"] < 0.01  # one image over and over is not what it was trained on
     assert np.ptp([answer["mmd"] for answer in answers]) < 1e-6
     wait_until(
         lambda: 'latent_drift_images{model="tiny"} 40.0' in service.get("/metrics").text, "the gauge follows"

@@ -71,14 +71,14 @@ def test_a_collector_that_hangs_disturbs_nothing(tmp_path: Path, start_service: 
 
 
 def test_the_sampler_is_the_environments(tmp_path: Path, start_service: StartService, collector: Collector):
-    variables = {**SOON, "OTEL_TRACES_SAMPLER": "parentbased_always_off", "OTEL_SERVICE_NAME": "pictures"}
+    variables = {**SOON, "OTEL_TRACES_SAMPLER": "parentbased_always_off", "OTEL_SERVICE_NAME": "images"}
     service = start_service(collector=collector.address, variables=variables)
     with service.client() as client:
         unasked, _, flags = traceresponse(client.get("/health/live"))
         trace_id, _, headers = parent()
         client.get("/health/live", headers=headers)
     (server,) = collector.trace(trace_id)
-    assert server.resource["service.name"] == "pictures"
+    assert server.resource["service.name"] == "images"
     assert int(flags, 16) & 1 == 0
     assert unasked not in {span.trace_id for span in collector.spans}
 

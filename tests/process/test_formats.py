@@ -1,4 +1,4 @@
-"""Archives, lines and qualities: the same pictures as in JSON, in other forms."""
+"""Archives, lines and qualities: the same images as in JSON, in other forms."""
 
 import base64
 import io
@@ -34,7 +34,7 @@ def send_lines(client: Client, path: str, texts: list[str], **headers: str) -> R
 
 
 class TestArchives:
-    def test_pictures_are_named_by_their_seeds(self, client: Client) -> None:
+    def test_images_are_named_by_their_seeds(self, client: Client) -> None:
         expected = client.post("/generate", json=FOUR | {"return_latents": True}).json()
         answer = client.post("/generate", json=FOUR | {"return_latents": True}, headers={"accept": ZIP})
         assert answer.headers["content-type"] == ZIP
@@ -48,7 +48,7 @@ class TestArchives:
         expected.pop("images")
         assert said | {"request_id": ""} == expected | {"request_id": ""}
 
-    def test_pictures_without_seeds_are_numbered(self, client: Client) -> None:
+    def test_images_without_seeds_are_numbered(self, client: Client) -> None:
         body = {"images": TEXTS[:2], "to": "boots", "cycle": True}
         expected = client.post("/translate", json=body).json()
         answer = client.post("/translate", json=body, headers={"accept": ZIP})
@@ -60,7 +60,7 @@ class TestArchives:
         assert (said["from"], said["to"]) == ("bags", "boots")
 
     @pytest.mark.parametrize("path", ["/encode", "/reconstruct", "/translate?to=boots"])
-    def test_an_archive_is_taken_wherever_pictures_are(self, client: Client, path: str) -> None:
+    def test_an_archive_is_taken_wherever_images_are(self, client: Client, path: str) -> None:
         raw = zip_archives.write([(f"{i}", file) for i, file in enumerate(FILES)])
         answer = client.post(path, content=raw, headers={"content-type": ZIP}).json()
         expected = client.post(path, files=[("images", file) for file in FILES]).json()
@@ -81,8 +81,8 @@ class TestArchives:
         )
         assert "zip" in refuse(b"PK nothing", 400, "bad-request")
         assert "empty" in refuse(b"", 400, "bad-request")
-        picture = refuse(zip_archives.write([("a", FILES[0]), ("b", b"x")]), 415, "unsupported-media-type")
-        assert "Image 1" in picture
+        detail = refuse(zip_archives.write([("a", FILES[0]), ("b", b"x")]), 415, "unsupported-media-type")
+        assert "Image 1" in detail
 
 
 class TestQuality:
@@ -120,7 +120,7 @@ class TestQuality:
 
 
 class TestLines:
-    def test_generated_pictures_come_one_a_line(self, client: Client) -> None:
+    def test_generated_images_come_one_a_line(self, client: Client) -> None:
         body = FOUR | {"return_latents": True}
         expected = client.post("/generate", json=body).json()
         answer = client.post("/generate", json=body, headers={"accept": NDJSON})
@@ -138,7 +138,7 @@ class TestLines:
         assert end["done"] == done | {"request_id": answer.headers["x-request-id"]}
 
     @pytest.mark.parametrize("path", ["/encode", "/reconstruct", "/translate?to=boots&cycle=true"])
-    def test_pictures_sent_in_lines_are_answered_in_lines(self, client: Client, path: str) -> None:
+    def test_images_sent_in_lines_are_answered_in_lines(self, client: Client, path: str) -> None:
         expected = client.post(path, files=[("images", file) for file in FILES]).json()
         *found, end = lines(send_lines(client, path, TEXTS))
         assert end["done"]["count"] == 4
@@ -178,7 +178,7 @@ class TestLines:
             answer = client.post("/encode", content=body, headers={"content-type": NDJSON})
             assert lines(answer)[-1]["done"]["count"] == 1
 
-    def test_pictures_of_a_stream_may_differ_in_size(self, client: Client) -> None:
+    def test_images_of_a_stream_may_differ_in_size(self, client: Client) -> None:
         sizes = [np.zeros((side, side), np.uint8) for side in (8, 4, 12)]
         texts = [base64.b64encode(png.write(one)).decode() for one in sizes]
         assert lines(send_lines(client, "/encode?model=any-size", texts))[-1]["done"]["count"] == 3

@@ -21,13 +21,13 @@ def generate(client: Client, **asked: Any) -> dict[str, Any]:
 
 
 def test_the_null_label_is_an_input_of_its_own(client: Client) -> None:
-    pictures = generate(client, model="cgan-any", labels=["any", "T-shirt/top", 3, "ANY", 0], seed=7)
-    assert pictures["labels"] == ["any", "T-shirt/top", "any", "any", "T-shirt/top"]
+    images = generate(client, model="cgan-any", labels=["any", "T-shirt/top", 3, "ANY", 0], seed=7)
+    assert images["labels"] == ["any", "T-shirt/top", "any", "any", "T-shirt/top"]
     of_class, of_any = (
         generate(client, model="cgan-any", label=label, seed=7)["images"] for label in ("Bag", "any")
     )
     assert of_any != of_class
-    assert pictures["images"][0] == of_any[0]
+    assert images["images"][0] == of_any[0]
 
 
 def test_the_null_label_is_listed_and_never_drawn(client: Client) -> None:

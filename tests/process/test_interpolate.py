@@ -1,4 +1,4 @@
-"""What /interpolate does with seeds, pictures and latents as stops."""
+"""What /interpolate does with seeds, images and latents as stops."""
 
 import base64
 from typing import Any
@@ -10,7 +10,7 @@ from httpx import Client
 from support.image_files import file, photo
 from support.problem_json import check_problem
 
-PICTURE = base64.b64encode(file(photo(20, 20))).decode()
+IMAGE = base64.b64encode(file(photo(20, 20))).decode()
 FAR = [3.0, 0.0, 0.0, 0.0]
 
 
@@ -21,7 +21,7 @@ def walk(client: Client, stops: list[dict[str, Any]], **asked: Any) -> dict[str,
     return answer
 
 
-def test_the_ends_are_the_pictures_of_the_stops(client: Client) -> None:
+def test_the_ends_are_the_images_of_the_stops(client: Client) -> None:
     found = walk(client, [{"seed": 3, "label": "Bag"}, {"seed": 8, "label": 2}], steps=5)
     for end, seed, label in ((0, 3, "Bag"), (-1, 8, "Ankle boot")):
         drawn = client.post("/generate", json={"seed": seed, "label": label, "return_latents": True}).json()
@@ -36,10 +36,10 @@ def test_a_seed_without_a_label_has_the_class_that_generate_draws(client: Client
     assert walk(client, [{"seed": 5}], steps=1)["labels"] == drawn["labels"]
 
 
-def test_a_picture_is_a_stop_where_the_model_encodes(client: Client) -> None:
-    found = walk(client, [{"image": PICTURE}, {"latent": FAR}, {"image": PICTURE}], steps=3, path="linear")
+def test_an_image_is_a_stop_where_the_model_encodes(client: Client) -> None:
+    found = walk(client, [{"image": IMAGE}, {"latent": FAR}, {"image": IMAGE}], steps=3, path="linear")
     assert found["model"] == "vae"
-    encoded = client.post("/encode", json={"images": [PICTURE]}).json()["latents"][0]
+    encoded = client.post("/encode", json={"images": [IMAGE]}).json()["latents"][0]
     np.testing.assert_allclose(found["latents"], [encoded, FAR, encoded], atol=1e-6)
     decoded = client.post("/decode", json={"latents": [FAR]}).json()["images"][0]
     assert found["images"][1] == decoded
@@ -55,7 +55,7 @@ def test_the_two_paths_differ_between_the_stops_alone(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("model", "stop", "words"),
-    [("cgan", {"image": PICTURE}, "no encoder"), ("colour", {"seed": 1}, "from no seed")],
+    [("cgan", {"image": IMAGE}, "no encoder"), ("colour", {"seed": 1}, "from no seed")],
 )
 def test_a_stop_that_the_model_cannot_find_is_409_that_says_so(
     client: Client, model: str, stop: dict[str, Any], words: str
@@ -64,7 +64,7 @@ def test_a_stop_that_the_model_cannot_find_is_409_that_says_so(
     assert words in check_problem(response, 409, "operation-not-offered")["detail"]
 
 
-def test_a_model_that_makes_no_pictures_of_latents_is_409(client: Client) -> None:
+def test_a_model_that_makes_no_images_of_latents_is_409(client: Client) -> None:
     for model in ("bags-boots", "any-size"):
         response = client.post("/interpolate", json={"stops": [{"seed": 1}], "model": model})
         check_problem(response, 409, "operation-not-offered")

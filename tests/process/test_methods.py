@@ -10,7 +10,7 @@ SURFACE = Path(__file__).parents[1] / "repository" / "surface.txt"
 ROUTES = [line.split()[:2] for line in SURFACE.read_text().splitlines() if not line.startswith("MOUNT")]
 PARAMETERS = {"name": "vae", "model": "vae", "version": "1"}
 PAGES = ["/docs", "/playground"]
-FILES = ["/docs/assets/swagger-ui.css", "/playground/app.js", "/docs/examples/picture.png"]
+FILES = ["/docs/assets/swagger-ui.css", "/playground/app.js", "/docs/examples/image.png"]
 CHANGING = {"date", "x-request-id", "content-length"}
 
 

@@ -43,11 +43,11 @@ def scraper(prometheus: str, tmp_path: Path, service: ServiceProcess) -> Iterato
 
 
 def use(service: ServiceProcess) -> None:
-    """Encode pictures, draw some, send a latent that overflows, ask for what there is not."""
-    picture = (ROOT / "docs" / "shoe.png").read_bytes()
+    """Encode images, draw some, send a latent that overflows, ask for what there is not."""
+    image = (ROOT / "docs" / "shoe.png").read_bytes()
     with service.client() as client:
         for seed in range(30):
-            found = client.post("/encode", content=picture, headers={"content-type": "image/png"})
+            found = client.post("/encode", content=image, headers={"content-type": "image/png"})
             assert found.status_code == 200
             assert client.post("/generate", json={"seed": seed, "count": 4}).status_code == 200
         assert client.post("/decode", json={"latents": [[1e20, 0, 0, 0]]}).status_code == 500

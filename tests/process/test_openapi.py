@@ -79,7 +79,7 @@ def test_every_field_of_a_request_has_its_sentence(document: Any) -> None:
                 assert described.get("description"), f"{name}.{field}"
 
 
-def test_every_picture_route_documents_every_way_to_send_one(document: Any) -> None:
+def test_every_image_route_documents_every_way_to_send_one(document: Any) -> None:
     for path in ("/encode", "/reconstruct", "/translate"):
         content = document["paths"][path]["post"]["requestBody"]["content"]
         assert set(content) == {JSON, *image_bodies.FILES, image_bodies.FORM, NPY, ZIP, NDJSON}
@@ -125,7 +125,7 @@ def linked(client: Client, described: Any) -> bytes:
     return response.content
 
 
-def test_the_example_picture_is_a_real_one(document: Any) -> None:
+def test_the_example_image_is_a_real_one(document: Any) -> None:
     example = document["paths"]["/encode"]["post"]["requestBody"]["content"][JSON]["example"]
     image = Image.open(io.BytesIO(base64.b64decode(example["images"][0])))
     assert (image.format, image.size) == ("PNG", (28, 28))

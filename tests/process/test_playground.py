@@ -55,7 +55,7 @@ def show(visit: Visit, address: str) -> Page:
 
 
 def source(image: Locator, not_this: str | None = None) -> str:
-    """Return what a picture shows as soon as it shows something, and something else than `not_this`."""
+    """Return what an image shows as soon as it shows something, and something else than `not_this`."""
     expect(image).to_have_attribute("src", re.compile("^(data|blob):"))
     if not_this is not None:
         expect(image).not_to_have_attribute("src", not_this)
@@ -63,7 +63,7 @@ def source(image: Locator, not_this: str | None = None) -> str:
 
 
 def photograph() -> bytes:
-    """Return a colour picture of a light disc on a dark ground, as a camera might give it."""
+    """Return a colour image of a light disc on a dark ground, as a camera might give it."""
     y, x = np.mgrid[:90, :120]
     disc = ((x - 60) ** 2 + (y - 45) ** 2 < 900)[..., None] * np.array([200, 180, 90], np.uint8)
     file = io.BytesIO()
@@ -86,9 +86,9 @@ def test_a_panel_fits_its_window_and_has_no_serious_finding_of_axe(either: Visit
     ] == []
 
 
-def test_a_dragged_number_changes_the_picture(visit: Visit) -> None:
+def test_a_dragged_number_changes_the_image(visit: Visit) -> None:
     page = show(visit, "latents")
-    after = page.get_by_alt_text("the picture its latent gives")
+    after = page.get_by_alt_text("the image its latent gives")
     first = source(after)
     expect(page.locator(".figures")).to_contain_text("mean squared error")
     bar = page.get_by_label("z1", exact=True)
@@ -97,13 +97,13 @@ def test_a_dragged_number_changes_the_picture(visit: Visit) -> None:
         bar.press("ArrowRight")
     second = source(after, not_this=first)
     assert "latent=" in page.url
-    page.get_by_role("button", name="Back to the picture").click()
+    page.get_by_role("button", name="Back to the image").click()
     source(after, not_this=second)
 
 
 def test_a_dropped_photograph_is_encoded(visit: Visit) -> None:
     page = show(visit, "latents")
-    after = page.get_by_alt_text("the picture its latent gives")
+    after = page.get_by_alt_text("the image its latent gives")
     first = source(after)
     page.locator("input[type=file]").set_input_files(
         {"name": "disc.jpg", "mimeType": "image/jpeg", "buffer": photograph()}
@@ -113,16 +113,16 @@ def test_a_dropped_photograph_is_encoded(visit: Visit) -> None:
 
 def test_a_latent_in_the_address_is_restored(visit: Visit) -> None:
     page = show(visit, "latents")
-    first = source(page.get_by_alt_text("the picture its latent gives"))
+    first = source(page.get_by_alt_text("the image its latent gives"))
     page.get_by_role("button", name="All zero").click()
-    zero = source(page.get_by_alt_text("the picture its latent gives"), not_this=first)
+    zero = source(page.get_by_alt_text("the image its latent gives"), not_this=first)
     address = page.url
     page.goto("about:blank")
     page.goto(address)
-    expect(page.get_by_alt_text("the picture its latent gives")).to_have_attribute("src", zero)
+    expect(page.get_by_alt_text("the image its latent gives")).to_have_attribute("src", zero)
 
 
-def test_a_broken_picture_is_told_in_words(visit: Visit) -> None:
+def test_a_broken_image_is_told_in_words(visit: Visit) -> None:
     page = show(visit, "latents")
     visit.tolerated.append("422")
     page.locator("input[type=file]").set_input_files(
@@ -134,7 +134,7 @@ def test_a_broken_picture_is_told_in_words(visit: Visit) -> None:
 def test_a_class_a_count_and_a_seed_are_drawn_and_the_link_draws_them_again(visit: Visit) -> None:
     page = show(visit, "generate")
     page.get_by_role("button", name="Ankle boot", exact=True).click()
-    page.get_by_role("slider", name="Pictures").fill("5")
+    page.get_by_role("slider", name="Images").fill("5")
     page.get_by_label("First seed").fill("7")
     tiles = page.locator(".tile img")
     expect(tiles).to_have_count(5)
@@ -145,7 +145,7 @@ def test_a_class_a_count_and_a_seed_are_drawn_and_the_link_draws_them_again(visi
     expect(page.locator(".tile img").nth(2)).to_have_attribute("src", drawn)
 
 
-def test_a_drawn_picture_is_downloaded_and_its_request_copied(visit: Visit) -> None:
+def test_a_drawn_image_is_downloaded_and_its_request_copied(visit: Visit) -> None:
     page = show(visit, "generate?seed=3&count=2")
     page.locator(".tile").nth(1).click()
     with page.expect_download() as waiting:
@@ -204,14 +204,14 @@ def test_all_panels_are_reached_with_the_keyboard(visit: Visit) -> None:
 
 
 def test_a_panel_that_is_ready_late_lets_its_reader_go_on(visit: Visit) -> None:
-    """The map reads its pictures last: just then the reader goes on, and the address must stay theirs."""
+    """The map reads its images last: just then the reader goes on, and the address must stay theirs."""
     visit.page.add_init_script(
         """
         const read = createImageBitmap;
         window.createImageBitmap = async (...given) => {
-            const pictures = await read(...given);
+            const images = await read(...given);
             location.hash = "generate";
-            return pictures;
+            return images;
         };
         """
     )
@@ -243,7 +243,7 @@ def test_a_service_that_is_gone_is_told_in_words(browser: Browser, shipped: Serv
     page.close()
 
 
-def test_with_keys_the_page_asks_for_one_and_shows_pictures(browser: Browser, tmp_path: Path) -> None:
+def test_with_keys_the_page_asks_for_one_and_shows_images(browser: Browser, tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("first\nsecond\n")
     log = tmp_path / "service.log"
     with ServiceProcess(ROOT / "checkpoints", log, api_keys_file=tmp_path / "keys") as process:
@@ -259,26 +259,26 @@ def test_with_keys_the_page_asks_for_one_and_shows_pictures(browser: Browser, tm
         page.close()
 
 
-def test_a_place_of_the_map_becomes_a_picture_and_two_become_a_walk(visit: Visit) -> None:
+def test_a_place_of_the_map_becomes_an_image_and_two_become_a_walk(visit: Visit) -> None:
     page = show(visit, "map")
     plane = page.locator("canvas.plane")
     expect(plane).to_have_attribute("data-ready", "fashion-vae")
-    pictures = page.get_by_label("Pictures", exact=True).get_by_role("img")
-    expect(pictures).to_have_count(1)
-    first = source(pictures.first)
+    images = page.get_by_label("Images", exact=True).get_by_role("img")
+    expect(images).to_have_count(1)
+    first = source(images.first)
     plane.click(position={"x": 200, "y": 120})
-    second = source(pictures.first, not_this=first)
+    second = source(images.first, not_this=first)
     plane.click(position={"x": 90, "y": 200})
-    expect(pictures).to_have_count(9)
-    assert source(pictures.first) == second
+    expect(images).to_have_count(9)
+    assert source(images.first) == second
     plane.click(position={"x": 90, "y": 220})
-    expect(pictures).to_have_count(1)
+    expect(images).to_have_count(1)
     link = page.url
     assert "a=" in link
-    shown = source(pictures.first)
+    shown = source(images.first)
     page.goto("about:blank")
     page.goto(link)
-    expect(page.get_by_alt_text("The picture of this place")).to_have_attribute("src", shown)
+    expect(page.get_by_alt_text("The image of this place")).to_have_attribute("src", shown)
 
 
 def test_the_map_shows_the_image_under_the_pointer_by_mouse_and_by_keys(visit: Visit) -> None:
@@ -293,12 +293,12 @@ def test_the_map_shows_the_image_under_the_pointer_by_mouse_and_by_keys(visit: V
     plane.focus()
     for key in ("ArrowLeft", "ArrowUp", "+", "-", "Enter", "ArrowLeft", "Enter"):
         plane.press(key)
-    expect(page.get_by_label("Pictures", exact=True).get_by_role("img")).to_have_count(9)
+    expect(page.get_by_label("Images", exact=True).get_by_role("img")).to_have_count(9)
     page.get_by_role("button", name="Bag", exact=True).click()
     expect(page.get_by_role("button", name="Bag", exact=True)).to_have_attribute("aria-pressed", "false")
 
 
-def test_a_picture_finds_its_place_and_its_neighbours(visit: Visit) -> None:
+def test_an_image_finds_its_place_and_its_neighbours(visit: Visit) -> None:
     page = show(visit, "map")
     page.get_by_label("Sample image 17", exact=True).click()
     near = page.get_by_label("Nearest training images").get_by_role("img")
@@ -348,8 +348,8 @@ def test_sets_are_compared_with_the_training_images_and_with_each_other(visit: V
     expect(page.locator("tbody tr")).to_have_count(4)
 
 
-def test_files_that_are_no_pictures_are_told_in_words(visit: Visit, tmp_path: Path) -> None:
+def test_files_that_are_no_images_are_told_in_words(visit: Visit, tmp_path: Path) -> None:
     page = show(visit, "compare")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     page.get_by_label("Files of Set A").set_input_files(tmp_path / "notes.txt")
     expect(page.locator("#toast")).to_contain_text("no PNG, JPEG or WebP")

@@ -43,7 +43,7 @@ def test_a_body_may_be_as_long_as_the_limit_and_no_longer(client: Client) -> Non
     check_problem(response, 413, "body-too-large")
 
 
-def test_a_picture_may_have_as_many_pixels_as_the_limit_and_no_more(client: Client) -> None:
+def test_an_image_may_have_as_many_pixels_as_the_limit_and_no_more(client: Client) -> None:
     for width, status in ((10, 200), (11, 413)):
         file, array = io.BytesIO(), io.BytesIO()
         Image.new("L", (width, 10)).save(file, "PNG")

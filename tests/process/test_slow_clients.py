@@ -27,7 +27,7 @@ LARGE_BYTES = 512 * 128 * 128 * 3
 
 
 def write_large(root: Path) -> None:
-    """Write a model of large pictures."""
+    """Write a model of large images."""
     options = {"operations": ("generate",), "channels": 3, "size": 128, "default_for": ("generate",)}
     write_tiny(root / "checkpoints", "large", **options)
 

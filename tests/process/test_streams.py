@@ -78,7 +78,7 @@ def test_a_stream_may_take_longer_than_a_request(service: ServiceProcess):
 def test_a_body_may_be_longer_than_that_of_a_request(service: ServiceProcess):
     async def run() -> list[dict[str, Any]]:
         async with Duplex(service.url, "/encode") as stream:
-            sending = asyncio.ensure_future(stream.send_pictures(FILES, 1000))
+            sending = asyncio.ensure_future(stream.send_images(FILES, 1000))
             found = await read(stream)
             await sending
         return found
@@ -139,7 +139,7 @@ def test_too_many_are_refused_or_ended(service: ServiceProcess):
 
     async def run() -> list[dict[str, Any]]:
         async with Duplex(service.url, "/encode") as stream:
-            sending = asyncio.ensure_future(stream.send_pictures(FILES[:1], 20_001))
+            sending = asyncio.ensure_future(stream.send_images(FILES[:1], 20_001))
             found = await read(stream)
             sending.cancel()
         return found
@@ -240,7 +240,7 @@ def test_a_process_that_stops_ends_its_streams_in_their_last_line(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_ten_thousand_pictures_in_one_request_take_no_memory(
+def test_ten_thousand_images_in_one_request_take_no_memory(
     tmp_path: Path, start_service: StartService, workers: int
 ):
     """The same client reads and sends, and holds one line at a time."""
@@ -253,7 +253,7 @@ def test_ten_thousand_pictures_in_one_request_take_no_memory(
 
     async def encode() -> int:
         async with Duplex(service.url, "/encode") as stream:
-            sending = asyncio.ensure_future(stream.send_pictures(FILES, MANY))
+            sending = asyncio.ensure_future(stream.send_images(FILES, MANY))
             count = sum([1 async for line in stream.lines() if "latent" in line])
             await sending
             return count
@@ -272,7 +272,7 @@ def test_ten_thousand_pictures_in_one_request_take_no_memory(
     assert asyncio.run(both()) == [MANY, MANY]
     took_s = time.monotonic() - started_s
     grown_mib = max((peak_bytes(pid) - b) / MIB for pid, b in zip(service.workers(), before, strict=True))
-    print(f"{workers} worker(s): 2 x {MANY:,} pictures in {took_s:.1f} s, {grown_mib:+.1f} MiB at most")
+    print(f"{workers} worker(s): 2 x {MANY:,} images in {took_s:.1f} s, {grown_mib:+.1f} MiB at most")
     assert grown_mib < MOST_GROWN_MIB
 
 

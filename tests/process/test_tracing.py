@@ -15,7 +15,7 @@ from support.otlp_collector import ERROR, SOON, UNSET, Collector, Span, parent, 
 from support.service_process import ServiceProcess, wait_until
 from support.tiny_checkpoints import write_tiny
 
-PICTURE = png.write(np.zeros((8, 8), np.uint8))
+IMAGE = png.write(np.zeros((8, 8), np.uint8))
 PNG = {"content-type": "image/png"}
 LATENT = {"latents": [[0.0, 0.0, 0.0, 0.0]]}
 PHASES = ["preprocess", "queue", "compute", "postprocess"]
@@ -51,7 +51,7 @@ def traced(
 def test_a_request_is_a_span_and_its_phases_are_children(traced: ServiceProcess, collector: Collector):
     trace_id, caller_id, headers = parent()
     with traced.client(headers={"x-request-id": "asked"}) as client:
-        answer = client.post("/encode", content=PICTURE, headers=headers | PNG)
+        answer = client.post("/encode", content=IMAGE, headers=headers | PNG)
     server, *phases = collector.trace(trace_id, PHASES)
     assert (server.name, server.parent_id, server.status) == ("POST /encode", caller_id, UNSET)
     assert traceresponse(answer) == (trace_id, server.span_id, "01")
@@ -138,7 +138,7 @@ def test_two_parents_are_none(traced: ServiceProcess, collector: Collector):
 def test_what_the_caller_does_not_sample_is_not_sent(traced: ServiceProcess, collector: Collector):
     with traced.client() as client:  # one connection, so that one worker gets both
         trace_id, _, headers = parent(sampled=False)
-        answer = client.post("/encode", content=PICTURE, headers=headers | PNG)
+        answer = client.post("/encode", content=IMAGE, headers=headers | PNG)
         assert traceresponse(answer)[::2] == (trace_id, "00")
         later, *_ = traceresponse(client.get("/health/live"))
     collector.trace(later)
@@ -233,7 +233,7 @@ def test_a_stream_is_a_span_until_its_last_line(traced: ServiceProcess, collecto
 
 
 def test_a_stream_that_fails_behind_its_first_line_says_why(traced: ServiceProcess, collector: Collector):
-    lines = [json.dumps({"image": png_text}) for png_text in [b64encode(PICTURE).decode()] * 40 + ["broken"]]
+    lines = [json.dumps({"image": png_text}) for png_text in [b64encode(IMAGE).decode()] * 40 + ["broken"]]
     with traced.client() as client:
         headers = {"content-type": "application/x-ndjson"}
         answer = client.post("/encode", content=in_two(lines), headers=headers)

@@ -116,11 +116,11 @@ def test_drift_and_metrics_are_those_of_a_name_and_its_versions(tmp_path: Path, 
     for number in (1, 2):
         write_tiny(tmp_path / "checkpoints", "tiny", number, seed=number, **options)
     service = start_service(keep_versions=2, drift_rows=8)
-    picture = service.get("/models/tiny/preview").content
+    image = service.get("/models/tiny/preview").content
     with service.client(headers={"content-type": "image/png"}) as client:
         for model, times in (("tiny", 3), ("tiny@1", 2), ("tiny@2", 1)):
             for _ in range(times):
-                assert client.post(f"/encode?model={model}", content=picture).status_code == 200
+                assert client.post(f"/encode?model={model}", content=image).status_code == 200
     assert service.get("/models/tiny/drift").json()["images"] == 4
     assert service.get("/models/tiny@1/drift").json()["images"] == 2
     metrics = service.get("/metrics").text

@@ -21,11 +21,11 @@ CLASSES = ("T-shirt/top", "Bag", "Ankle boot")
 KNOWN: Reference = reference.read(reference_arrays(4, 3), CLASSES, 4)
 
 
-def picture(seed: int) -> str:
+def image(seed: int) -> str:
     return base64.b64encode(file(photo(20 + seed, 20))).decode()
 
 
-PICTURES = [picture(seed) for seed in range(4)]
+IMAGES = [image(seed) for seed in range(4)]
 
 
 def post(client: Client, route: str, **body: Any) -> dict[str, Any]:
@@ -49,24 +49,24 @@ def test_neighbours_of_latents_are_training_images_with_their_class(client: Clie
     np.testing.assert_allclose(found["points"], KNOWN.positions(given), rtol=1e-5)
 
 
-def test_neighbours_of_a_picture_are_those_of_its_latent(client: Client) -> None:
-    latents = post(client, "/encode", images=PICTURES)["latents"]
-    by_picture = post(client, "/neighbours", images=PICTURES, count=5)
+def test_neighbours_of_an_image_are_those_of_its_latent(client: Client) -> None:
+    latents = post(client, "/encode", images=IMAGES)["latents"]
+    by_image = post(client, "/neighbours", images=IMAGES, count=5)
     by_latent = post(client, "/neighbours", latents=latents, count=5)
     for member in ("neighbours", "points"):
-        assert by_picture[member] == by_latent[member]
+        assert by_image[member] == by_latent[member]
 
 
 @pytest.mark.parametrize(
     ("body", "loc"),
     [
         ({}, ["body"]),
-        ({"images": PICTURES[:1], "latents": [[0, 0, 0, 0]]}, ["body"]),
+        ({"images": IMAGES[:1], "latents": [[0, 0, 0, 0]]}, ["body"]),
         ({"latents": [[0, 0, 0]]}, ["body", "latents", 0]),
         ({"latents": [[0, 0, 0, 0]], "count": 0}, ["body", "count"]),
         ({"latents": [[0, 0, 0, 0]], "count": 101}, ["body", "count"]),
         ({"latents": [[0, 0, 0, 0]] * 5}, ["body", "latents"]),
-        ({"images": PICTURES * 2}, ["body", "images"]),
+        ({"images": IMAGES * 2}, ["body", "images"]),
     ],
 )
 def test_a_wrong_question_for_neighbours_is_422(client: Client, body: Any, loc: list[str | int]) -> None:
@@ -104,7 +104,7 @@ def test_a_map_of_nothing_is_404(client: Client) -> None:
 
 
 def test_two_sets_are_compared_by_four_divergences(client: Client) -> None:
-    found = post(client, "/compare", a=PICTURES, b=PICTURES)
+    found = post(client, "/compare", a=IMAGES, b=IMAGES)
     responses.CompareResponse.model_validate(found)
     assert found["n"] == [4, 4]
     assert found["space"] == "latent means of vae"
@@ -113,7 +113,7 @@ def test_two_sets_are_compared_by_four_divergences(client: Client) -> None:
 
 
 def test_a_set_is_compared_with_the_training_images(client: Client) -> None:
-    found = post(client, "/compare", a=PICTURES)
+    found = post(client, "/compare", a=IMAGES)
     assert found["n"] == [4, 60]
     assert all(0 < found[f"{name}_p"] <= 1 for name in ("mmd", "kl", "js", "wasserstein"))
     assert 0 <= found["mmd_power"] <= 1
@@ -122,11 +122,11 @@ def test_a_set_is_compared_with_the_training_images(client: Client) -> None:
 @pytest.mark.parametrize(
     ("body", "loc"),
     [
-        ({"a": PICTURES[:1]}, ["body", "a"]),
-        ({"a": PICTURES, "b": PICTURES[:1]}, ["body", "b"]),
-        ({"a": PICTURES * 2}, ["body", "a"]),
-        ({"a": PICTURES, "b": [*PICTURES[:3], "?"]}, ["body", "b", 3]),
-        ({"b": PICTURES}, ["body", "a"]),
+        ({"a": IMAGES[:1]}, ["body", "a"]),
+        ({"a": IMAGES, "b": IMAGES[:1]}, ["body", "b"]),
+        ({"a": IMAGES * 2}, ["body", "a"]),
+        ({"a": IMAGES, "b": [*IMAGES[:3], "?"]}, ["body", "b", 3]),
+        ({"b": IMAGES}, ["body", "a"]),
     ],
 )
 def test_a_wrong_comparison_is_422(client: Client, body: Any, loc: list[str | int]) -> None:
@@ -135,14 +135,14 @@ def test_a_wrong_comparison_is_422(client: Client, body: Any, loc: list[str | in
 
 
 def test_without_training_images_both_sets_are_needed(client: Client) -> None:
-    body = {"model": "colour", "a": PICTURES}
+    body = {"model": "colour", "a": IMAGES}
     check_problem(client.post("/compare", json=body), 409, "operation-not-offered")
-    assert post(client, "/compare", b=PICTURES, **body)["n"] == [4, 4]
+    assert post(client, "/compare", b=IMAGES, **body)["n"] == [4, 4]
 
 
 def test_too_many_comparisons_are_refused_and_the_rest_answered(client: Client) -> None:
     with ThreadPoolExecutor(12) as callers:
-        asked = {"a": PICTURES, "b": PICTURES}
+        asked = {"a": IMAGES, "b": IMAGES}
         statuses = [
             one.status_code for one in callers.map(lambda _: client.post("/compare", json=asked), range(12))
         ]
@@ -151,17 +151,17 @@ def test_too_many_comparisons_are_refused_and_the_rest_answered(client: Client) 
 
 
 def test_typicality_is_told_where_it_is_asked_for(client: Client) -> None:
-    plain = post(client, "/encode", images=PICTURES)
-    asked = post(client, "/encode", images=PICTURES, typicality=True)
+    plain = post(client, "/encode", images=IMAGES)
+    asked = post(client, "/encode", images=IMAGES, typicality=True)
     assert "typicality" not in plain
     assert asked["latents"] == plain["latents"]
-    errors = np.array(post(client, "/reconstruct", images=PICTURES)["mse"], np.float32)
+    errors = np.array(post(client, "/reconstruct", images=IMAGES)["mse"], np.float32)
     expected = KNOWN.typicality(np.array(plain["latents"], np.float32), errors)
     assert asked["typicality"] == pytest.approx(expected.tolist(), abs=0.021)
 
 
 def test_typicality_of_a_model_without_reference_is_409(client: Client) -> None:
-    body = {"model": "colour", "images": PICTURES, "typicality": True}
+    body = {"model": "colour", "images": IMAGES, "typicality": True}
     check_problem(client.post("/encode", json=body), 409, "operation-not-offered")
 
 

@@ -63,14 +63,14 @@ def test_models_are_the_same_on_every_worker(service: ServiceProcess):
 
 
 def test_a_seed_gives_the_same_bytes_on_every_worker(service: ServiceProcess):
-    pictures = set()
+    images = set()
     for worker in service.workers():
         with only(service, worker) as client:
             body, headers = {"count": 3, "seed": 7}, {"Accept": "application/x-npy"}
             answer = client.post("/generate", json=body, headers=headers)
             assert answer.status_code == 200
-            pictures.add(answer.content)
-    assert len(pictures) == 1
+            images.add(answer.content)
+    assert len(images) == 1
 
 
 def test_metrics_are_summed_over_the_workers(service: ServiceProcess):

@@ -1,4 +1,4 @@
-"""The README's commands do what it says; its figures and pictures are those of the shipped checkpoints."""
+"""The README's commands do what it says; its figures and images are those of the shipped checkpoints."""
 
 import json
 import re
@@ -91,11 +91,11 @@ def test_the_figures_are_printed_again_by_the_command(here: Path):
 
 
 @pytest.mark.slow
-def test_a_folder_of_pictures_becomes_a_checkpoint(here: Path):
-    pictures = here / "path" / "to" / "images"
-    pictures.mkdir(parents=True)
+def test_a_folder_of_images_becomes_a_checkpoint(here: Path):
+    images = here / "path" / "to" / "images"
+    images.mkdir(parents=True)
     for index, pixels in enumerate(fashion_mnist(FASHION).train.pixels[:24, 0].numpy()):
-        Image.fromarray(pixels).resize((80, 60)).save(pictures / f"{index}.jpg")
+        Image.fromarray(pixels).resize((80, 60)).save(images / f"{index}.jpg")
     train("fit", here, "--updates 2 --width 8 --checkpoints made")
     assert checkpoint.read(here / "made" / "images-vae" / "1").manifest.image.height == 64
 
@@ -121,7 +121,7 @@ def test_commands_run_elsewhere_are_run_there():
         assert re.search(rf"\b{words}\b", (ROOT / place).read_text()), f"{place} does not run {command}"
 
 
-def test_every_picture_and_link_is_there():
+def test_every_image_and_link_is_there():
     links = re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", README)
     local = [first or second for first, second in links if not (first or second).startswith("http")]
     assert len(local) >= 8

@@ -48,7 +48,7 @@ def fashion() -> Dataset:
     return fashion_mnist(FASHION)
 
 
-def picture(pixels: np.ndarray) -> str:
+def image(pixels: np.ndarray) -> str:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
@@ -136,9 +136,9 @@ def test_all_are_served_within_the_memory_promised(service: ServiceProcess):
     assert resident < MAX_RESIDENT_MIB
 
 
-def test_real_pictures_come_back_from_their_latents(service: ServiceProcess, fashion: Dataset):
+def test_real_images_come_back_from_their_latents(service: ServiceProcess, fashion: Dataset):
     chosen = fashion.test.pixels[:64, 0].numpy()
-    images = [picture(one) for one in chosen]
+    images = [image(one) for one in chosen]
     with service.client() as client:
         encoded = client.post("/encode", json={"images": images}).json()
         decoded = client.post("/decode", json={"latents": encoded["latents"]}).json()
@@ -150,10 +150,10 @@ def test_real_pictures_come_back_from_their_latents(service: ServiceProcess, fas
     assert np.mean(errors) < 2 * metrics("fashion-vae")["mse"]
 
 
-def test_noise_is_taken_off_real_pictures(service: ServiceProcess, fashion: Dataset):
+def test_noise_is_taken_off_real_images(service: ServiceProcess, fashion: Dataset):
     clean = fashion.test.pixels[:64, 0].numpy() / 255
     noisy = (clean + 0.3 * np.random.default_rng(0).normal(size=clean.shape)).clip(0, 1)
-    images = [picture((255 * one).round().astype(np.uint8)) for one in noisy]
+    images = [image((255 * one).round().astype(np.uint8)) for one in noisy]
     with service.client() as client:
         answer = client.post("/translate", json={"images": images, "to": "clean"}).json()
     assert (answer["model"], answer["from"], answer["to"]) == ("fashion-denoiser", "noisy", "clean")
@@ -185,7 +185,7 @@ def test_the_preview_of_a_generator_is_what_the_service_draws(service: ServicePr
 def test_translation_finds_its_model_by_the_domain(
     service: ServiceProcess, fashion: Dataset, to: str, label: int, model: str
 ):
-    images = [picture(one) for one in fashion.test.pixels[fashion.test.labels == label][:8, 0].numpy()]
+    images = [image(one) for one in fashion.test.pixels[fashion.test.labels == label][:8, 0].numpy()]
     with service.client() as client:
         answer = client.post("/translate", json={"images": images, "to": to, "cycle": True}).json()
     assert (answer["model"], answer["to"]) == (model, to)

@@ -146,13 +146,13 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=20,
 )
-PICTURE = base64.b64encode(file(photo(8, 8, "L"))).decode()
+IMAGE = base64.b64encode(file(photo(8, 8, "L"))).decode()
 GOOD: dict[str, dict[str, Any]] = {
     "/generate": {"label": "x", "count": 3, "seed": 7, "truncation": 1.0, "return_latents": True},
     "/decode": {"latents": [[0.0, 0.5, 1.0, -1.0]] * 2},
-    "/encode": {"images": [PICTURE], "sample": True, "seed": 1},
-    "/reconstruct": {"images": [PICTURE] * 2},
-    "/translate": {"images": [PICTURE], "to": "a", "cycle": True},
+    "/encode": {"images": [IMAGE], "sample": True, "seed": 1},
+    "/reconstruct": {"images": [IMAGE] * 2},
+    "/translate": {"images": [IMAGE], "to": "a", "cycle": True},
 }
 EDGES = {
     "model": st.sampled_from(["tiny", "plain", "tiny@1", "tiny@0", "nobody", "", "m" * 256, "m" * 257]),
@@ -162,7 +162,7 @@ EDGES = {
     "seed": st.sampled_from([-1, 0, 2**53 - 4, 2**53 - 1, 2**53, 2**63 - 1, 2**63, 2**64, 10**400]),
     "truncation": st.sampled_from([0, 5e-324, 1, 2, 2.0000001, -1, 1e308]),
     "latents": st.lists(st.lists(st.floats(-3, 3) | NUMBERS, min_size=3, max_size=5), max_size=18),
-    "images": st.lists(st.sampled_from([PICTURE, PICTURE[:40], "", "x", f"data:image/png;base64,{PICTURE}"])),
+    "images": st.lists(st.sampled_from([IMAGE, IMAGE[:40], "", "x", f"data:image/png;base64,{IMAGE}"])),
     "to": st.sampled_from(["a", "b", "c", ""]),
 }
 

@@ -46,8 +46,8 @@ FIELDS = {
     "/v2/repository/index": "ready",
 }
 """The field of a JSON body that may hold most."""
-PICTURES = ("/encode", "/reconstruct", "/translate")
-FORMS = (*PICTURES, "/v1/images/edits", "/v1/images/variations")
+IMAGES = ("/encode", "/reconstruct", "/translate")
+FORMS = (*IMAGES, "/v1/images/edits", "/v1/images/variations")
 INFER = "/v2/models/fashion-vae.encode/infer"
 NAMES = {
     "{name}/infer": "fashion-vae.encode/infer",
@@ -105,7 +105,7 @@ def part(content: bytes, name: str, headers: bytes = b"") -> bytes:
     return b"--b\r\n%s\r\n%s\r\n%s\r\n" % (named, headers, content)
 
 
-def forms_of_pictures(size: int, path: str) -> Iterator[Dear]:
+def forms_of_images(size: int, path: str) -> Iterator[Dear]:
     room = size - 512
     lists = b"[" + b"[]," * (room // 3 - 1) + b"[]]"
     for what, body in {
@@ -127,7 +127,7 @@ def forms_of_pictures(size: int, path: str) -> Iterator[Dear]:
         yield Dear(f"form: {what}", path, FORM, body + b"--b--\r\n")
 
 
-def lines_of_pictures(size: int, path: str) -> Iterator[Dear]:
+def lines_of_images(size: int, path: str) -> Iterator[Dear]:
     line = b'{"image":"%s"}\n'
     yield Dear("lines: empty", path, NDJSON, b"\n" * size)
     yield Dear("lines: blank", path, NDJSON, b" \n" * (size // 2))
@@ -136,7 +136,7 @@ def lines_of_pictures(size: int, path: str) -> Iterator[Dear]:
     yield Dear("lines: numbers", path, NDJSON, b"1\n" * (size // 2))
 
 
-def files_of_pictures(size: int, path: str) -> Iterator[Dear]:
+def files_of_images(size: int, path: str) -> Iterator[Dear]:
     room = size - 256
     png = b"\x89PNG\r\n\x1a\n"
     chunk = b"\0\0\0\0teXt" + zlib.crc32(b"teXt").to_bytes(4, "big")
@@ -197,10 +197,10 @@ def bodies(size: int) -> Iterator[Dear]:
     for path, field in FIELDS.items():
         yield from json_bodies(size, path, field)
     for path in FORMS:
-        yield from forms_of_pictures(size, path)
-    for path in PICTURES:
-        yield from lines_of_pictures(size, path)
-        yield from files_of_pictures(size, path)
+        yield from forms_of_images(size, path)
+    for path in IMAGES:
+        yield from lines_of_images(size, path)
+        yield from files_of_images(size, path)
     yield from tensors(size)
     yield from latent_bytes(size)
     yield from packed_bodies(size)

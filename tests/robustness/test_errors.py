@@ -20,7 +20,7 @@ from support.tiny_checkpoints import write_tiny
 from tools.robustness_table import Measured
 
 SLOW_MS = 200
-PICTURE = base64.b64encode(file(photo(20, 20))).decode()
+IMAGE = base64.b64encode(file(photo(20, 20))).decode()
 HOSTILE = "<script>alert(1)</script>{{7*7}}%00\r\n/etc/passwd"
 
 
@@ -65,7 +65,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 def spoil_window(service: ServiceProcess) -> None:
     """Leave a file among the latest latents that cannot be read, as a broken disk might."""
     with service.client() as client:
-        assert client.post("/encode", json={"images": [PICTURE]}).status_code == 200
+        assert client.post("/encode", json={"images": [IMAGE]}).status_code == 200
     held = [link.readlink() for link in Path(f"/proc/{service.workers()[0]}/fd").iterdir()]
     folder = next(one.parent for one in held if "/latent-service-" in str(one)) / "drift"
     (window,) = folder.iterdir()

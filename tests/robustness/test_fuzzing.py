@@ -56,7 +56,7 @@ def total(metrics: str, name: str, label: str) -> float:
 @pytest.mark.skipif(
     sys.platform != "linux" or sys.version_info >= (3, 14), reason="Atheris is made for Linux, up to 3.13"
 )
-@pytest.mark.parametrize("target", ["pictures", "checkpoints"])
+@pytest.mark.parametrize("target", ["images", "checkpoints"])
 @forms("runs", short=2000, full=20_000)
 def test_atheris_finds_no_foreign_exception(target: str, tmp_path: Path, runs: int, measured: Measured):
     corpus = tmp_path / "corpus"
@@ -87,7 +87,7 @@ def test_atheris_finds_no_foreign_exception(target: str, tmp_path: Path, runs: i
 
 def seeds(target: str, tmp_path: Path) -> dict[str, bytes]:
     """Return what the fuzzer starts from."""
-    if target == "pictures":
+    if target == "images":
         return {name: raw for name, raw in {**zoo(), **whole()}.items() if len(raw) < 1 << 14}
     folder = write_tiny(tmp_path, operations=("decode",))
     names = (checkpoint.MANIFEST, "golden.npz", checkpoint.MANIFEST_HASH)

@@ -17,7 +17,7 @@ from support.nginx import PREFIX, SHIPPED, nginx_before
 from support.service_process import ServiceProcess, StartService
 from support.tiny_shipped_checkpoints import write_fashion
 
-PICTURE = image_files.file(image_files.photo(28, 28, "L"))
+IMAGE = image_files.file(image_files.photo(28, 28, "L"))
 PNG = {"content-type": "image/png"}
 CHUNK = 1 << 16
 
@@ -59,9 +59,9 @@ def pieces(content: bytes) -> Iterator[bytes]:
 def test_every_form_of_request_comes_through(site: str):
     large = image_files.file(image_files.photo(2000, 1500), "PNG")
     with httpx.Client(timeout=30) as client:
-        for picture in (PICTURE, large):
-            whole = client.post(f"{site}/encode", content=picture, headers=PNG)
-            chunked = client.post(f"{site}/encode", content=pieces(picture), headers=PNG)
+        for image in (IMAGE, large):
+            whole = client.post(f"{site}/encode", content=image, headers=PNG)
+            chunked = client.post(f"{site}/encode", content=pieces(image), headers=PNG)
             assert (whole.status_code, chunked.json()["latents"]) == (200, whole.json()["latents"])
         for path in ("/models", "/docs", "/playground", "/openapi.json", "/models/fashion-vae/map"):
             head, get = client.head(site + path), client.get(site + path)
@@ -80,9 +80,9 @@ def test_it_waits_for_a_body_that_is_announced(site: str):
     url = httpx.URL(site)
     head = f"POST {url.path}/encode HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nContent-Type: image/png\r\n"
     with socket.create_connection((url.host, url.port or 80), timeout=20) as wire:
-        wire.sendall(f"{head}Content-Length: {len(PICTURE)}\r\nExpect: 100-continue\r\n\r\n".encode())
+        wire.sendall(f"{head}Content-Length: {len(IMAGE)}\r\nExpect: 100-continue\r\n\r\n".encode())
         assert wire.recv(1 << 16) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        wire.sendall(PICTURE)
+        wire.sendall(IMAGE)
         assert wire.recv(1 << 16).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
@@ -127,7 +127,7 @@ def test_the_docs_work_under_a_prefix(visit: Visit):
 def test_the_playground_works_under_a_prefix(visit: Visit):
     visit.page.goto(f"{visit.own}/")
     expect(visit.page).to_have_url(re.compile(rf"{PREFIX}/playground(#.*)?$"))
-    image = visit.page.get_by_alt_text("the picture its latent gives")
+    image = visit.page.get_by_alt_text("the image its latent gives")
     expect(image).to_have_attribute("src", re.compile("^(data|blob):"))
 
 

@@ -16,7 +16,7 @@ from support.service_process import ROOT, ServiceProcess, StartService, wait_unt
 from support.tiny_checkpoints import write_tiny
 from tools.robustness_table import Measured, forms
 
-PICTURE = base64.b64encode(file(photo(20, 20))).decode()
+IMAGE = base64.b64encode(file(photo(20, 20))).decode()
 WORKERS = 2
 KINDS = {"of 64 KiB": "size=64k", "read-only": "ro", "filled later": "size=2m"}
 """What /dev/shm is, as it is mounted."""
@@ -45,7 +45,7 @@ def encode(service: ServiceProcess, times: int) -> None:
     """Ask on connections of their own, which the workers share among them."""
     for _ in range(times):
         with service.client() as client:
-            assert client.post("/encode", json={"images": [PICTURE]}).status_code == 200
+            assert client.post("/encode", json={"images": [IMAGE]}).status_code == 200
 
 
 def encoded(service: ServiceProcess) -> float:

@@ -45,14 +45,14 @@ class Round:
         while self.service.get("/health/ready").status_code != 503:
             assert time.monotonic() - stopped < READY_LIMIT_S
         self.turned_s = time.monotonic() - stopped
-        pictures = await asyncio.gather(*asking)
+        images = await asyncio.gather(*asking)
         assert await asyncio.to_thread(self.service.wait) == 0
         self.ended_s = time.monotonic() - stopped
-        self.wrong = sum(a != b for a, b in zip(pictures, self.expected, strict=True) if a is not None)
+        self.wrong = sum(a != b for a, b in zip(images, self.expected, strict=True) if a is not None)
         self.tally.check()
 
     async def _ask(self, connection: Connection, latent: list[float]) -> str | None:
-        """Return the picture, None if the request is lost."""
+        """Return the image, None if the request is lost."""
         self.tally.sent += 1
         try:
             answer = await connection.ask("/decode", {"latents": [latent]})

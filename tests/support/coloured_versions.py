@@ -43,8 +43,8 @@ def write_bad_version(tmp_path: Path, version: int) -> None:
 
 def painted(image: str) -> int:
     """Return the one grey level of a base64 PNG: the version that painted it."""
-    with Image.open(io.BytesIO(base64.b64decode(image))) as picture:
-        pixels = np.asarray(picture)
+    with Image.open(io.BytesIO(base64.b64decode(image))) as opened:
+        pixels = np.asarray(opened)
     assert pixels.min() == pixels.max()
     return int(pixels.max())
 

@@ -47,8 +47,8 @@ class Duplex:
         self.writer.write(b"%x\r\n%b\r\n" % (len(data), data))
         await self.writer.drain()
 
-    async def send_pictures(self, files: list[bytes], count: int) -> None:
-        """Send `count` lines of these pictures in turns, and the end of the body."""
+    async def send_images(self, files: list[bytes], count: int) -> None:
+        """Send `count` lines of these images in turns, and the end of the body."""
         made = [b'{"image": "%b"}\n' % base64.b64encode(file) for file in files]
         for start in range(0, count, 50):
             await self.send(b"".join(made[i % len(made)] for i in range(start, min(start + 50, count))))

@@ -1,4 +1,4 @@
-"""Where the tests' real pictures are: the first 512 training and 256 test images of Fashion-MNIST."""
+"""Where the tests' real images are: the first 512 training and 256 test images of Fashion-MNIST."""
 
 from pathlib import Path
 

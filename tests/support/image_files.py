@@ -1,4 +1,4 @@
-"""Pictures as files, good and crafted by hand, for the tests."""
+"""Images as files, good and crafted by hand, for the tests."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def photo(width, height, mode="RGB"):
-    """A picture with edges and gradients, the same every time."""
+    """An image with edges and gradients, the same every time."""
     seed = np.random.default_rng(width * 1000 + height).integers(0, 256, (5, 6, 3), dtype=np.uint8)
     return Image.fromarray(seed).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
 
@@ -124,11 +124,11 @@ UPRIGHT_TO_STORED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""What a camera did to a picture, by its EXIF orientation."""
+"""What a camera did to an image, by its EXIF orientation."""
 
 
 def turned(orientation, kind="PNG", **options):
-    """The same picture, stored as a camera held in some way stores it."""
+    """The same image, stored as a camera held in some way stores it."""
     upright = photo(60, 40)
     stored = upright if orientation == 1 else upright.transpose(UPRIGHT_TO_STORED[orientation])
     exif = Image.Exif()

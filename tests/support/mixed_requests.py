@@ -27,7 +27,7 @@ def _npy(array: Any) -> bytes:
 
 def _kinds() -> Iterator[Mixed]:
     dice = np.random.default_rng(0)
-    picture = base64.b64encode(file(photo(28, 28))).decode()
+    image = base64.b64encode(file(photo(28, 28))).decode()
     large = file(photo(640, 480), "JPEG", quality=80)
     rows = dice.normal(size=(3, 16)).tolist()
 
@@ -42,14 +42,14 @@ def _kinds() -> Iterator[Mixed]:
         yield post("/decode", {"latents": rows[: 1 + seed % 3]})
     yield post("/generate", {"count": 40})
     yield post("/generate", {"count": 4}, accept="image/png")
-    yield post("/encode", {"images": [picture] * 3})
-    yield post("/encode", {"images": [picture], "sample": True})
+    yield post("/encode", {"images": [image] * 3})
+    yield post("/encode", {"images": [image], "sample": True})
     yield raw("/encode", file(photo(28, 28, "L")), "image/png")
     yield raw("/encode", file(photo(60, 40), "WEBP"), "image/webp")
     yield raw("/encode", large, "image/jpeg")
     yield raw("/encode", _npy(dice.integers(0, 256, (8, 28, 28), np.uint8)), "application/x-npy")
     yield raw("/decode", _npy(dice.normal(size=(20, 16)).astype(np.float32)), "application/x-npy")
-    yield post("/reconstruct", {"images": [picture] * 2})
+    yield post("/reconstruct", {"images": [image] * 2})
     yield raw("/translate?to=boots&cycle=true", file(photo(28, 28)), "image/png")
     for path in (
         "/models",
@@ -63,7 +63,7 @@ def _kinds() -> Iterator[Mixed]:
     yield Mixed(request("/nowhere"), (404,))
     yield Mixed(request("/models/nobody"), (404,))
     yield post("/generate", {"model": "nobody"}, 404)
-    yield post("/encode", {"model": "bags-boots", "images": [picture]}, 409)
+    yield post("/encode", {"model": "bags-boots", "images": [image]}, 409)
     yield post("/generate", {}, 406, accept="text/html")
     yield post("/generate", b"{}", 415, content_type="text/plain")
     yield post("/generate", b'{"seed":', 400)

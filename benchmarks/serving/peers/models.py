@@ -1,6 +1,6 @@
 """What every peer runs: the two networks in torch or, with ENGINE=onnx, in ONNX Runtime, and Pillow's codecs.
 
-    pictures (base64 PNG) -> read -> encode -> latents
+    images (base64 PNG) -> read -> encode -> latents
     seeds and labels -> generate -> write -> base64 PNG
 
 Each process computes on one thread.
@@ -26,11 +26,11 @@ class Models(Protocol):
     """Both networks, ready."""
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
-        """Return latents (N, 16) of uint8 pictures (N, 28, 28)."""
+        """Return latents (N, 16) of uint8 images (N, 28, 28)."""
         ...
 
     def generate(self, noise: np.ndarray, labels: Sequence[int]) -> np.ndarray:
-        """Return uint8 pictures (N, 28, 28) of noise (N, 64) and labels."""
+        """Return uint8 images (N, 28, 28) of noise (N, 64) and labels."""
         ...
 
 
@@ -106,5 +106,5 @@ def write(pixels: np.ndarray) -> str:
 
 
 def read_array(body: bytes) -> np.ndarray:
-    """Return the pictures of an .npy body."""
+    """Return the images of an .npy body."""
     return np.load(io.BytesIO(body))

@@ -1,4 +1,4 @@
-"""Whether two sets of pictures differ, or one from what a model was trained on: /compare."""
+"""Whether two sets of images differ, or one from what a model was trained on: /compare."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ router = raw_router("latent space")
 
 @router.post(
     "/compare",
-    summary="Tell two sets of pictures apart",
+    summary="Tell two sets of images apart",
     openapi_extra=openapi.post(
         CompareRequest,
         responses.CompareResponse,
@@ -31,7 +31,7 @@ router = raw_router("latent space")
     ),
 )
 async def compare(request: Request) -> Response:
-    """Return four divergences between the latents of two sets of pictures, or of one and the training data.
+    """Return four divergences between the latents of two sets of images, or of one and the training data.
 
     Each comes with the probability of as much by chance, from 1,000 permutations. `mmd_power` is how often
     two sets as large would be told apart at p < 0.05, were the difference as large as it seems here.

@@ -17,7 +17,7 @@ router = raw_router("latent space")
 
 @router.post(
     "/decode",
-    summary="Make pictures of latents",
+    summary="Make images of latents",
     openapi_extra=openapi.post(
         DecodeRequest,
         responses.DecodeResponse,
@@ -26,9 +26,9 @@ router = raw_router("latent space")
     ),
 )
 async def decode(request: Request) -> Response:
-    """Return one picture per latent, each latent a flat row of numbers.
+    """Return one image per latent, each latent a flat row of numbers.
 
-    For a model whose images have any size, `shape` says how large the picture is to be.
+    For a model whose images have any size, `shape` says how large the image is to be.
     """
     respond = Responder(request, rendering.OF_IMAGES)
     options, rows, given = await request_bodies.read_latents(request)

@@ -1,4 +1,4 @@
-"""Whether live pictures still look like the training data: /models/{name}/drift."""
+"""Whether live images still look like the training data: /models/{name}/drift."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ router = raw_router("models")
 
 @router.get(
     "/models/{name}/drift",
-    summary="Compare live pictures with the training data",
+    summary="Compare live images with the training data",
     openapi_extra={
         **openapi.get(responses.DriftResponse, UnknownModel, OperationNotOffered, QueueFull),
         "parameters": [NAME],

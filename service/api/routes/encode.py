@@ -25,7 +25,7 @@ router = raw_router("latent space")
 
 @router.post(
     "/encode",
-    summary="Find the latents of pictures",
+    summary="Find the latents of images",
     openapi_extra=openapi.post(
         EncodeRequest,
         responses.EncodeResponse,
@@ -35,9 +35,9 @@ router = raw_router("latent space")
     ),
 )
 async def encode(request: Request) -> Response:
-    """Return one latent per picture: the posterior mean, or with `sample` a draw from the posterior.
+    """Return one latent per image: the posterior mean, or with `sample` a draw from the posterior.
 
-    Pictures of any size and colour are turned upright and fitted to the model.
+    Images of any size and colour are turned upright and fitted to the model.
     """
     respond = Responder(request, rendering.OF_LATENTS)
     options, images = await image_bodies.read_images(request, EncodeOptions, EncodeRequest)

@@ -1,4 +1,4 @@
-"""Pictures out of nothing but seeds: /generate."""
+"""Images out of nothing but seeds: /generate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ router = raw_router("latent space")
 
 @router.post(
     "/generate",
-    summary="Draw pictures",
+    summary="Draw images",
     openapi_extra=openapi.post(
         GenerateRequest,
         responses.GenerateResponse,
@@ -28,7 +28,7 @@ router = raw_router("latent space")
     ),
 )
 async def generate(request: Request) -> Response:
-    """Return pictures drawn from the prior. Image i has the seed `seed + i` and can be drawn again from it.
+    """Return images drawn from the prior. Image i has the seed `seed + i` and can be drawn again from it.
 
     A model with classes that is given no label draws labels from the seeds and reports them. Where it lists a
     `null_label`, that asks for an image of whatever class. As `application/x-ndjson` the images come one a

@@ -34,9 +34,9 @@ router = raw_router("latent space")
     ),
 )
 async def interpolate(request: Request) -> Response:
-    """Return pictures on the way from the first stop to the last, past those between.
+    """Return images on the way from the first stop to the last, past those between.
 
-    Where a model draws by class, each picture is of the class of the stop it is nearest to. A picture can be
+    Where a model draws by class, each image is of the class of the stop it is nearest to. An image can be
     a stop only for a model that encodes, a seed only for one that generates, the mean of a class only for one
     that came with images of its training data. What a stop adds leads from the mean of one class to that of
     another, such as from "Sneaker" to "Ankle boot", times its strength.
@@ -66,12 +66,12 @@ async def _stops(request: Request, model: Model, stops: list[Stop]) -> NDArray[n
     """Return the latent of each stop as a row, (S, D), moved along its directions.
 
     Raises:
-        OperationNotOffered: the model cannot encode a picture, or draw from a seed.
-        InvalidField: a picture or a latent cannot be used; says of which stop.
+        OperationNotOffered: the model cannot encode an image, or draw from a seed.
+        InvalidField: an image or a latent cannot be used; says of which stop.
     """
     manifest, latent = model.manifest, latents.spec(model.manifest)
     rows = np.empty((len(stops), latent.size), np.float32)
-    given, seeded, pictured = (
+    given, seeded, encoded = (
         [i for i, stop in enumerate(stops) if getattr(stop, name) is not None]
         for name in ("latent", "seed", "image")
     )
@@ -83,11 +83,11 @@ async def _stops(request: Request, model: Model, stops: list[Stop]) -> NDArray[n
     if seeded:
         _check_offers(manifest, "generate", "draws from no seed, so a seed cannot be a stop")
         rows[seeded] = latents.flat(sampling.noise([stops[i].seed or 0 for i in seeded], latent, 1.0))
-    if pictured:
-        _check_offers(manifest, "encode", "has no encoder, so a picture cannot be a stop")
-        places = [("body", "stops", i, "image") for i in pictured]
-        upload = Upload([stops[i].image or "" for i in pictured], places)
-        rows[pictured] = await encoding.latent_rows(request, model, upload, counts_for_drift=False)
+    if encoded:
+        _check_offers(manifest, "encode", "has no encoder, so an image cannot be a stop")
+        places = [("body", "stops", i, "image") for i in encoded]
+        upload = Upload([stops[i].image or "" for i in encoded], places)
+        rows[encoded] = await encoding.latent_rows(request, model, upload, counts_for_drift=False)
     for i, stop in enumerate(stops):
         place: Location = ("body", "stops", i)
         if stop.mean is not None:

@@ -1,4 +1,4 @@
-"""Where training images lie in latent space, on a plane: /models/{name}/map and its pictures."""
+"""Where training images lie in latent space, on a plane: /models/{name}/map and its images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def show_map(request: Request) -> Response:
     """Return training images as points on a plane through latent space, with their classes.
 
     A latent of two numbers is its own point; of longer ones the plane is that of most variance. A point
-    (x, y) stands for the latent `centre + x axes[0] + y axes[1]`, which /decode makes a picture of, and a
+    (x, y) stands for the latent `centre + x axes[0] + y axes[1]`, which /decode makes an image of, and a
     latent z lies at `axes (z - centre)`.
     """
     model, reference = _mapped(request)
@@ -57,7 +57,7 @@ async def show_map(request: Request) -> Response:
 @router.get(
     "/models/{name}/map/thumbnails",
     summary="Show the images of the map",
-    openapi_extra={**openapi.get_picture(UnknownModel, OperationNotOffered), "parameters": [NAME]},
+    openapi_extra={**openapi.get_image(UnknownModel, OperationNotOffered), "parameters": [NAME]},
 )
 async def show_thumbnails(request: Request) -> Response:
     """Return one sheet of all the map's images, small, row by row in the order of its points."""

@@ -53,10 +53,10 @@ async def show_model(request: Request) -> Response:
 @router.get(
     "/models/{name}/preview",
     summary="Show what a model does",
-    openapi_extra={**openapi.get_picture(UnknownModel), "parameters": [NAME]},
+    openapi_extra={**openapi.get_image(UnknownModel), "parameters": [NAME]},
 )
 async def show_preview(request: Request) -> Response:
-    """Return the picture that came with the checkpoint: samples, or pictures before and after."""
+    """Return the image that came with the checkpoint: samples, or images before and after."""
     status = _status(request)
     if status.preview is None:
         raise UnknownModel(f"There is no preview of {status.name}.")

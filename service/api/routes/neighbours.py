@@ -27,7 +27,7 @@ router = raw_router("latent space")
 
 @router.post(
     "/neighbours",
-    summary="Find training images like a picture",
+    summary="Find training images like an image",
     openapi_extra=openapi.post(
         NeighboursRequest,
         responses.NeighboursResponse,
@@ -36,9 +36,9 @@ router = raw_router("latent space")
     ),
 )
 async def neighbours(request: Request) -> Response:
-    """Return the training images whose latents are nearest to each picture's, out of some thousands.
+    """Return the training images whose latents are nearest to each image's, out of some thousands.
 
-    `points` says where each picture lies on the map of `GET /models/{name}/map`.
+    `points` says where each image lies on the map of `GET /models/{name}/map`.
     """
     respond = Responder(request, (JSON,))
     body = await request_bodies.read_json(request, NeighboursRequest)

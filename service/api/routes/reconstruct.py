@@ -26,7 +26,7 @@ router = raw_router("latent space")
 
 @router.post(
     "/reconstruct",
-    summary="Encode pictures and decode them again",
+    summary="Encode images and decode them again",
     openapi_extra=openapi.post(
         ReconstructRequest,
         responses.ReconstructResponse,
@@ -35,9 +35,9 @@ router = raw_router("latent space")
     ),
 )
 async def reconstruct(request: Request) -> Response:
-    """Return each picture as the model gives it back, and how far that is from the picture as it was fitted.
+    """Return each image as the model gives it back, and how far that is from the image as it was fitted.
 
-    The distances are on the scale [0, 1], before the answer's pictures are rounded to 8 bits.
+    The distances are on the scale [0, 1], before the answer's images are rounded to 8 bits.
     """
     respond = Responder(request, rendering.OF_IMAGES)
     options, images = await image_bodies.read_images(request, Options, ReconstructRequest)

@@ -1,4 +1,4 @@
-"""Pictures carried over to another domain: /translate."""
+"""Images carried over to another domain: /translate."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ router = raw_router("translation")
 
 @router.post(
     "/translate",
-    summary="Carry pictures over to another domain",
+    summary="Carry images over to another domain",
     openapi_extra=openapi.post(
         TranslateRequest,
         responses.TranslateResponse,
@@ -35,7 +35,7 @@ router = raw_router("translation")
     ),
 )
 async def translate(request: Request) -> Response:
-    """Return each picture in the domain `to`; with `cycle`, also back again and how far that is from it.
+    """Return each image in the domain `to`; with `cycle`, also back again and how far that is from it.
 
     Without `model`, `to` selects among the models that translate to that domain.
     """

@@ -116,19 +116,19 @@ async def _encode(
     request: Request, model: Model, call: Call, deadline_s: float
 ) -> tuple[Arrays, dict[str, int]]:
     options = parse_known(EncodeOptions, call.parameters, "parameters")
-    pictures = await _pictures(request, model, call)
-    outputs: Arrays = await encoding.encode(request, model, pictures, counts_for_drift=True, due_s=deadline_s)
+    images = await _image_tensor(request, model, call)
+    outputs: Arrays = await encoding.encode(request, model, images, counts_for_drift=True, due_s=deadline_s)
     if not options.sample:
         return outputs, {}
-    drawn = seeds.spread(options.seed, len(pictures))
+    drawn = seeds.spread(options.seed, len(images))
     return outputs | {"latents": encoding.draw(outputs, drawn, model.manifest)}, {"seed": drawn[0]}
 
 
 async def _decode(
     request: Request, model: Model, call: Call, deadline_s: float
 ) -> tuple[Arrays, dict[str, int]]:
-    codes = _latents(request, model, call)
-    return await model.run("decode", {"latents": codes}, deadline_s), {}
+    rows = _latents(request, model, call)
+    return await model.run("decode", {"latents": rows}, deadline_s), {}
 
 
 async def _generate(
@@ -137,18 +137,18 @@ async def _generate(
     asked = dict(call.parameters)
     if "labels" in call.inputs:
         asked["labels"] = _labels(call.inputs["labels"])
-    codes = _latents(request, model, call) if "latents" in call.inputs else None
-    if codes is not None and "labels" not in asked:
-        asked["count"] = len(codes)
+    rows = _latents(request, model, call) if "latents" in call.inputs else None
+    if rows is not None and "labels" not in asked:
+        asked["count"] = len(rows)
     body = parse_known(GenerateRequest, asked, "parameters")
     check_count(body.size, settings(request).max_count, "count")
     drawing = generation.plan(body, model.manifest, "parameters")
-    if codes is None:
+    if rows is None:
         return await model.run("generate", drawing.inputs, deadline_s), {"seed": drawing.seeds[0]}
-    if len(codes) != body.size:
+    if len(rows) != body.size:
         place = call.inputs["latents"].place
-        raise InvalidField.at((*place, "shape"), f"there are {body.size} labels and {len(codes)} latents")
-    return await model.run("generate", drawing.inputs | {"latents": codes}, deadline_s), {}
+        raise InvalidField.at((*place, "shape"), f"there are {body.size} labels and {len(rows)} latents")
+    return await model.run("generate", drawing.inputs | {"latents": rows}, deadline_s), {}
 
 
 async def _translate(
@@ -156,8 +156,8 @@ async def _translate(
 ) -> tuple[Arrays, dict[str, int]]:
     options = parse_known(TranslateOptions, call.parameters, "parameters")
     to, _ = translation.domains(model.manifest, options, "parameters")
-    pictures = await _pictures(request, model, call)
-    return await model.run(f"translate.{to}", {"images": pictures}, deadline_s), {}
+    images = await _image_tensor(request, model, call)
+    return await model.run(f"translate.{to}", {"images": images}, deadline_s), {}
 
 
 Operate = Callable[[Request, Model, Call, float], Awaitable[tuple[Arrays, dict[str, int]]]]
@@ -175,8 +175,8 @@ def _input(call: Call, name: str) -> Tensor:
     return call.inputs[name]
 
 
-async def _pictures(request: Request, model: Model, call: Call) -> NDArray[np.float32]:
-    """Return pictures as the graph takes them, (N, C, H, W).
+async def _image_tensor(request: Request, model: Model, call: Call) -> NDArray[np.float32]:
+    """Return images as the graph takes them, (N, C, H, W).
 
     They come as such (FP32), as pixels (UINT8, (N, H, W) or (N, H, W, C)) or as image files (BYTES).
     """

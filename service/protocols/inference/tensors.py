@@ -1,7 +1,7 @@
 """Tensors on the wire: numbers and byte strings, as JSON lists or as little-endian bytes in row order.
 
 A BYTES tensor holds one string per element; in bytes each has its length before it, four bytes long, and in
-JSON each is text: base64 here, since what is sent are pictures.
+JSON each is text: base64 here, since what is sent are images.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""OpenAI's API, as far as it fits: a prompt is the name of a class, an embedding is the latent of a picture.
+"""OpenAI's API, as far as it fits: a prompt is the name of a class, an embedding is the latent of an image.
 
     messages (what is asked) -> routes under /v1
 

@@ -1,4 +1,4 @@
-"""Answers with pictures, in the shape of OpenAI's images API.
+"""Answers with images, in the shape of OpenAI's images API.
 
 a graph's images, a request of `messages` -> answer -> {"data": [{"b64_json": ...}], ...}
 """
@@ -22,14 +22,14 @@ from service.media.images import Format
 from service.protocols.openai.messages import AnswerOptions
 
 Columns = Mapping[str, Sequence[object]]
-"""What is said of each picture besides its file, by member."""
+"""What is said of each image besides its file, by member."""
 
 MAX_PIXELS = 1 << 23
-"""Of all pictures of one answer, eight of 1024 x 1024: a few bytes could ask for gigabytes."""
+"""Of all images of one answer, eight of 1024 x 1024: a few bytes could ask for gigabytes."""
 
 
 def check_size(body: AnswerOptions, count: int) -> None:
-    """Hold the pixels of all pictures to a limit where a size is asked for.
+    """Hold the pixels of all images to a limit where a size is asked for.
 
     Raises:
         InvalidField: there are more.
@@ -39,15 +39,13 @@ def check_size(body: AnswerOptions, count: int) -> None:
 
 
 def check_pixels(count: int, width: int, height: int, *, field: str) -> None:
-    """Hold the pixels of `count` pictures to a limit, where there are several or `field` asks for their size.
+    """Hold the pixels of `count` images to a limit, where there are several or `field` asks for their size.
 
     Raises:
         InvalidField: there are more.
     """
     if (count > 1 or field == "size") and count * width * height > MAX_PIXELS:
-        raise InvalidField.at(
-            ("body", field), f"n pictures of this size may have at most {MAX_PIXELS} pixels"
-        )
+        raise InvalidField.at(("body", field), f"n images of this size may have at most {MAX_PIXELS} pixels")
 
 
 async def answer(
@@ -65,6 +63,6 @@ async def answer(
 
 
 def _files(made: NDArray[np.float32], spec: ImageSpec, size: tuple[int, int], kind: Format) -> list[str]:
-    """Return each picture as a base64 file of this width and height."""
+    """Return each image as a base64 file of this width and height."""
     fitted = (images.resize(one, spec, *size) for one in images.to_pixels(made, spec))
     return [base64.b64encode(images.encode(one, kind)).decode() for one in fitted]

@@ -1,4 +1,4 @@
-"""Forms that OpenAI's clients send pictures in.
+"""Forms that OpenAI's clients send images in.
 
 multipart/form-data body -> read -> a request of `messages`, and an Upload -> routes
 """
@@ -25,10 +25,10 @@ Asked = TypeVar("Asked", bound=AnswerOptions)
 
 
 async def read(request: Request, schema: type[Asked]) -> tuple[Asked, Upload]:
-    """Return what a form asks, and its pictures.
+    """Return what a form asks, and its images.
 
     Raises:
-        UnsupportedMediaType, BadRequest, InvalidField: it is not a form, has no picture, breaks the schema,
+        UnsupportedMediaType, BadRequest, InvalidField: it is not a form, has no image, breaks the schema,
             or has a mask, which no model here can obey.
     """
     request_bodies.media_type(request, (FORM,))
@@ -36,9 +36,9 @@ async def read(request: Request, schema: type[Asked]) -> tuple[Asked, Upload]:
     content_type = request.headers["content-type"]
     form = await run_by_size(len(raw), multipart.read, raw, content_type, limit, (MASK,))
     if form.unused:
-        raise InvalidField.at(("form", "mask"), "leave it out: a picture is translated as a whole")
-    if not form.pictures:
-        raise InvalidField.at(("form", "image"), "the form needs a picture in a part named image")
+        raise InvalidField.at(("form", "mask"), "leave it out: an image is translated as a whole")
+    if not form.images:
+        raise InvalidField.at(("form", "image"), "the form needs an image in a part named image")
     known = [(name, text) for name, text in form.options if name in schema.model_fields]
-    places = [("form", "image", i) for i in range(len(form.pictures))]
-    return parse_options(schema, from_form(schema, known), "form"), Upload(form.pictures, places)
+    places = [("form", "image", i) for i in range(len(form.images))]
+    return parse_options(schema, from_form(schema, known), "form"), Upload(form.images, places)

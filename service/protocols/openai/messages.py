@@ -33,7 +33,7 @@ def _read_input(value: object) -> list[str]:
     if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
         return value
     raise PydanticCustomError(
-        "input", "Input should be a picture as a data URL or base64, or a list of one or more of these"
+        "input", "Input should be an image as a data URL or base64, or a list of one or more of these"
     )
 
 
@@ -45,7 +45,7 @@ class _Request(BaseModel):
 
 
 class AnswerOptions(_Request):
-    """How many pictures to answer with, and in what form."""
+    """How many images to answer with, and in what form."""
 
     n: Annotated[int, Field(ge=1), Whole] | None = None
     size: Annotated[tuple[int, int] | None, PlainValidator(_read_size)] = None
@@ -56,31 +56,31 @@ class AnswerOptions(_Request):
 
 
 class ImagesRequest(AnswerOptions):
-    """Pictures to draw."""
+    """Images to draw."""
 
     prompt: str = Field(max_length=MAX_PROMPT)
     seed: Seed | None = None
-    """Of the first picture, as in /generate; not a field of that API."""
+    """Of the first image, as in /generate; not a field of that API."""
     truncation: float | None = Field(None, gt=0, le=MAX_TRUNCATION)
     """As in /generate; not a field of that API."""
 
 
 class EditRequest(AnswerOptions):
-    """What to translate pictures to."""
+    """What to translate images to."""
 
     prompt: str = Field("", max_length=MAX_PROMPT)
     """A domain, in any case."""
 
 
 class VariationRequest(AnswerOptions):
-    """What to draw near a picture."""
+    """What to draw near an image."""
 
     seed: Seed | None = None
-    """Of the first picture; not a field of that API."""
+    """Of the first image; not a field of that API."""
 
 
 class EmbeddingsRequest(_Request):
-    """Pictures to find the latents of."""
+    """Images to find the latents of."""
 
     input: Annotated[list[str], PlainValidator(_read_input)]
     """Comes as one text or as a list of them."""

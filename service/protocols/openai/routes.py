@@ -1,4 +1,4 @@
-"""The routes under /v1: pictures drawn, translated and varied, latents as embeddings, and their models."""
+"""The routes under /v1: images drawn, translated and varied, latents as embeddings, and their models."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ router = raw_router("OpenAI")
 
 @router.post("/v1/images/generations", include_in_schema=False)
 async def generate_images(request: Request) -> Response:
-    """Return pictures drawn from the prior, of the class that the prompt names.
+    """Return images drawn from the prior, of the class that the prompt names.
 
     An empty prompt has classes drawn as well. Of a model without classes any prompt draws the same.
     """
@@ -87,13 +87,13 @@ def _label(prompt: str, model: Manifest) -> int | None:
 
 @router.post("/v1/images/edits", include_in_schema=False)
 async def edit_images(request: Request) -> Response:
-    """Return each picture carried over to the domain that the prompt names.
+    """Return each image carried over to the domain that the prompt names.
 
     Of a model that translates to one domain only, any prompt asks for that one.
     """
     body, upload = await image_forms.read(request, EditRequest)
     if body.n not in (None, 1):
-        raise InvalidField.at(("form", "n"), "must be 1: a picture has one translation")
+        raise InvalidField.at(("form", "n"), "must be 1: an image has one translation")
     image_answers.check_size(body, upload.count)
     model, to = _translation(repository(request), body)
     images = await encoding.fit(request, model, upload)
@@ -118,13 +118,13 @@ def _translation(models: Repository, body: EditRequest) -> tuple[Model, str]:
 
 @router.post("/v1/images/variations", include_in_schema=False)
 async def vary_image(request: Request) -> Response:
-    """Return pictures decoded from draws near the latent of one picture.
+    """Return images decoded from draws near the latent of one image.
 
-    A model that gives one latent, not a distribution, gives the picture as it reconstructs it.
+    A model that gives one latent, not a distribution, gives the image as it reconstructs it.
     """
     body, upload = await image_forms.read(request, VariationRequest)
     if upload.count > 1:
-        raise InvalidField.at(("form", "image"), "one picture at a time is varied")
+        raise InvalidField.at(("form", "image"), "one image at a time is varied")
     count = body.n or 1
     request_bodies.check_count(count, settings(request).max_count, "n")
     image_answers.check_size(body, count)
@@ -141,7 +141,7 @@ async def vary_image(request: Request) -> Response:
 def _near(
     encoded: dict[str, NDArray[Any]], body: VariationRequest, count: int, model: Manifest
 ) -> tuple[NDArray[np.float32], list[int] | None]:
-    """Return latents near that of the one picture, and the seeds they are drawn from, if they are.
+    """Return latents near that of the one image, and the seeds they are drawn from, if they are.
 
     Raises:
         InvalidField: several are asked for, and the model gives just one.
@@ -152,14 +152,14 @@ def _near(
         return encoding.draw(posteriors, drawn, model), drawn
     if count > 1:
         raise InvalidField.at(
-            ("form", "n"), f"must be 1: {model.name} gives one latent of a picture, not a distribution"
+            ("form", "n"), f"must be 1: {model.name} gives one latent of an image, not a distribution"
         )
     return encoded["latents"], None
 
 
 @router.post("/v1/embeddings", include_in_schema=False)
 async def create_embeddings(request: Request) -> Response:
-    """Return the latent of each picture as a flat row of numbers; of a distribution its mean."""
+    """Return the latent of each image as a flat row of numbers; of a distribution its mean."""
     body = await request_bodies.parse(EmbeddingsRequest, await request_bodies.read(request))
     request_bodies.check_count(len(body.input), settings(request).max_images, "input")
     model = repository(request).get(body.model, "encode")
@@ -180,7 +180,7 @@ def _base64(row: NDArray[np.float32]) -> str:
 
 @router.get("/v1/models", include_in_schema=False)
 async def list_models(request: Request) -> Response:
-    """Return every model that draws, translates or varies pictures, or finds latents."""
+    """Return every model that draws, translates or varies images, or finds latents."""
     return _json({"object": "list", "data": list(_models(request).values())})
 
 

@@ -1,6 +1,6 @@
 """What a request says in its query, and the forms of its answer.
 
-query -> DecodeQuery, EncodeQuery -> routes -> picture, tensor -> HTTP response
+query -> DecodeQuery, EncodeQuery -> routes -> image, tensor -> HTTP response
 
 Clients write numbers and truth values as Python prints them (`True`), and repeat `shape` once per axis.
 """
@@ -83,8 +83,8 @@ def scaling(query: DecodeQuery | EncodeQuery, latent: LatentSpec) -> tuple[np.fl
     return np.float32(1.0 if scale is None else scale), np.float32(shift or 0.0)
 
 
-def picture(pixels: NDArray[np.uint8], image_format: str) -> Response:
-    """Return one picture, (H, W) or (H, W, 3), as a file."""
+def image_file(pixels: NDArray[np.uint8], image_format: str) -> Response:
+    """Return one image, (H, W) or (H, W, 3), as a file."""
     name, media_type = FORMATS[image_format]
     return Response(images.encode(pixels, name), media_type=media_type)
 
@@ -94,7 +94,7 @@ def tensor(array: NDArray[np.float32], dtype: DType) -> Response:
 
 
 def pixel_tensor(pixels: NDArray[np.uint8]) -> Response:
-    """Return pictures as their pixels, (N, H, W) or (N, H, W, 3)."""
+    """Return images as their pixels, (N, H, W) or (N, H, W, 3)."""
     return _bytes(pixels.tobytes(), pixels.shape, "uint8")
 
 

@@ -30,13 +30,13 @@ async def decode(request: Request) -> Response:
     """Return the images of the latents in the body, as a file or as a tensor."""
     query = messages.read_query(request, DecodeQuery)
     model = repository(request).get(request.path_params["model"], "decode")
-    codes = _latents(request, model.manifest, query, await request_bodies.read_some(request))
-    if query.output_type == "pil" and len(codes) > 1:
+    rows = _latents(request, model.manifest, query, await request_bodies.read_some(request))
+    if query.output_type == "pil" and len(rows) > 1:
         raise InvalidField.at(("query", "shape"), "a file holds one image; ask for more with output_type=pt")
     scale, shift = messages.scaling(query, latents.spec(model.manifest))
     with np.errstate(over="ignore"):
-        codes = _finite(codes / scale + shift)
-    outputs = await model.run("decode", {"latents": codes}, deadline_s(request))
+        rows = _finite(rows / scale + shift)
+    outputs = await model.run("decode", {"latents": rows}, deadline_s(request))
     found, spec = outputs["images"], model.manifest.image
     is_tensor = TENSOR in request.headers.get("accept", "")
     if found.size <= IN_PLACE_VALUES:
@@ -47,7 +47,7 @@ async def decode(request: Request) -> Response:
 def _decoded(found: NDArray[np.float32], spec: ImageSpec, query: DecodeQuery, is_tensor: bool) -> Response:
     """Return images in the form that is asked for.
 
-    A client that asks for a picture and accepts a tensor alone wants its numbers, in [0, 1].
+    A client that asks for an image and accepts a tensor alone wants its numbers, in [0, 1].
     """
     if query.partial_postprocess:
         return messages.pixel_tensor(images.to_pixels(found, spec))
@@ -55,7 +55,7 @@ def _decoded(found: NDArray[np.float32], spec: ImageSpec, query: DecodeQuery, is
         return messages.tensor(_signed(found, spec), query.dtype)
     if is_tensor:
         return messages.tensor((_signed(found, spec) / 2 + np.float32(0.5)).clip(0, 1), query.dtype)
-    return messages.picture(images.to_pixels(found, spec)[0], query.image_format)
+    return messages.image_file(images.to_pixels(found, spec)[0], query.image_format)
 
 
 def _latents(request: Request, model: Manifest, query: DecodeQuery, raw: bytes) -> NDArray[np.float32]:
@@ -108,14 +108,14 @@ async def encode(request: Request) -> Response:
     raw = await request_bodies.read_some(request)
     if query.shape is None:
         upload = Upload([raw], [("body",)])
-        pictures = await upload.tensor(model.manifest.image, settings(request).max_image_pixels)
+        tensor = await upload.tensor(model.manifest.image, settings(request).max_image_pixels)
     else:
-        pictures = _images(request, model.manifest.image, query, raw)
-    outputs = await encoding.encode(request, model, pictures, counts_for_drift=True)
+        tensor = _images(request, model.manifest.image, query, raw)
+    outputs = await encoding.encode(request, model, tensor, counts_for_drift=True)
     scale, shift = messages.scaling(query, latents.spec(model.manifest))
     with np.errstate(over="ignore"):
-        codes = _finite((outputs["latents"] - shift) * scale)
-    return messages.tensor(codes, query.dtype)
+        rows = _finite((outputs["latents"] - shift) * scale)
+    return messages.tensor(rows, query.dtype)
 
 
 def _images(request: Request, spec: ImageSpec, query: EncodeQuery, raw: bytes) -> NDArray[np.float32]:
@@ -151,12 +151,12 @@ def _signed(found: NDArray[np.float32], spec: ImageSpec) -> NDArray[np.float32]:
     return (found - np.float32(low)) * np.float32(2 / (high - low)) - np.float32(1)
 
 
-def _finite(codes: NDArray[np.float32]) -> NDArray[np.float32]:
+def _finite(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return scaled latents.
 
     Raises:
         InvalidField: a number is beyond float32 now.
     """
-    if not np.isfinite(codes).all():
+    if not np.isfinite(rows).all():
         raise InvalidField.at(("query", "scaling_factor"), "the scaled latents are beyond float32")
-    return codes
+    return rows

@@ -108,7 +108,7 @@ def test_null_is_as_if_left_out(client: httpx.Client):
     assert answer.json() == ask(client, "tiny.decode", {"inputs": [numbers("latents", LATENTS)]}).json()
 
 
-def test_pictures_come_as_files_as_pixels_and_as_the_graphs_numbers(client: httpx.Client):
+def test_images_come_as_files_as_pixels_and_as_the_graphs_numbers(client: httpx.Client):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8), np.uint8)
     files = [png.write(one) for one in pixels]
     strings = b"".join(struct.pack("<I", len(one)) + one for one in files)

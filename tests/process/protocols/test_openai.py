@@ -58,8 +58,8 @@ def draw(client: httpx.Client, prompt: str = "", **fields: Any) -> Any:
     return answer.json()
 
 
-def embed(client: httpx.Client, pictures: Any, **fields: Any) -> Any:
-    answer = client.post("/v1/embeddings", json={"input": pictures, **fields})
+def embed(client: httpx.Client, images: Any, **fields: Any) -> Any:
+    answer = client.post("/v1/embeddings", json={"input": images, **fields})
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -72,7 +72,7 @@ def opened(shown: dict[str, Any]) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(shown["b64_json"])))
 
 
-def pictures(count: int) -> list[str]:
+def images(count: int) -> list[str]:
     pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8), np.uint8)
     return [base64.b64encode(png.write(one)).decode() for one in pixels]
 
@@ -123,7 +123,7 @@ def test_without_a_seed_one_is_drawn_and_told(client: httpx.Client):
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 @pytest.mark.parametrize(("model", "mode"), [("tiny", "L"), ("plain", "RGB")])
-def test_a_picture_is_fitted_to_the_size_with_its_aspect_kept(
+def test_an_image_is_fitted_to_the_size_with_its_aspect_kept(
     client: httpx.Client, kind: str, model: str, mode: str
 ):
     answer = draw(client, model=model, size="64x32", output_format=kind, seed=2)
@@ -150,7 +150,7 @@ def test_null_is_as_if_left_out_and_what_is_unknown_is_ignored(client: httpx.Cli
 
 
 def test_an_embedding_is_the_latent_as_numbers_or_as_base64(client: httpx.Client):
-    files = pictures(3)
+    files = images(3)
     expected = client.post("/encode", json={"images": files, "model": "tiny"}).json()["latents"]
     sent = [f"data:image/png;base64,{files[0]}", *files[1:]]
     answer = embed(client, sent, model="tiny", dimensions=4, user="me")
@@ -164,8 +164,8 @@ def test_an_embedding_is_the_latent_as_numbers_or_as_base64(client: httpx.Client
     assert np.array_equal(np.array(read), np.array(expected, np.float32))
 
 
-def test_one_picture_may_come_outside_a_list(client: httpx.Client):
-    (file,) = pictures(1)
+def test_one_image_may_come_outside_a_list(client: httpx.Client):
+    (file,) = images(1)
     assert embed(client, file) == embed(client, [file])
 
 
@@ -218,9 +218,9 @@ LAST_SEED = 2**53 - 1
         (EMBEDDINGS, {"input": "a shoe"}, 400, "input.0", "base64"),
         (EMBEDDINGS, {"input": "data:image/png,x"}, 400, "input.0", "base64"),
         (EMBEDDINGS, {"input": "AAAA"}, 415, None, "not a PNG, JPEG or WebP"),
-        (EMBEDDINGS, {"input": pictures(1), "encoding_format": "hex"}, 400, "encoding_format", "'base64'"),
-        (EMBEDDINGS, {"input": pictures(1), "dimensions": 3}, 400, "dimensions", "has 4 numbers"),
-        (EMBEDDINGS, {"input": pictures(1), "model": "plain"}, 400, None, "does not offer encode"),
+        (EMBEDDINGS, {"input": images(1), "encoding_format": "hex"}, 400, "encoding_format", "'base64'"),
+        (EMBEDDINGS, {"input": images(1), "dimensions": 3}, 400, "dimensions", "has 4 numbers"),
+        (EMBEDDINGS, {"input": images(1), "model": "plain"}, 400, None, "does not offer encode"),
     ],
 )
 def test_what_is_wrong_is_said_in_that_apis_shape(
@@ -254,7 +254,7 @@ SENSIBLE: dict[str, dict[str, Any]] = {
         "truncation": 1.0,
         "output_format": "webp",
     },
-    EMBEDDINGS: {"input": pictures(1), "encoding_format": "base64", "dimensions": 4},
+    EMBEDDINGS: {"input": images(1), "encoding_format": "base64", "dimensions": 4},
 }
 FIELDS = [(path, name) for path, body in SENSIBLE.items() for name in (*body, "model", "stream")]
 
@@ -271,7 +271,7 @@ def test_whatever_a_field_holds_is_answered_or_refused(
         assert answer.json()["error"]["type"] == "invalid_request_error"
 
 
-def test_pictures_of_several_sizes_are_refused_where_the_model_keeps_them(client: httpx.Client):
+def test_images_of_several_sizes_are_refused_where_the_model_keeps_them(client: httpx.Client):
     sizes = [base64.b64encode(png.write(np.zeros((side, 8), np.uint8))).decode() for side in (8, 16)]
     answer = client.post("/v1/embeddings", json={"input": sizes, "model": "free"})
     assert answer.status_code == 400
@@ -291,7 +291,7 @@ def test_what_is_no_json_or_no_object_is_400(client: httpx.Client):
     [
         (IMAGES, {"n": MAX_COUNT}, {"n": MAX_COUNT + 1}),
         (IMAGES, {"n": 2, "size": "2048x2048"}, {"n": 2, "size": "2048x2049"}),
-        (EMBEDDINGS, {"input": pictures(MAX_IMAGES)}, {"input": pictures(MAX_IMAGES + 1)}),
+        (EMBEDDINGS, {"input": images(MAX_IMAGES)}, {"input": images(MAX_IMAGES + 1)}),
     ],
 )
 def test_as_many_as_the_limit_pass_and_one_more_is_refused(
@@ -333,7 +333,7 @@ def test_either_of_two_workers_gives_the_same(tmp_path: Path, start_service: Sta
     service = start_service(workers=2)
     asked: list[tuple[str, dict[str, Any]]] = [
         (IMAGES, {"prompt": "left", "n": 3, "seed": 11}),
-        (EMBEDDINGS, {"input": pictures(2)}),
+        (EMBEDDINGS, {"input": images(2)}),
     ]
     for path, body in asked:
         answers = set()

@@ -99,7 +99,7 @@ def test_what_is_wrong_names_the_field(
 
 
 @pytest.mark.parametrize("path", [EDITS, VARIATIONS])
-def test_a_mask_no_picture_and_another_body_are_refused(client: httpx.Client, path: str):
+def test_a_mask_no_image_and_another_body_are_refused(client: httpx.Client, path: str):
     masked = send(client, path, ("image", PNG), ("mask", ("mask.png", PNG * 100)), prompt="a")
     assert (masked.status_code, masked.json()["error"]["param"]) == (400, "mask")
     bare = send(client, path, ("prompt", (None, "a")))
@@ -111,7 +111,7 @@ def test_a_mask_no_picture_and_another_body_are_refused(client: httpx.Client, pa
     assert broken.status_code == 415
 
 
-def test_one_picture_is_varied_and_its_variations_are_bounded(client: httpx.Client):
+def test_one_image_is_varied_and_its_variations_are_bounded(client: httpx.Client):
     two = send(client, VARIATIONS, ("image", PNG), ("image", PNG))
     assert (two.status_code, two.json()["error"]["param"]) == (400, "image")
     large = png.write(np.zeros((2048, 2048), np.uint8))

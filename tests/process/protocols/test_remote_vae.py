@@ -87,7 +87,7 @@ def test_several_latents_come_back_as_a_tensor_and_not_as_a_file(client: httpx.C
 
 
 @pytest.mark.parametrize(("given", "media_type"), [("png", "image/png"), ("jpg", "image/jpeg")])
-def test_a_picture_comes_in_the_format_that_is_asked_for(
+def test_an_image_comes_in_the_format_that_is_asked_for(
     client: httpx.Client, root: Path, given: str, media_type: str
 ):
     answer = decode(client, LATENTS, image_format=given, accept=media_type)
@@ -103,7 +103,7 @@ def test_pixels_come_as_a_tensor_with_partial_postprocessing(client: httpx.Clien
     assert np.abs(found - levels(images_of(root, LATENTS))).max() <= 0.51
 
 
-def test_a_client_that_wants_a_picture_as_numbers_gets_them_in_0_to_1(client: httpx.Client, root: Path):
+def test_a_client_that_wants_an_image_as_numbers_gets_them_in_0_to_1(client: httpx.Client, root: Path):
     found = tensor_of(decode(client, LATENTS, output_type="pil", accept="tensor/binary"))
     assert np.abs(found - (images_of(root, LATENTS) / 2 + 0.5).clip(0, 1)).max() < 1e-6
 
@@ -170,7 +170,7 @@ def test_images_come_as_a_file_or_as_a_tensor_and_leave_as_latents(client: httpx
 
 
 def test_checkpoints_with_flat_latents_and_another_range_take_part(client: httpx.Client, root: Path):
-    """Its range is [0, 1] and its pictures are grey."""
+    """Its range is [0, 1] and its images are grey."""
     code = np.linspace(-1, 1, 4, dtype=np.float32)[None]
     graph = (root / "flat" / "1" / "decode.onnx").read_bytes()
     expected = run_onnx(graph, {"latents": code})["images"]

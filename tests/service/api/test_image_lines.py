@@ -93,7 +93,7 @@ async def test_what_has_been_answered_is_let_go_of(app: FastAPI):
 @pytest.mark.parametrize(
     ("spoilt", "loc"),
     [
-        (b'{"picture": "x"}', ("body", 1, "image")),
+        (b'{"photo": "x"}', ("body", 1, "image")),
         (b'{"image": 5}', ("body", 1, "image")),
         (b'["x"]', ("body", 1)),
     ],

@@ -55,7 +55,7 @@ def test_every_route_has_a_sentence_and_an_id_of_its_own(document: Any):
     assert len({one["operationId"] for one in found}) == len(found)
 
 
-def test_a_picture_may_be_sent_in_every_form():
+def test_an_image_may_be_sent_in_every_form():
     content = ENCODE["requestBody"]["content"]
     assert set(content) == {JSON, *FILES, FORM, NPY, ZIP, NDJSON}
     assert content[JSON]["schema"] == {"$ref": "#/components/schemas/EncodeRequest"}
@@ -107,8 +107,8 @@ def test_refusals_of_one_status_are_described_together():
 
 def test_a_get_says_what_it_returns():
     assert set(openapi.get(responses.LiveResponse)["responses"]["200"]["content"]) == {JSON}
-    picture = openapi.get_picture(UnknownModel)["responses"]
-    assert (set(picture["200"]["content"]), "404" in picture) == ({"image/png"}, True)
+    image = openapi.get_image(UnknownModel)["responses"]
+    assert (set(image["200"]["content"]), "404" in image) == ({"image/png"}, True)
 
 
 def test_keys_are_asked_for_where_the_service_has_some(tmp_path: Any):

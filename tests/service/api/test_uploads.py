@@ -31,12 +31,12 @@ def text(raw: bytes) -> str:
 
 
 @pytest.mark.parametrize(
-    "pictures",
+    "images",
     [FILES, [text(one) for one in FILES], [f"data:image/png;base64,{text(one)}" for one in FILES], PIXELS],
     ids=["files", "base64", "data URLs", "array"],
 )
-async def test_every_form_becomes_the_same_tensor(pictures: Any):
-    upload = Upload(pictures if isinstance(pictures, np.ndarray) else list(pictures))
+async def test_every_form_becomes_the_same_tensor(images: Any):
+    upload = Upload(images if isinstance(images, np.ndarray) else list(images))
     assert upload.count == 3
     found = await upload.tensor(SPEC, MOST)
     assert found.dtype == np.float32
@@ -44,9 +44,9 @@ async def test_every_form_becomes_the_same_tensor(pictures: Any):
 
 
 async def test_a_list_is_let_go_of_as_it_is_decoded():
-    pictures = list(FILES)
-    await Upload(pictures).tensor(SPEC, MOST)
-    assert pictures == []
+    images = list(FILES)
+    await Upload(images).tensor(SPEC, MOST)
+    assert images == []
 
 
 async def test_large_ones_are_decoded_in_a_thread_and_give_the_same():

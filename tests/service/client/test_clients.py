@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from service.client import AsyncClient, Client, ServiceProblem
-from service.client.pictures import to_base64
+from service.client.image_inputs import to_base64
 
 PIXELS = np.arange(64, dtype=np.uint8).reshape(8, 8)
 
@@ -134,7 +134,7 @@ class TestBusy:
 
 @pytest.mark.parametrize("flavour", ["Client", "AsyncClient"])
 class TestStream:
-    def test_pictures_come_line_by_line(self, flavour: str, busy: str):
+    def test_images_come_line_by_line(self, flavour: str, busy: str):
         lines = [{"index": i, "image": to_base64(PIXELS), "seed": 7 + i} for i in range(2)]
         Busy.lines = b"".join(json.dumps(one).encode() + b"\n" for one in [*lines, {"done": {"count": 2}}])
         found = draw_each(flavour, busy, 2)

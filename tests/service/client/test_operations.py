@@ -72,7 +72,7 @@ def test_large_calls_are_split_and_give_what_small_ones_do(call: Call):
     np.testing.assert_array_equal(together.latents[9:10], alone.latents)
 
 
-def test_pictures_are_split_by_their_bytes_too(call: Call):
+def test_images_are_split_by_their_bytes_too(call: Call):
     noise = np.random.default_rng(1).integers(0, 256, (4, 40, 40), np.uint8)
     assert call(operations.encode, noise).latents.shape == (4, 4)
     assert call.paths == ["/models", *["/encode"] * 4]
@@ -103,7 +103,7 @@ def test_reconstructions_say_how_far_off_they_are(call: Call):
     assert found.psnr.shape == found.ssim.shape == (11,)
 
 
-def test_generated_pictures_can_be_drawn_again(call: Call):
+def test_generated_images_can_be_drawn_again(call: Call):
     drawn = call(operations.generate, 12, label="bag", seed=7, return_latents=True)
     assert call.paths == ["/models", *["/generate"] * 3]
     assert (drawn.seeds, drawn.labels) == (list(range(7, 19)), ["Bag"] * 12)
@@ -158,9 +158,9 @@ def test_a_stop_is_what_the_api_takes(call: Call, stop: Any, expected: dict[str,
     assert (request.json or {})["stops"] == [expected, expected]
 
 
-def test_a_stop_may_be_a_picture(call: Call, tmp_path: Path):
-    for picture in (PIXELS[0], {"image": PIXELS[0]}):
-        found = call(operations.interpolate, [picture, {"mean": "Bag"}], 5, path="linear", model="plain")
+def test_a_stop_may_be_an_image(call: Call, tmp_path: Path):
+    for image in (PIXELS[0], {"image": PIXELS[0]}):
+        found = call(operations.interpolate, [image, {"mean": "Bag"}], 5, path="linear", model="plain")
         assert found.images.shape == (5, 8, 8)
     with pytest.raises(FileNotFoundError):
         call(operations.interpolate, [str(tmp_path / "nowhere.png"), 1])

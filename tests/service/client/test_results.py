@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.client import results
-from service.client.pictures import to_base64
+from service.client.image_inputs import to_base64
 
 PIXELS = np.arange(3 * 4 * 4, dtype=np.uint8).reshape(3, 4, 4)
 ANSWERS = [

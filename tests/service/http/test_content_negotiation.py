@@ -58,6 +58,6 @@ def test_a_quality_counts_under_another_name_too() -> None:
     assert quality("image/jpg;quality=30", "image/jpeg") == 30
 
 
-def test_latents_are_not_offered_as_pictures() -> None:
+def test_latents_are_not_offered_as_images() -> None:
     with pytest.raises(NotAcceptable):
         choose("image/png", OF_LATENTS)

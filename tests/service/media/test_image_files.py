@@ -27,14 +27,14 @@ def test_other_formats_are_unsupported(raw):
     assert not images.is_large(raw)
 
 
-def test_a_picture_at_the_pixel_limit_passes_and_one_above_does_not():
+def test_an_image_at_the_pixel_limit_passes_and_one_above_does_not():
     raw = file(photo(40, 25))
     assert images.decode(raw, GREY, 1000).shape == (1, 28, 28)
     with pytest.raises(ImageTooLarge, match="40 x 25"):
         images.decode(raw, GREY, 999)
 
 
-def test_a_picture_of_50000_by_50000_is_refused_from_its_header():
+def test_an_image_of_50000_by_50000_is_refused_from_its_header():
     raw, seconds = huge(), []
     for _ in range(3):
         start = time.perf_counter()

@@ -30,7 +30,7 @@ def decode(raw, spec=GREY):
 
 @settings(deadline=None)
 @given(pixels=arrays.arrays(np.uint8, (28, 28)), kind=st.sampled_from(["png", "webp"]))
-def test_a_grey_picture_of_the_models_size_passes_untouched(pixels, kind):
+def test_a_grey_image_of_the_models_size_passes_untouched(pixels, kind):
     assert (decode(images.encode(pixels, kind)) == pixels[None]).all()
 
 
@@ -47,26 +47,26 @@ def test_pixels_survive_the_way_to_the_model_and_back(pixels, low):
 @pytest.mark.parametrize("spec", [GREY, COLOUR])
 @pytest.mark.parametrize("mode", ["RGB", "L", "LA", "RGBA", "P", "1", "CMYK", "I;16"])
 @pytest.mark.parametrize("size", [(300, 200), (200, 301), (9, 20), (28, 14), (28, 28), (1000, 1), (3, 500)])
-def test_pictures_are_fitted_as_training_fits_them(spec, mode, size):
-    picture = sixteen_bit(*size) if mode == "I;16" else photo(*size, mode)
-    raw = file(picture, "JPEG", quality=95) if mode == "CMYK" else file(picture)
+def test_images_are_fitted_as_training_fits_them(spec, mode, size):
+    image = sixteen_bit(*size) if mode == "I;16" else photo(*size, mode)
+    raw = file(image, "JPEG", quality=95) if mode == "CMYK" else file(image)
     with Image.open(io.BytesIO(raw)) as opened:
         expected = fit(opened, 28, spec.channels)
     assert (decode(raw, spec) == expected).all()
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "I;16", "P"])
-def test_a_large_picture_is_fitted_as_training_fits_it(mode):
-    picture = sixteen_bit(1500, 1001) if mode == "I;16" else photo(1500, 1001, mode)
+def test_a_large_image_is_fitted_as_training_fits_it(mode):
+    image = sixteen_bit(1500, 1001) if mode == "I;16" else photo(1500, 1001, mode)
     if mode == "RGBA":
-        picture.putalpha(photo(1500, 1001, "L"))
-    raw = file(picture, compress_level=1)
+        image.putalpha(photo(1500, 1001, "L"))
+    raw = file(image, compress_level=1)
     with Image.open(io.BytesIO(raw)) as opened:
         expected = fit(opened, 28, 3)
     assert (images.decode(raw, COLOUR, 2_000_000) == expected).all()
 
 
-def test_a_wide_picture_is_centred_on_the_fill():
+def test_a_wide_image_is_centred_on_the_fill():
     spec = GREY.model_copy(update={"fill": 200})
     pixels = decode(file(Image.new("L", (280, 70), 90)), spec)[0]
     assert (pixels[10:17] == 90).all()  # (28 - 7) // 2 rows above
@@ -101,7 +101,7 @@ def test_the_ends_of_the_range_are_black_and_white():
 
 @pytest.mark.parametrize("orientation", UPRIGHT_TO_STORED)
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
-def test_every_exif_orientation_gives_the_same_picture(orientation, kind):
+def test_every_exif_orientation_gives_the_same_image(orientation, kind):
     options = {"PNG": {}, "WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}[kind]
     difference = np.abs(decode(turned(orientation, kind, **options)) - decode(file(photo(60, 40))))
     assert difference.max() <= (3 if kind == "JPEG" else 0)
@@ -180,10 +180,10 @@ def test_half_transparent_white_over_black_is_grey():
 
 @pytest.mark.parametrize("transparency", [1, bytes([255, 0])])
 def test_a_palette_with_transparency_shows_the_fill(transparency):
-    picture = Image.fromarray(np.tile(np.arange(2, dtype=np.uint8), (28, 14)))
-    picture = picture.convert("P")
-    picture.putpalette([10, 20, 30, 200, 210, 220])
-    pixels = decode(file(picture, transparency=transparency), COLOUR.model_copy(update={"fill": 5}))
+    image = Image.fromarray(np.tile(np.arange(2, dtype=np.uint8), (28, 14)))
+    image = image.convert("P")
+    image.putpalette([10, 20, 30, 200, 210, 220])
+    pixels = decode(file(image, transparency=transparency), COLOUR.model_copy(update={"fill": 5}))
     assert (pixels[:, 0, 0] == (10, 20, 30)).all()
     assert (pixels[:, :, 1::2] == 5).all()
 
@@ -235,7 +235,7 @@ def test_an_animation_is_its_first_frame(kind):
 # --- in a thread or in place ---
 
 
-def test_a_small_picture_is_not_large_and_a_photograph_is():
+def test_a_small_image_is_not_large_and_a_photograph_is():
     assert not images.is_large(file(photo(28, 28)))
     assert images.is_large(file(photo(1000, 800), "JPEG"))
 
@@ -260,10 +260,10 @@ def test_a_small_file_of_many_pixels_is_large():
 @pytest.mark.parametrize(
     "shape", [(3, 28, 28), (3, 28, 28, 1), (3, 28, 28, 3), (3, 28, 28, 4), (2, 40, 17, 3), (2, 9, 9)]
 )
-def test_an_array_gives_what_its_pictures_give_as_files(spec, shape):
+def test_an_array_gives_what_its_images_give_as_files(spec, shape):
     array = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    pictures = array[..., 0] if shape[3:] == (1,) else array
-    expected = np.stack([decode(file(Image.fromarray(one)), spec) for one in pictures])
+    rows = array[..., 0] if shape[3:] == (1,) else array
+    expected = np.stack([decode(file(Image.fromarray(one)), spec) for one in rows])
     assert (images.from_array(array, spec) == expected).all()
 
 
@@ -291,7 +291,7 @@ def test_values_are_clipped_and_halves_round_to_even():
 
 @pytest.mark.parametrize("shape", [(28, 28), (17, 30, 3)])
 @pytest.mark.parametrize("kind", ["png", "webp", "jpeg"])
-def test_an_encoded_picture_is_a_file_of_that_format(shape, kind):
+def test_an_encoded_image_is_a_file_of_that_format(shape, kind):
     pixels = np.asarray(photo(shape[1], shape[0], "RGB" if len(shape) == 3 else "L"))
     with Image.open(io.BytesIO(images.encode(pixels, kind))) as opened:
         assert opened.format == kind.upper()
@@ -310,6 +310,6 @@ def test_a_grid_is_near_square_in_reading_order(count, rows, columns):
     assert grid[::2, ::3, 0].ravel().tolist() == expected
 
 
-def test_a_grid_of_one_grey_picture_is_that_picture():
+def test_a_grid_of_one_grey_image_is_that_image():
     pixels = np.asarray(photo(28, 28, "L"))
     assert (images.grid(pixels[None]) == pixels).all()

@@ -33,17 +33,17 @@ def refused(raw: bytes, content_type: str = TYPE) -> ServiceError:
 
 def test_images_and_options_come_in_their_order():
     found = read(part(b"one"), part("größe".encode(), "model"), part(b"two"), part(b"7", "seed"))
-    assert found.pictures == [b"one", b"two"]
+    assert found.images == [b"one", b"two"]
     assert found.options == [("model", "größe"), ("seed", "7")]
 
 
 def test_an_image_holds_any_bytes_but_the_boundary():
     content = bytes(range(256)) * 100 + b"\r\n--edg\r\n"
-    assert read(part(content)).pictures == [content]
+    assert read(part(content)).images == [content]
 
 
 def test_the_most_images_pass_and_one_more_is_refused():
-    assert len(read(*[part(b"x")] * MAX_IMAGES).pictures) == MAX_IMAGES
+    assert len(read(*[part(b"x")] * MAX_IMAGES).images) == MAX_IMAGES
     error = refused(form(*[part(b"x")] * (MAX_IMAGES + 1)))
     assert isinstance(error, InvalidField)
     assert error.fields[0] == (("body", "images"), "at most 3 in one request")
@@ -57,7 +57,7 @@ def test_the_most_options_pass_and_one_more_is_refused():
 def test_an_option_of_the_most_bytes_passes_and_a_longer_one_is_refused():
     assert read(part(b"x" * MAX_OPTION_BYTES, "model")).options == [("model", "x" * MAX_OPTION_BYTES)]
     assert f"may have {MAX_OPTION_BYTES} bytes" in refused(form(part(b"x" * 1025, "model"))).detail
-    assert len(read(part(b"x" * (MAX_OPTION_BYTES + 1))).pictures[0]) == MAX_OPTION_BYTES + 1
+    assert len(read(part(b"x" * (MAX_OPTION_BYTES + 1))).images[0]) == MAX_OPTION_BYTES + 1
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_an_option_of_the_most_bytes_passes_and_a_longer_one_is_refused():
     ],
 )
 def test_old_transfer_encodings_are_undone(coding: str, sent: bytes):
-    assert read(part(sent, "images", f"Content-Transfer-Encoding: {coding}")).pictures == [b"a=b"]
+    assert read(part(sent, "images", f"Content-Transfer-Encoding: {coding}")).images == [b"a=b"]
 
 
 @pytest.mark.parametrize(
@@ -117,29 +117,29 @@ def test_without_a_boundary_it_says_who_sets_it(content_type: str):
 
 
 @pytest.mark.parametrize("name", ["image", "image[]", "images[]", "file", "file[]", "files", "files[]"])
-def test_a_picture_may_have_another_usual_name(name: str):
-    assert read(part(b"x" * 2000, name), part(b"two")).pictures == [b"x" * 2000, b"two"]
+def test_an_image_may_have_another_usual_name(name: str):
+    assert read(part(b"x" * 2000, name), part(b"two")).images == [b"x" * 2000, b"two"]
 
 
 @pytest.mark.parametrize("content", [b"x" * (MAX_OPTION_BYTES + 1), b"\x89PNG"], ids=["long", "short"])
-def test_a_picture_under_an_unknown_name_is_refused_with_the_right_one(content: bytes):
+def test_an_image_under_an_unknown_name_is_refused_with_the_right_one(content: bytes):
     assert "belongs in a part named images" in refused(form(part(content, "photo"))).detail
 
 
 def test_an_empty_file_input_is_passed_over_and_an_empty_file_is_kept():
-    assert read(part(b"", 'images"; filename="'), part(b"", "image"), part(b"one")).pictures == [b"one"]
-    assert read(part(b"", 'images"; filename="a.png')).pictures == [b""]
+    assert read(part(b"", 'images"; filename="'), part(b"", "image"), part(b"one")).images == [b"one"]
+    assert read(part(b"", 'images"; filename="a.png')).images == [b""]
 
 
 def test_parts_that_are_passed_over_are_bounded_too():
     most = MAX_IMAGES + MAX_OPTIONS
-    assert read(*[part(b"")] * most).pictures == []
+    assert read(*[part(b"")] * most).images == []
     assert "too many fields" in refused(form(*[part(b"")] * (most + 1))).detail
 
 
 def test_a_data_url_in_a_part_stays_text():
     url = "data:image/png;base64,QUJD"
-    assert read(part(url.encode()), part(b"DATA:\xff")).pictures == [url, "DATA:\ufffd"]
+    assert read(part(url.encode()), part(b"DATA:\xff")).images == [url, "DATA:\ufffd"]
 
 
 @pytest.mark.parametrize(
@@ -147,9 +147,9 @@ def test_a_data_url_in_a_part_stays_text():
 )
 def test_text_before_the_first_boundary_is_passed_over(preamble: bytes):
     found = multipart.read(preamble + form(part(b"x" * (3 << 20)), part(b"7", "seed")), TYPE, MAX_IMAGES)
-    assert found.pictures == [b"x" * (3 << 20)]
+    assert found.images == [b"x" * (3 << 20)]
     assert found.options == [("seed", "7")]
 
 
 def test_text_after_the_last_boundary_is_passed_over():
-    assert multipart.read(form(part(b"one")) + b"\r\nYours", TYPE, MAX_IMAGES).pictures == [b"one"]
+    assert multipart.read(form(part(b"one")) + b"\r\nYours", TYPE, MAX_IMAGES).images == [b"one"]

@@ -85,7 +85,7 @@ def test_a_wrong_checksum_is_noticed(kind):
     assert png.read(bytes(flipped), MAX_PIXELS) is None
 
 
-def test_no_damaged_file_is_half_a_picture():
+def test_no_damaged_file_is_half_an_image():
     chance = random.Random(1)
     files = [png.write(pixels) for pixels in read_idx(FASHION / "t10k-images-idx3-ubyte")[:16]]
     for number in range(4000):

@@ -31,9 +31,9 @@ def lie_about_size(raw: bytes, size: int) -> bytes:
     return bytes(changed)
 
 
-def refused(raw: bytes, pictures: int = 8, limit: int = MIB) -> ServiceError:
+def refused(raw: bytes, images: int = 8, limit: int = MIB) -> ServiceError:
     with pytest.raises(ServiceError) as refusal:
-        zip_archives.read(raw, pictures, limit)
+        zip_archives.read(raw, images, limit)
     return refusal.value
 
 
@@ -42,7 +42,7 @@ def test_files_come_in_the_order_of_the_archive(method: int):
     assert zip_archives.read(pack(FILES, method), 8, MIB) == FILES
 
 
-def test_what_is_written_can_be_read_and_the_description_is_no_picture():
+def test_what_is_written_can_be_read_and_the_description_is_no_image():
     raw = zip_archives.write([*FILES, (zip_archives.DESCRIPTION, b"{}")])
     assert zip_archives.read(raw, 2, MIB) == FILES
     assert raw == zip_archives.write([*FILES, (zip_archives.DESCRIPTION, b"{}")])
@@ -63,10 +63,10 @@ def test_folders_are_passed_over():
     ]
 
 
-def test_the_most_pictures_pass_and_one_more_is_refused():
+def test_the_most_images_pass_and_one_more_is_refused():
     raw = pack([(f"{i}.png", b"x") for i in range(8)])
     assert len(zip_archives.read(raw, 8, MIB)) == 8
-    assert isinstance(refused(raw, pictures=7), InvalidField)
+    assert isinstance(refused(raw, images=7), InvalidField)
 
 
 def test_a_list_of_a_great_many_entries_is_refused_by_its_length():
@@ -121,7 +121,7 @@ def test_what_is_no_archive_is_refused(raw: bytes):
     assert isinstance(refused(raw), BadRequest)
 
 
-def test_an_archive_without_pictures_is_refused():
+def test_an_archive_without_images_is_refused():
     assert isinstance(refused(pack([(zip_archives.DESCRIPTION, b"{}")])), InvalidField)
 
 
@@ -143,15 +143,15 @@ def test_what_file_managers_add_is_passed_over():
     assert zip_archives.read(pack([*((name, b"junk") for name in JUNK), *files]), 4, MIB) == files
 
 
-def test_the_most_pictures_pass_with_all_that_macos_adds():
+def test_the_most_images_pass_with_all_that_macos_adds():
     files = [(f"{i}.png", b"x") for i in range(100)]
     forks = [(f"__MACOSX/._{i}.png", b"fork") for i in range(100)]
     assert len(zip_archives.read(pack(files + forks), 100, MIB)) == 100
-    assert isinstance(refused(pack(files + forks), pictures=99), InvalidField)
+    assert isinstance(refused(pack(files + forks), images=99), InvalidField)
 
 
 def test_an_archive_of_nothing_but_junk_is_refused():
-    assert "at least one picture" in refused(pack([(name, b"junk") for name in JUNK])).detail
+    assert "at least one image" in refused(pack([(name, b"junk") for name in JUNK])).detail
 
 
 def test_a_damaged_file_is_named():

@@ -108,9 +108,9 @@ async def test_spans_are_sent_at_the_end_and_say_where_they_come_from(
 
 async def test_a_service_may_be_called_something_else(monkeypatch: pytest.MonkeyPatch, collector: Collector):
     monkeypatch.setenv(ENDPOINT, f"http://{collector.address}")
-    monkeypatch.setenv("OTEL_SERVICE_NAME", "pictures")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "images")
     exporter = trace_exporter.start()
     assert exporter is not None
     exporter.tracer.start_span("request").end()
     await exporter.stop()
-    assert collector.spans[0].resource["service.name"] == "pictures"
+    assert collector.spans[0].resource["service.name"] == "images"

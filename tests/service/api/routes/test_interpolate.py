@@ -101,7 +101,7 @@ def test_a_stop_that_cannot_be_used_is_named(
 @pytest.mark.parametrize(
     ("name", "stop", "reason"),
     [
-        ("cgan", IMAGE | {"label": 0}, "cgan has no encoder, so a picture cannot be a stop."),
+        ("cgan", IMAGE | {"label": 0}, "cgan has no encoder, so an image cannot be a stop."),
         ("cgan", {"mean": "Bag"}, "cgan has no reference file, so no class has a mean."),
         ("bags-boots", LATENT, "bags-boots does not offer interpolate; it offers translate."),
     ],

@@ -61,5 +61,5 @@ def test_an_input_is_one_text_or_a_list(given: Any, expected: list[str]):
 
 @pytest.mark.parametrize("given", [[], None, 5, [1, 2], ["a", None], {"a": "b"}])
 def test_any_other_input_is_refused(given: Any):
-    with pytest.raises(ValidationError, match="a picture as a data URL or base64"):
+    with pytest.raises(ValidationError, match="an image as a data URL or base64"):
         EmbeddingsRequest.model_validate({"input": given})

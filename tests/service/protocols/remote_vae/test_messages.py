@@ -75,8 +75,8 @@ def test_an_encoder_scales_by_what_the_query_says_alone():
 
 
 @pytest.mark.parametrize(("name", "kind"), [("png", "PNG"), ("jpg", "JPEG")])
-def test_a_picture_is_a_file(name: str, kind: str):
-    answer = messages.picture(PIXELS, name)
+def test_an_image_is_a_file(name: str, kind: str):
+    answer = messages.image_file(PIXELS, name)
     assert answer.media_type == f"image/{kind.lower()}"
     image = Image.open(io.BytesIO(bytes(answer.body)))
     assert (image.format, image.size) == (kind, (3, 2))

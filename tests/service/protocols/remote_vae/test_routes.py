@@ -72,7 +72,7 @@ def test_latents_are_unscaled_before_and_scaled_after(client: InProcess, root: P
     np.testing.assert_allclose(encoded, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_picture_is_a_file_or_its_pixels_or_its_numbers(client: InProcess):
+def test_an_image_is_a_file_or_its_pixels_or_its_numbers(client: InProcess):
     file = ask(client, "decode", LATENTS, image_format="png")
     pixels = np.asarray(Image.open(io.BytesIO(file.content)))
     assert pixels.shape == (24, 20, 3)

@@ -1,6 +1,6 @@
-"""Atheris on the image decoder: python tests/robustness/fuzz/pictures.py -runs=100000 folder
+"""Atheris on the image decoder: python tests/robustness/fuzz/images.py -runs=100000 folder
 
-Whatever the bytes are, they are a picture of the model's shape or an ImageError.
+Whatever the bytes are, they are an image of the model's shape or an ImageError.
 """
 
 import sys

@@ -1,4 +1,4 @@
-// Pictures in the browser: files to base64, and to the grey or coloured pixels a model sees.
+// Images in the browser: files to base64, and to the grey or coloured pixels a model sees.
 
 export async function base64(blob) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
@@ -14,7 +14,7 @@ export async function load(url) {
   return image;
 }
 
-// The picture as the service fits it: inside the model's size, centred on black, grey where the model is.
+// The image as the service fits it: inside the model's size, centred on black, grey where the model is.
 export function pixels(image, { width, height, channels }) {
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -38,7 +38,7 @@ export function squaredError(a, b) {
   return sum / a.length;
 }
 
-// The size of the gradient by Sobel's kernels, as a picture: what the domain of edges is made of.
+// The size of the gradient by Sobel's kernels, as an image: what the domain of edges is made of.
 export async function edges(blob) {
   const image = await load(URL.createObjectURL(blob));
   const [width, height] = [image.width, image.height];

@@ -1,4 +1,4 @@
-"""Pictures over HTTP: bombs, other formats in disguise, the whole zoo, and thousands of broken ones."""
+"""Images over HTTP: bombs, other formats in disguise, the whole zoo, and thousands of broken ones."""
 
 import base64
 import random
@@ -25,7 +25,7 @@ REFUSALS = {413: "body-too-large", 415: "unsupported-media-type", 422: "invalid-
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    root = tmp_path_factory.mktemp("pictures")
+    root = tmp_path_factory.mktemp("images")
     write_tiny(root / "checkpoints", size=28, default_for=("encode", "decode"))
     with ServiceProcess(root / "checkpoints", root / "service.log") as running:
         yield running
@@ -40,7 +40,7 @@ def client(service: ServiceProcess) -> Iterator[Client]:
 def written(client: Client, raw: bytes, form: str) -> Request:
     """Return a request with a file that calls itself a PNG, whatever it is."""
     if form == "form":
-        built = client.build_request("POST", "/encode", files={"images": ("picture.png", raw, "image/png")})
+        built = client.build_request("POST", "/encode", files={"images": ("image.png", raw, "image/png")})
     elif form == "json":
         images = [base64.b64encode(raw).decode()]
         built = client.build_request("POST", "/encode", json={"images": images})
@@ -96,7 +96,7 @@ def test_bombs_and_disguises_are_answered_at_once_and_take_no_memory(
     )
 
 
-def test_every_picture_of_the_zoo_is_read(client: Client, measured: Measured):
+def test_every_image_of_the_zoo_is_read(client: Client, measured: Measured):
     for name, raw in zoo().items():
         for form in ("raw", "json", "form"):
             answer = send(client, raw, form)
@@ -109,7 +109,7 @@ def test_every_picture_of_the_zoo_is_read(client: Client, measured: Measured):
 
 
 def broken(count: int) -> Iterator[tuple[str, bytes, bool]]:
-    """Yield pictures that are cut or have flipped bits, with the kind and whether they were cut."""
+    """Yield images that are cut or have flipped bits, with the kind and whether they were cut."""
     dice = random.Random(0)
     kinds = list(whole().items())
     for number in range(count):
@@ -124,7 +124,7 @@ def broken(count: int) -> Iterator[tuple[str, bytes, bool]]:
 
 
 @forms("count", short=500, full=13_000)
-def test_broken_pictures_are_refused_or_read_whole(client: Client, count: int, measured: Measured):
+def test_broken_images_are_refused_or_read_whole(client: Client, count: int, measured: Measured):
     latents = {name: send(client, raw, "raw").json()["latents"] for name, raw in whole().items()}
     statuses: dict[int, int] = {}
     for name, raw, was_cut in broken(count):
