@@ -75,11 +75,10 @@ def _make(parent: Path) -> tuple[Path, BinaryIO]:
     """Make a folder in `parent` and return it with its lock; it has its name once it is locked."""
     made = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=parent))
     try:
+        (made / DRIFT).mkdir()
+        (made / LOCK).write_bytes(bytes(ROOM_BYTES))  # only what is written is known to have room
         lock = (made / LOCK).open("wb")
         fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.write(bytes(ROOM_BYTES))
-        lock.truncate(0)
-        (made / DRIFT).mkdir()
         return made.rename(parent / made.name.removeprefix(".")), lock
     except OSError:
         shutil.rmtree(made, ignore_errors=True)

@@ -59,15 +59,15 @@ _tables = _Tables()
 class _Table(MmapedDict):
     """prometheus_client's table, in shared memory instead of a file."""
 
-    def __init__(self, filename: str) -> None:
+    def __init__(self, filename: str, read_mode: bool = False) -> None:
         self._m = _tables.memory[filename]
         self._capacity = TABLE_BYTES
         self._used = int.from_bytes(self._m[:4], "little")
-        self._positions = {key: position for key, _, _, position in self._read_all_values()}  # type: ignore[no-untyped-call]
+        self._positions = {} if read_mode else {key: place for key, _, _, place in self._read_all_values()}  # type: ignore[no-untyped-call]
 
     @staticmethod
     def read_all_values_from_file(filename: str) -> Iterator[tuple[str, float, float, int]]:
-        table = _Table(filename)
+        table = _Table(filename, read_mode=True)
         yield from table._read_all_values()  # type: ignore[no-untyped-call]
 
     def _init_value(self, key: str) -> None:

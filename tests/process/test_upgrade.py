@@ -15,7 +15,7 @@ from tools.robustness_table import Measured, forms
 
 BODY = b'{"latents": [[0, 0, 0, 0]]}'
 OFFERS = ("h2c", "websocket", "TLS/1.0", "HTTP/2.0, h2c", "IRC/6.9", "x", "", "H2C")
-METHODS = {"POST": 200, "GET": 405, "PUT": 405, "DELETE": 405, "PATCH": 405, "OPTIONS": 405}
+METHODS = {"POST": 200, "GET": 405, "PUT": 405, "DELETE": 405, "PATCH": 405, "OPTIONS": 204}
 NEXT = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: next\r\n\r\n"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: smuggled\r\n\r\n"
 

@@ -11,13 +11,13 @@ SERVICE, TESTS = ROOT / "service", ROOT / "tests" / "service"
 DECLARATIONS = {
     "api/responses.py",
     "checkpoint/records.py",
-    "coordination/shared_folder.py",
     "media/image_errors.py",
     "version.py",
 }
 """Modules that do nothing, so that nothing of them can be tested alone."""
 
 TESTED_ELSEWHERE = {
+    "observability/shared_metrics.py": "tests/process/test_shared_metrics.py",
     "ray_serve.py": "tests/clients/test_ray.py",
     "workers/launch.py": "tests/process/test_workers.py",
     "workers/supervisor.py": "tests/process/test_workers.py",

@@ -110,6 +110,8 @@ PROVOKED: list[tuple[type[ServiceError], str, Callable[[Client], Response]]] = [
     ),
     (errors.Unauthorized, "keyed", post("/decode", json={}, headers={"x-api-key": HOSTILE[:25]})),
     (errors.Forbidden, "keyed", post("/admin/models/tiny/load", headers={"x-api-key": "secret"})),
+    (errors.Forbidden, "small", post("/decode", json={}, headers={"origin": HOSTILE[:25]})),
+    (errors.WrongHost, "small", lambda client: client.get("/models", headers={"host": "other.example"})),
     (errors.NoSuchRoute, "small", lambda client: client.get(f"/{quote(HOSTILE)}")),
     (errors.NoSuchRoute, "small", lambda client: client.get("/" + "a" * 8000)),
     (errors.UnknownModel, "small", post("/decode", json={"model": HOSTILE, "latents": [[0]]})),

@@ -18,6 +18,9 @@ from service.http.exchange import HeldBytes
 from service.http.listener import listen
 from service.settings import Settings
 
+DEADLINE_S = 30
+"""Time for what takes a moment on a machine that has nothing else to do."""
+
 
 class Answer(NamedTuple):
     """One answer as it came over the wire."""
@@ -79,7 +82,7 @@ class LocalConnection:
 
     async def answer(self) -> Answer:
         """Return the next answer."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             first, *lines = head.strip().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
@@ -88,13 +91,13 @@ class LocalConnection:
 
     async def ended(self) -> bytes:
         """Return what still comes until the service closes the connection."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             return await self.reader.read()
 
     async def close(self) -> None:
         """Hang up."""
         self.writer.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE_S):
             while self.count.count:
                 await asyncio.sleep(0.001)
 

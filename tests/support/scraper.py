@@ -40,9 +40,12 @@ class Scraper:
     def ask(self, query: str) -> list[dict[str, Any]]:
         """Return the result of a query, nothing before Prometheus is there."""
         try:
-            answer = httpx.get(f"http://{self.url}/api/v1/query", params={"query": query}).json()
+            response = httpx.get(f"http://{self.url}/api/v1/query", params={"query": query})
         except httpx.TransportError:
             return []
+        if response.status_code == 503:  # it is still starting
+            return []
+        answer = response.json()
         assert answer["status"] == "success", f"{query}: {answer}"
         result: list[dict[str, Any]] = answer["data"]["result"]
         return result

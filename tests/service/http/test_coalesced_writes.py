@@ -26,7 +26,7 @@ async def ends() -> AsyncIterator[Ends]:
 
 
 async def received(client: socket.socket) -> bytes:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await asyncio.get_running_loop().sock_recv(client, 1 << 20)
 
 

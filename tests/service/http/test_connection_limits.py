@@ -23,7 +23,7 @@ def limits(*held: LocalConnection, most: int = 10, max_unread_bytes: int = 1 << 
 
 
 async def ended(wire: LocalConnection) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while wire.count.count:
             await asyncio.sleep(0.001)
 
@@ -36,7 +36,7 @@ async def test_there_is_room_up_to_the_limit():
 
 async def test_without_room_the_one_that_waited_longest_is_let_go_of():
     async with connected() as old, connected() as new:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while new.served._since_s + SPARE_AFTER_S > time.monotonic():
                 await asyncio.sleep(0.01)
         new.send(GET)
@@ -58,7 +58,7 @@ async def test_those_whose_clients_leave_most_unread_are_let_go_of_first():
         small, large, idle = [await stack.enter_async_context(connected(send_much)) for _ in range(3)]
         small.send(b"GET /16", GET[6:])
         large.send(b"GET /32", GET[6:])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not (small.served.unread_bytes and large.served.unread_bytes):
                 await asyncio.sleep(0.001)
         limits(small, large, idle, max_unread_bytes=small.served.unread_bytes).check()
@@ -68,7 +68,7 @@ async def test_those_whose_clients_leave_most_unread_are_let_go_of_first():
 
 async def test_each_is_held_to_its_own_times():
     async with connected(header_timeout_s=0.01) as slow, connected() as other:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while slow.count.count:
                 limits(slow, other).check()
                 await asyncio.sleep(0.001)

@@ -36,7 +36,7 @@ async def test_each_is_cut_off_at_its_own_deadline():
     requests, late, patient = OpenRequests(), exchange(), exchange()
     late.deadline_s = time.monotonic() + 2 * CHECK_EVERY_S
     tasks = [asyncio.create_task(work(requests, one)) for one in (late, patient)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         with pytest.raises(asyncio.CancelledError):
             await tasks[0]
     assert time.monotonic() >= late.deadline_s
@@ -50,7 +50,7 @@ async def test_all_can_be_hurried():
     tasks = [asyncio.create_task(work(requests, one)) for one in open_ones]
     await asyncio.sleep(0)
     requests.hurry(time.monotonic())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         found = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(one) for one in found] == [asyncio.CancelledError] * 3
 
@@ -60,13 +60,13 @@ async def test_an_ended_one_is_looked_after_no_more():
     requests.begin(one)
     requests.end(one)
     one.deadline_s = 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await asyncio.sleep(3 * CHECK_EVERY_S)
     assert one.error is None
     requests.begin(other := exchange())  # the timer begins again
     other.deadline_s = 0
     with pytest.raises(asyncio.CancelledError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await asyncio.Event().wait()
     requests.end(other)
     assert isinstance(other.error, DeadlineExceeded)

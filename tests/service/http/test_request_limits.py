@@ -234,13 +234,13 @@ async def test_body_that_never_ends_is_504_at_the_deadline():
         await asyncio.sleep(60)
 
     scope = http_scope("POST", "/size", [(b"x-request-timeout-s", b"0.05")])
-    sent = await Connection(Site()).run(scope, [b"x"], finish_body=False)
+    sent = await answered(Connection(Site()), scope)
     assert sent[0]["status"] == 504
 
 
 async def test_body_that_never_ends_is_408_in_its_own_time():
     connection = Connection(Site(body_timeout_s=0.05))
-    sent = await connection.run(http_scope("POST", "/size"), [b"x"], finish_body=False)
+    sent = await answered(connection, http_scope("POST", "/size"))
     assert sent[0]["status"] == 408
 
 
@@ -287,6 +287,16 @@ class Connection:
         async with asyncio.timeout(5):
             await self.site.app(scope, receive, send)
         return self.sent
+
+
+async def answered(connection: Connection, scope: Any) -> list[Any]:
+    """Send a body that does not end, and hang up once the answer is there."""
+    running = asyncio.create_task(connection.run(scope, [b"x"], finish_body=False))
+    async with asyncio.timeout(5):
+        while len(connection.sent) < 2:
+            await asyncio.sleep(0.001)
+    connection.hung_up.set()
+    return await running
 
 
 def http_scope(method: str, path: str, headers: list[tuple[bytes, bytes]] | None = None) -> dict[str, Any]:

@@ -272,7 +272,7 @@ async def test_folder_that_vanishes_leaves_what_is_loaded(tmp_path: Path):
 async def test_request_in_flight_finishes_on_the_version_it_began_with(
     tmp_path: Path, repository: Repository
 ):
-    write_tiny(tmp_path, version=1, colour=0.125, slow_ms=100, operations=("decode",))
+    write_tiny(tmp_path, version=1, colour=0.125, slow_ms=60, operations=("decode",))
     await repository.refresh()
     running = asyncio.create_task(colour(repository))
     await asyncio.sleep(0)
@@ -361,7 +361,7 @@ async def test_workers_that_never_find_the_same_each_serve_what_they_can(
 
 async def test_loading_leaves_the_event_loop_free(tmp_path: Path, repository: Repository):
     for name in "abcdef":
-        write_tiny(tmp_path, name, slow_ms=10)
+        write_tiny(tmp_path, name, operations=("decode",), slow_ms=10)
     refreshing = asyncio.create_task(repository.refresh())
     turns = 0
     while not refreshing.done():
