@@ -85,7 +85,7 @@ def test_a_variation_without_a_distribution_is_the_reconstruction(client: httpx.
         (EDITS, {"prompt": "a", "model": "plain"}, None, "does not offer translate"),
         (VARIATIONS, {"model": "plain", "n": "2"}, "n", "not a distribution"),
         (VARIATIONS, {"n": "9"}, "n", "at most 8"),
-        (VARIATIONS, {"seed": "-1"}, "seed", "0 or more"),
+        (VARIATIONS, {"seed": "-1"}, "seed", "leave seed out to draw one"),
         (VARIATIONS, {"model": "ab"}, None, "does not offer reconstruct"),
     ],
 )
