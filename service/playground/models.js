@@ -63,9 +63,9 @@ function card(model, live) {
 function preview(model) {
   const image = el("img", { class: "preview", alt: `Samples of ${model.name}` });
   getBlob(`models/${encodeURIComponent(model.name)}/preview`)
-    .then((image) => {
+    .then((blob) => {
       image.onload = () => URL.revokeObjectURL(image.src);
-      image.src = URL.createObjectURL(image);
+      image.src = URL.createObjectURL(blob);
     })
     .catch(() => image.remove());
   return image;

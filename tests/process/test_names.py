@@ -98,7 +98,7 @@ def ask_everywhere(client: httpx.Client, name: str) -> list[httpx.Response]:
     return [
         client.post("/decode", json={"latents": [[0, 0, 0, 0]], "model": name}),
         client.post(f"/encode?model={segment}", **raw),
-        client.get(f"/models/{segment}"),
+        *([client.get(f"/models/{segment}")] if segment else []),  # without a name it is the list
         client.get(f"/docs/examples/{segment}"),
         client.get(f"/docs/assets/{segment}"),
         client.post(f"/admin/models/{segment}/load"),

