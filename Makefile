@@ -14,8 +14,9 @@ BY_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 serve: $(VENV)/.serve  ## serve the checkpoints on http://127.0.0.1:8000
 	@$(BIN)/python -m service
 
-test: $(VENV)/.test  ## run the tests of the service and of training, two at a time
-	$(PYTEST) $(BY_TWO) -m "not slow and not chaos"
+test: $(VENV)/.test  ## run the tests of the service and of training, two at a time where they may
+	$(PYTEST) $(BY_TWO) -m "not slow and not chaos and not alone"
+	$(PYTEST) -m "alone and not slow and not chaos"
 
 test-slow: $(VENV)/.test  ## run the slow tests (training, evaluation, export, installation)
 	$(PYTEST) $(BY_TWO) -m "slow and not chaos"

@@ -154,7 +154,7 @@ def read(page: Page, url: str, text: str | None = None, **headers: str) -> dict[
 
 
 @pytest.mark.parametrize("keys", [False, True], ids=["open", "keys"])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_page_of_another_site_runs_and_reads_nothing(
     browser: Browser, port: int, start: StartService, workers: int, keys: bool, measured: Measured
 ):

@@ -107,7 +107,7 @@ class Load:
 @pytest.mark.parametrize(
     ("workers", "seconds"),
     [
-        pytest.param(1, 4, id="short"),
+        pytest.param(1, 4, id="short", marks=pytest.mark.alone),
         pytest.param(1, 60, id="full, 1 worker", marks=pytest.mark.chaos),
         pytest.param(2, 60, id="full, 2 workers", marks=pytest.mark.chaos),
     ],
