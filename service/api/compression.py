@@ -31,7 +31,10 @@ def encoding_of(request: Request) -> str:
     Raises:
         UnsupportedMediaType: its Content-Encoding is neither gzip nor deflate.
     """
-    encoding = request.headers.get("content-encoding", "").strip().lower() or "identity"
+    given = header(request.scope, b"content-encoding")
+    encoding = given.decode("latin-1").strip().lower() if given else ""
+    if not encoding:
+        return "identity"
     if encoding != "identity" and encoding not in _FORMATS:
         raise UnsupportedMediaType(f"A body may be compressed as {' or '.join(_FORMATS)}.")
     return encoding

@@ -11,7 +11,7 @@ unknown paths and other methods go the long way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, cast
 
 from fastapi import APIRouter, Request, Response
@@ -32,11 +32,13 @@ class FastPath:
             for method in route.methods or ()
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass it on; HEAD is answered as GET is, and the server omits the body."""
-        if scope.get("method") != "HEAD":
-            await self._answer(scope, receive, send)
-            return
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer one request, or pass it on."""
+        answer = self._answer_head if scope.get("method") == "HEAD" else self._answer
+        return answer(scope, receive, send)
+
+    async def _answer_head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer HEAD as GET is; the server omits the body."""
         inner = {**scope, "method": "GET"}
         try:
             await self._answer(inner, receive, send)

@@ -9,6 +9,8 @@ key where the service has none, as by default on loopback.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from starlette.types import Scope
 
 from service.errors import Forbidden, WrongHost
@@ -24,6 +26,9 @@ UNCHECKED = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/
 OWN_SITE = frozenset({b"same-origin", b"none"})
 """How a browser marks a request of our own pages, or of its user."""
 
+MAX_HOSTS = 64
+"""Values of Host that are remembered; nearly all requests of a service have the same."""
+
 ANY = "*"
 NOT_ALLOWED = "Pages of this origin may not use this service; LATENT_ALLOWED_ORIGINS can allow it."
 
@@ -35,6 +40,7 @@ class Origins:
         self._hosts = frozenset(settings.allowed_hosts)
         self._origins = frozenset(settings.allowed_origins)
         self._any_host = ANY in self._hosts or not (self._hosts or settings.listens_on_loopback)
+        self._is_known = lru_cache(maxsize=MAX_HOSTS)(self._is_ours)
 
     def check(self, scope: Scope) -> None:
         """Let a request pass that came by a name of ours, and from no page that may not use the service.
@@ -44,15 +50,15 @@ class Origins:
             Forbidden: a browser marks it as sent by a page of another origin, which is not allowed.
         """
         if not self._any_host and scope["path"] not in UNCHECKED:
-            self._check_host(header(scope, b"host"))
+            host = header(scope, b"host")
+            if host and not self._is_known(host):  # browsers always send one
+                raise WrongHost
         if scope["method"] not in SAFE_METHODS and ANY not in self._origins:
             self._check_origin(scope)
 
-    def _check_host(self, host: bytes | None) -> None:
-        name = _name(host.decode("latin-1")) if host else ""  # browsers always send one
-        known = name in self._hosts if self._hosts else is_loopback(name)
-        if name and not known:
-            raise WrongHost
+    def _is_ours(self, host: bytes) -> bool:
+        name = _name(host.decode("latin-1"))
+        return not name or (name in self._hosts if self._hosts else is_loopback(name))
 
     def _check_origin(self, scope: Scope) -> None:
         origin, site = header(scope, b"origin"), header(scope, b"sec-fetch-site")

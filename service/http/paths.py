@@ -8,6 +8,8 @@ setting: our pages link to everything relative to their own address.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
@@ -18,11 +20,11 @@ class Paths:
         self._app = app
         self._prefix = prefix
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one request; lifespan messages pass through."""
         if scope["type"] == "http":
             scope["path"] = self._known(scope["path"])
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
     def _known(self, path: str) -> str:
         if self._prefix and f"{path}/".startswith(f"{self._prefix}/"):
