@@ -7,11 +7,13 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from support.process_resources import shared_folder
 from support.service_process import ROOT, ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
 
@@ -79,6 +81,16 @@ async def test_stop_loses_no_request_in_flight(
     assert "Traceback" not in service.log()
 
 
+@pytest.fixture
+def _signals_are_not_ignored() -> Iterator[None]:
+    """Let no process started meanwhile inherit what `nohup`, or a shell that starts jobs, has set."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGQUIT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_signals_are_not_ignored")
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
 async def test_other_signals_stop_it_as_well_and_leave_nothing(
@@ -86,8 +98,7 @@ async def test_other_signals_stop_it_as_well_and_leave_nothing(
 ):
     write_slow(tmp_path, slow_ms=20)
     service = start_service(workers=workers)
-    held = {link.readlink() for link in Path(f"/proc/{service.process.pid}/fd").iterdir()}
-    folder = next(path.parent for path in held if "/latent-service-" in str(path))
+    folder = shared_folder(service.process.pid)
     statuses = await stop_with_requests_in_flight(service, 50, number)
     assert statuses == [200] * 50
     assert service.wait() == 0

@@ -15,6 +15,7 @@ from service import errors
 from service.errors import ServiceError
 from support.image_files import file, photo
 from support.problem_json import check_problem
+from support.process_resources import shared_folder
 from support.service_process import ServiceProcess, wait_until
 from support.tiny_checkpoints import write_tiny
 from tools.robustness_table import Measured
@@ -66,9 +67,7 @@ def spoil_window(service: ServiceProcess) -> None:
     """Leave a file among the latest latents that cannot be read, as a broken disk might."""
     with service.client() as client:
         assert client.post("/encode", json={"images": [IMAGE]}).status_code == 200
-    held = [link.readlink() for link in Path(f"/proc/{service.workers()[0]}/fd").iterdir()]
-    folder = next(one.parent for one in held if "/latent-service-" in str(one)) / "drift"
-    (window,) = folder.iterdir()
+    (window,) = (shared_folder(service.workers()[0]) / "drift").iterdir()
     window.with_suffix(".9").write_bytes(b"\x7f" * 15)
 
 

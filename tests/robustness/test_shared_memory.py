@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.image_files import file, photo
+from support.process_resources import shared_folder
 from support.service_process import ROOT, ServiceProcess, StartService, wait_until
 from support.tiny_checkpoints import write_tiny
 from tools.robustness_table import Measured, forms
@@ -123,8 +124,7 @@ def test_dead_workers_leave_nothing(
     encode(service, 10)
     wait_until(lambda: encoded(service) == 10, "all are counted")
     pid = service.process.pid
-    held = {link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir()}
-    folder = next(path.parent for path in held if "/latent-service-" in str(path))
+    folder = shared_folder(pid)
     before = sorted(folder.rglob("*"))
 
     def children() -> list[int]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 SETTLE_S = 1.5
@@ -44,6 +45,15 @@ def threads(pid: int) -> int:
 
 def descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def shared_folder(pid: int) -> Path:
+    """Return the folder of a service's shared files, which each of its processes has the lock in open."""
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since
+            if "/latent-service-" in str(target := link.readlink()):
+                return target.parent
+    raise AssertionError(f"process {pid} has no shared folder")
 
 
 def _status_kb(pid: int, field: str) -> int:
