@@ -227,7 +227,7 @@ REFUSED: list[tuple[str, Callable[[], list[triton.InferInput]], list[str] | None
     ("tiny.decode", lambda: [], None, "latents is missing"),
     ("tiny.decode", lambda: [tensor("latents", LATENTS.reshape(32, 5))], None, r"are \(N, 4\)"),
     ("tiny.decode", lambda: [tensor("latents", LATENTS.astype(np.int64), "INT64")], None, "latents are FP32"),
-    ("tiny.decode", lambda: [tensor("latents", LATENTS.astype(np.float64), "FP64")], None, "must be one of"),
+    ("tiny.decode", lambda: [tensor("latents", LATENTS.astype(np.uint16), "UINT16")], None, "must be one of"),
     ("tiny.decode", lambda: [tensor("latents", LATENTS)], ["codes"], "outputs of this model are images"),
     ("tiny.decode", lambda: [tensor("latents", LATENTS.repeat(26, 0))], None, "at most 1024"),
     ("tiny.decode", lambda: [tensor("latents", LATENTS * np.inf)], None, "finite"),

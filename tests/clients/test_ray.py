@@ -115,9 +115,10 @@ def test_answers_are_those_of_the_plain_service(cluster: Cluster, work: Path):
 def test_a_replica_has_metrics_and_the_threads_of_its_processors(cluster: Cluster):
     several = {"count": 64, "seed": 1, "model": "tiny"}
     assert httpx.post(f"{cluster.url}/generate", json=several, timeout=60).status_code == 200
+    assert cluster.get("/openapi.json").headers["content-encoding"] == "gzip"
     (replica,) = cluster.replicas()
     nice = [int(one.read_text().rpartition(")")[2].split()[16]) for one in task_stats(replica)]
-    assert nice.count(19) == 1  # of an orderly process: one thread for pieces, on a machine of any size
+    assert nice.count(19) == 2  # one thread for pieces and one for bodies, on a machine of any size
     metrics = cluster.get("/metrics").text
     assert 'latent_requests_total{method="POST",route="/generate",status="200"}' in metrics
 
