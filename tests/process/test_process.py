@@ -31,6 +31,8 @@ def test_empty_keys_are_warned_of_once_at_start(
     write_tiny(tmp_path / "checkpoints")
     given = {} if keys is None else {"LATENT_API_KEYS": keys}
     service = start_service(workers=2, variables={"LATENT_ALLOW_NO_KEY": "true", **given})
+    service.stop()
+    assert service.wait() == 0  # and all that was logged is written
     assert service.log().count("LATENT_API_KEYS is empty and LATENT_ALLOW_NO_KEY true") == warnings
 
 

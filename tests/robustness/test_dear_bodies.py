@@ -258,7 +258,8 @@ class Watched:
         self.sent += count
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 @forms("size", short=1 << 20, full=32 << 20)
 def test_the_dearest_bodies_keep_nobody_waiting(
     tmp_path: Path, start_service: StartService, workers: int, size: int, measured: Measured

@@ -14,7 +14,7 @@ from tools.robustness_table import Measured, forms
 CLIENTS = 8
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 @forms("requests", short=600, full=10_000)
 async def test_stops_and_reloads_under_load_fail_nothing(
     tmp_path: Path, start_service: StartService, nginx: str, workers: int, requests: int, measured: Measured

@@ -147,7 +147,7 @@ def test_output_that_cannot_be_written_stops_nothing(
     )
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 @forms("stall_s", short=5, full=60)
 def test_a_log_that_nobody_reads_stops_nothing(
     tmp_path: Path, workers: int, stall_s: float, measured: Measured
