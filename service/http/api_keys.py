@@ -20,7 +20,8 @@ from service.http.headers import header
 from service.settings import Settings
 
 PAGES = frozenset({"/", "/playground", "/docs", "/openapi.json"})
-OPEN = PAGES | {"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"}
+HEALTH = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
+OPEN = PAGES | HEALTH
 OPEN_FOLDERS = ("/playground/", "/docs/")
 """What needs no key: whether the service is well, how it is used, the page that asks for a key."""
 

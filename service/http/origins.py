@@ -14,13 +14,14 @@ from functools import lru_cache
 from starlette.types import Scope
 
 from service.errors import Forbidden, WrongHost
+from service.http.api_keys import HEALTH, METRICS
 from service.http.headers import header
 from service.settings import Settings, is_loopback
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """They run no model, and a page of another origin cannot read what they return."""
 
-UNCHECKED = frozenset({"/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics"})
+UNCHECKED = HEALTH | {METRICS}
 """Probes come by whatever name or address a cluster has for a replica."""
 
 OWN_SITE = frozenset({b"same-origin", b"none"})

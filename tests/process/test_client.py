@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from service.client import AsyncClient, Client, ServiceProblem
+from support.drawn_images import draw_each
 from support.service_process import ServiceProcess
 from support.tiny_checkpoints import write_tiny
 
@@ -155,18 +156,6 @@ class TestStream:
     def test_a_refusal_is_raised(self, flavour: str, service: ServiceProcess):
         with pytest.raises(ServiceProblem, match="known are"):
             draw_each(flavour, service.url, 3, label="Hat")
-
-
-def draw_each(flavour: str, url: str, count: int, **options: Any) -> list[Any]:
-    if flavour == "Client":
-        with Client(url) as client:
-            return list(client.generate_each(count, **options))
-
-    async def run() -> list[Any]:
-        async with AsyncClient(url) as client:
-            return [one async for one in client.generate_each(count, **options)]
-
-    return asyncio.run(run())
 
 
 def test_translations_there_and_back(ask: Ask):

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
-from support.browser import LIMIT_MS, Visit
+from support.browser import LIMIT_MS, Visit, try_out
 from support.service_process import ServiceProcess
 
 
@@ -19,17 +19,6 @@ def visit(browser: Browser, fashion: ServiceProcess) -> Iterator[Visit]:
     page.close()
 
 
-def execute(page: Page, operation: str) -> None:
-    """Try a route out with its own example and expect 200."""
-    block = page.locator(f"#operations-{operation}")
-    block.locator(".opblock-summary-control").click()
-    block.get_by_role("button", name="Try it out").click()
-    block.get_by_role("button", name="Execute").click()
-    expect(block.locator(".live-responses-table .response-col_status").nth(1)).to_have_text(
-        "200", timeout=LIMIT_MS
-    )
-
-
 @pytest.mark.parametrize(
     "operation",
     [
@@ -39,7 +28,7 @@ def execute(page: Page, operation: str) -> None:
     ],
 )
 def test_a_route_can_be_tried_out_with_no_internet(visit: Visit, operation: str, tmp_path: Path) -> None:
-    execute(visit.page, operation)
+    try_out(visit.page, operation)
     visit.page.screenshot(path=tmp_path / "docs.png")
     assert visit.foreign == []
     assert visit.errors == []

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from support.process_resources import shared_folder
 from support.service_process import ROOT, ServiceProcess, StartService, is_alive, wait_until
 from support.single_worker import PATIENT, only
 from support.tiny_checkpoints import write_tiny
@@ -150,8 +151,7 @@ def test_workers_end_with_their_supervisor(service: ServiceProcess):
 
 def test_nothing_is_left_behind(service: ServiceProcess):
     workers = service.workers()
-    held = {link.readlink() for link in Path(f"/proc/{workers[0]}/fd").iterdir()}
-    folder = next(file.parent for file in held if "/latent-service-" in str(file))
+    folder = shared_folder(workers[0])
     assert folder.is_dir()
     service.stop()
     assert service.wait() == 0
@@ -165,8 +165,7 @@ def test_what_a_killed_service_leaves_goes_with_the_next_start(
 ):
     write_tiny(tmp_path / "checkpoints")
     first = start_service(workers=workers)
-    held = {link.readlink() for link in Path(f"/proc/{first.process.pid}/fd").iterdir()}
-    folder = next(file.parent for file in held if "/latent-service-" in str(file))
+    folder = shared_folder(first.process.pid)
     pids = first.workers()
     first.process.kill()
     first.process.wait()

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from service.settings import Settings
 from support import image_files
-from support.browser import LIMIT_MS, Visit, launched
+from support.browser import Visit, launched, try_out
 from support.coloured_versions import write_version
 from support.nginx import PREFIX, SHIPPED, nginx_before
 from support.service_process import ServiceProcess, StartService
@@ -108,20 +108,10 @@ def visit(browser: Browser, site: str) -> Iterator[Visit]:
     page.close()
 
 
-def execute(page: Page, operation: str) -> None:
-    """Try a route out with its own example and expect 200."""
-    block = page.locator(f"#operations-{operation}")
-    block.locator(".opblock-summary-control").click()
-    block.get_by_role("button", name="Try it out").click()
-    block.get_by_role("button", name="Execute").click()
-    status = block.locator(".live-responses-table .response-col_status").nth(1)
-    expect(status).to_have_text("200", timeout=LIMIT_MS)
-
-
 def test_the_docs_work_under_a_prefix(visit: Visit):
     visit.page.goto(f"{visit.own}/docs/")
     for operation in ("latent_space-generate", "models-list_models"):
-        execute(visit.page, operation)
+        try_out(visit.page, operation)
 
 
 def test_the_playground_works_under_a_prefix(visit: Visit):

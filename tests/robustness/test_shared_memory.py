@@ -72,7 +72,7 @@ def test_shared_memory_without_room_kills_no_worker(
         drift_rows=10_000,
         variables={"TMPDIR": str(temporary)},
     )
-    memory = Path(f"/proc/{service.process.pid}/root/dev/shm")
+    memory = Path(f"/proc/{service.process.pid}").joinpath("root", "dev", "shm")
     opened = os.open(memory, os.O_RDONLY)  # it is there as long as somebody has it open
     if kind == "filled later":
         fill(memory)

@@ -54,3 +54,13 @@ class Visit:
         else:
             self.foreign.append(url)
             route.abort()
+
+
+def try_out(page: Page, operation: str) -> None:
+    """Try a route out on the page of docs, with its own example, and expect 200."""
+    block = page.locator(f"#operations-{operation}")
+    block.locator(".opblock-summary-control").click()
+    block.get_by_role("button", name="Try it out").click()
+    block.get_by_role("button", name="Execute").click()
+    status = block.locator(".live-responses-table .response-col_status").nth(1)
+    expect(status).to_have_text("200", timeout=LIMIT_MS)

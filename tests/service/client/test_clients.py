@@ -15,6 +15,7 @@ import pytest
 
 from service.client import AsyncClient, Client, ServiceProblem
 from service.client.image_inputs import to_base64
+from support.drawn_images import draw_each
 
 PIXELS = np.arange(64, dtype=np.uint8).reshape(8, 8)
 
@@ -66,18 +67,6 @@ def busy() -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-def draw_each(flavour: str, url: str, count: int, **options: Any) -> list[Any]:
-    if flavour == "Client":
-        with Client(url) as client:
-            return list(client.generate_each(count, **options))
-
-    async def run() -> list[Any]:
-        async with AsyncClient(url) as client:
-            return [one async for one in client.generate_each(count, **options)]
-
-    return asyncio.run(run())
 
 
 def list_models(flavour: str, url: str, **options: Any) -> Any:
